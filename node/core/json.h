@@ -1,0 +1,24 @@
+/* json - proto-JSON both ways for any message of ours, from protobuf-c's descriptors
+ * (https://protobuf.dev/programming-guides/json/). Agrees with Python's google.protobuf.json_format.
+ *
+ * json_to_message() refuses what the format refuses and also unknown fields, duplicate keys, wrong types, NUL in text,
+ * numbers out of range and messages deeper than DEPTH_MAX; each with a JSON pointer. Enumerations do not occur in our
+ * contracts. 64-bit integers are written as strings and read as either. */
+#ifndef ENLIGHT_CORE_JSON_H
+#define ENLIGHT_CORE_JSON_H
+
+#include "base/bytes.h"
+#include "base/problem.h"
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+
+/* Packs the JSON object as a message; memory the caller frees. 0; JSON_REFUSED with `problems`, each place with `at` in
+ * front; -ENOMEM. Missing required fields are refused too. */
+enum { JSON_REFUSED = 1 };
+int json_to_message(uint8_t **out, size_t *len, const ProtobufCMessageDescriptor *type, json_t *json, const char *at,
+	struct problems *problems);
+
+/* The JSON object of a packed message, as a new reference. NULL: malformed (errno EPROTO) or out of memory (ENOMEM). */
+json_t *json_from_message(const ProtobufCMessageDescriptor *type, struct bytes packed);
+
+#endif
