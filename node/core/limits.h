@@ -20,7 +20,8 @@ enum {
 	HEADER_MAX = 16 * 1024,  /* bytes of one packed Header */
 	BATCH_EVENTS_MAX = 4096, /* slots of one batch */
 	NOTE_MAX = 256 * 1024,   /* bytes of one roster or card */
-	DEPTH_MAX = 16,          /* nesting of messages in an event's data */
+	DEPTH_MAX = 16,          /* nesting of messages in a message */
+	FIELDS_MAX = 65536,      /* fields of one message and of those inside it, together */
 
 	HANDLE_MAX = 63,   /* characters of a member's handle */
 	MEMBERS_MAX = 512, /* of a roster */

@@ -1,0 +1,283 @@
+#include "core/wire.h"
+
+#include "core/limits.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	VARINT_LEN_MAX = 10,
+	NUMBERS_PER_WORD = 64,
+	SEEN_WORDS = 2, /* no message of ours has more than 128 fields; a unit test walks them all */
+};
+
+enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LEN = 2, WIRE_32 = 5 };
+
+/* What is left to read, and how much more of it may be fields. */
+struct walk {
+	const uint8_t *p, *end;
+	unsigned depth;
+	unsigned fields;
+};
+
+static bool message_valid(struct walk *w, const ProtobufCMessageDescriptor *type);
+
+static bool read_varint(struct walk *w, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < VARINT_LEN_MAX && w->p < w->end; i++) {
+		uint8_t b = *w->p++;
+
+		if (i == VARINT_LEN_MAX - 1 && b > 1)
+			return false; /* more than 64 bits */
+		v |= (uint64_t)(b & 0x7f) << (7 * i);
+		if (b < 0x80) {
+			*out = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool skip(struct walk *w, size_t n)
+{
+	if ((size_t)(w->end - w->p) < n)
+		return false;
+	w->p += n;
+	return true;
+}
+
+/* The length of the UTF-8 sequence at `p`, 0 when there is none (RFC 3629, section 4). */
+static size_t utf8_sequence(const uint8_t *p, size_t left)
+{
+	static const struct {
+		uint8_t first, last, second_low, second_high, len;
+	} forms[] = {
+		{0x01, 0x7f, 0, 0, 1},
+		{0xc2, 0xdf, 0x80, 0xbf, 2},
+		{0xe0, 0xe0, 0xa0, 0xbf, 3},
+		{0xe1, 0xec, 0x80, 0xbf, 3},
+		{0xed, 0xed, 0x80, 0x9f, 3},
+		{0xee, 0xef, 0x80, 0xbf, 3},
+		{0xf0, 0xf0, 0x90, 0xbf, 4},
+		{0xf1, 0xf3, 0x80, 0xbf, 4},
+		{0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+	size_t f = 0, n = sizeof forms / sizeof *forms;
+
+	while (f < n && !(p[0] >= forms[f].first && p[0] <= forms[f].last))
+		f++;
+	if (f == n || left < forms[f].len)
+		return 0;
+	if (forms[f].len > 1 && (p[1] < forms[f].second_low || p[1] > forms[f].second_high))
+		return 0;
+	for (size_t i = 2; i < forms[f].len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return forms[f].len;
+}
+
+bool utf8_valid(const uint8_t *p, size_t len)
+{
+	while (len > 0) {
+		size_t n = *p > 0 && *p < 0x80 ? 1 : utf8_sequence(p, len);
+
+		if (n == 0)
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
+static int wire_type_of(ProtobufCType type)
+{
+	switch (type) {
+	case PROTOBUF_C_TYPE_STRING:
+	case PROTOBUF_C_TYPE_BYTES:
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return WIRE_LEN;
+	case PROTOBUF_C_TYPE_FIXED32:
+	case PROTOBUF_C_TYPE_SFIXED32:
+	case PROTOBUF_C_TYPE_FLOAT:
+		return WIRE_32;
+	case PROTOBUF_C_TYPE_FIXED64:
+	case PROTOBUF_C_TYPE_SFIXED64:
+	case PROTOBUF_C_TYPE_DOUBLE:
+		return WIRE_64;
+	default:
+		return WIRE_VARINT;
+	}
+}
+
+/* A value that carries no length of its own. */
+static bool scalar_valid(struct walk *w, int wire_type)
+{
+	uint64_t v;
+
+	switch (wire_type) {
+	case WIRE_VARINT:
+		return read_varint(w, &v);
+	case WIRE_64:
+		return skip(w, 8);
+	case WIRE_32:
+		return skip(w, 4);
+	default:
+		return false; /* groups are in no contract of ours */
+	}
+}
+
+/* Numbers in a row without tags, which any repeated number may come as. */
+static bool packed_valid(struct walk *w, int wire_type)
+{
+	while (w->p < w->end)
+		if (w->fields-- == 0 || !scalar_valid(w, wire_type))
+			return false;
+	return true;
+}
+
+/* The content of a field that carries its length; `field` is NULL for an unknown one. */
+static bool content_valid(struct walk *inner, const ProtobufCFieldDescriptor *field)
+{
+	if (field == NULL)
+		return true;
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_STRING:
+		return utf8_valid(inner->p, (size_t)(inner->end - inner->p));
+	case PROTOBUF_C_TYPE_BYTES:
+		return true;
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return inner->depth++ < DEPTH_MAX && message_valid(inner, field->descriptor);
+	default:
+		return field->label == PROTOBUF_C_LABEL_REPEATED && packed_valid(inner, wire_type_of(field->type));
+	}
+}
+
+static bool field_valid(struct walk *w, const ProtobufCFieldDescriptor *field, int wire_type)
+{
+	struct walk inner;
+	uint64_t len;
+
+	if (wire_type != WIRE_LEN)
+		return (field == NULL || wire_type == wire_type_of(field->type)) && scalar_valid(w, wire_type);
+	if (!read_varint(w, &len) || len > (size_t)(w->end - w->p))
+		return false;
+	inner = (struct walk){w->p, w->p + len, w->depth, w->fields};
+	if (!content_valid(&inner, field))
+		return false;
+	w->p += len;
+	w->fields = inner.fields;
+	return true;
+}
+
+/* Notes that the field was there; false when it stood once already and may not repeat: readers that merge and readers that
+ * take the last would see two different events. */
+static bool note_seen(uint64_t *seen, const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field)
+{
+	size_t i = (size_t)(field - type->fields);
+	uint64_t bit = UINT64_C(1) << i % NUMBERS_PER_WORD;
+	bool again;
+
+	if (i >= SEEN_WORDS * NUMBERS_PER_WORD)
+		return false;
+	again = (seen[i / NUMBERS_PER_WORD] & bit) != 0;
+	seen[i / NUMBERS_PER_WORD] |= bit;
+	return !again || field->label == PROTOBUF_C_LABEL_REPEATED;
+}
+
+static bool required_seen(const uint64_t *seen, const ProtobufCMessageDescriptor *type)
+{
+	for (size_t i = 0; i < type->n_fields; i++)
+		if (type->fields[i].label == PROTOBUF_C_LABEL_REQUIRED &&
+			(seen[i / NUMBERS_PER_WORD] >> i % NUMBERS_PER_WORD & 1) == 0)
+			return false;
+	return true;
+}
+
+static bool message_valid(struct walk *w, const ProtobufCMessageDescriptor *type)
+{
+	uint64_t seen[SEEN_WORDS] = {0};
+
+	while (w->p < w->end) {
+		const ProtobufCFieldDescriptor *field;
+		uint64_t tag;
+
+		if (w->fields-- == 0 || !read_varint(w, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+			return false;
+		field = protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+		if (field != NULL && !note_seen(seen, type, field))
+			return false;
+		if (!field_valid(w, field, (int)(tag & 7)))
+			return false;
+	}
+	return required_seen(seen, type);
+}
+
+bool wire_valid(const ProtobufCMessageDescriptor *type, struct bytes packed)
+{
+	static const uint8_t nothing[1];
+	const uint8_t *p = packed.data == NULL ? nothing : packed.data;
+	struct walk w = {p, p + packed.len, 1, FIELDS_MAX};
+
+	return message_valid(&w, type);
+}
+
+/* What protobuf-c may still allocate. */
+struct cap {
+	size_t left;
+	bool no_memory;
+};
+
+static void *cap_alloc(void *context, size_t size)
+{
+	struct cap *cap = context;
+	void *p;
+
+	if (size > cap->left)
+		return NULL;
+	p = malloc(size > 0 ? size : 1);
+	if (p == NULL)
+		cap->no_memory = true;
+	else
+		cap->left -= size;
+	return p;
+}
+
+static void cap_free(void *context, void *p)
+{
+	free(p);
+}
+
+void *wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes packed, size_t cap_bytes)
+{
+	struct cap cap = {cap_bytes, false};
+	ProtobufCAllocator allocator = {cap_alloc, cap_free, &cap};
+	void *message;
+
+	if (!wire_valid(type, packed)) {
+		errno = EPROTO;
+		return NULL;
+	}
+	message = protobuf_c_message_unpack(type, &allocator, packed.len, packed.data);
+	if (message == NULL)
+		errno = cap.no_memory ? ENOMEM : EPROTO;
+	return message;
+}
+
+void wire_free(void *message)
+{
+	if (message != NULL)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+uint8_t *wire_pack(const void *message, size_t *len)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	uint8_t *out = malloc(size > 0 ? size : 1);
+
+	*len = 0;
+	if (out != NULL)
+		*len = protobuf_c_message_pack(message, out);
+	return out;
+}
