@@ -1,0 +1,136 @@
+/* ledger - the durable state as core sees it: what a commit reads and writes, and what a query reads.
+ *
+ * core decides, but opens no file: whoever keeps the state hands these two tables of functions in (node/store for SQLite, the
+ * simulator for its memory). Ids, subjects and persons appear only as keyed names (keys.h), bodies only sealed.
+ *
+ * Batches are numbered 1, 2, 3 as this node stored them, whatever their channel; a number may be left out. A place is a
+ * batch's number and a slot's index from 0. */
+#ifndef ENLIGHT_CORE_LEDGER_H
+#define ENLIGHT_CORE_LEDGER_H
+
+#include "core/digest.h"
+#include "core/keys.h"
+#include "core/limits.h"
+
+enum {
+	LEDGER_NONE = 1, /* there is no such row */
+	LEDGER_FULL,     /* the disk, or its limit, is reached: nothing more may be added in this transaction */
+};
+
+struct place {
+	uint64_t number;
+	uint32_t index;
+};
+
+/* A channel's copy. `audience` is owned by the row; release with channel_row_deinit(). */
+struct channel_row {
+	uint64_t id; /* 0: not in the ledger yet */
+	char publisher[HANDLE_MAX + 1];
+	char *audience;
+	uint32_t incarnation; /* of the head; 0: empty */
+	uint64_t first;       /* lowest sequence held */
+	uint64_t last;        /* highest; 0: empty */
+	struct digest head;   /* digest of the last header; zero: empty */
+	uint32_t key;         /* highest key number met; it never falls */
+	uint64_t uncovered;   /* leaf-only slots that no erasure lists */
+	uint64_t bytes;       /* of all batches held */
+	bool stopped;         /* a fork was proved: nothing more is accepted */
+};
+void channel_row_deinit(struct channel_row *row);
+
+/* A batch as it lies on disk. From the ledger: views that stay valid until the next call; to it: borrowed. */
+struct batch_row {
+	uint64_t number, channel;
+	uint32_t incarnation;
+	uint64_t first;
+	uint32_t count;
+	struct digest digest;                          /* of the header */
+	struct bytes header, signature, body, wrapped; /* wrapped: the batch key, by the store's wrap key */
+	uint64_t stored_ms;                            /* by this node's clock */
+};
+
+/* An object's last revision. */
+struct object_row {
+	uint64_t revision;
+	struct digest data; /* keyed digest of the data (index_data) */
+	struct digest leaf;
+	struct place place;
+};
+
+/* What this node found out about an event when it took it in. */
+enum mark_kind { MARK_REFUSED = 1, MARK_STALE };
+
+/* A reader's receipt, or this node's own (then `reader` is this member). */
+struct receipt_row {
+	uint64_t channel;
+	const char *reader;
+	uint32_t incarnation;
+	uint64_t to, uncovered, time_ms;
+	struct bytes packed;
+	const uint8_t *signature; /* SIGNATURE_LEN */
+};
+
+/* Everything below runs inside one transaction of the only writer. Each answers 0, what it names, or a negative errno. */
+struct ledger_ops {
+	int (*channel_find)(void *ledger, const char *publisher, const char *audience, struct channel_row *out);
+	int (*channel_put)(void *ledger, struct channel_row *row); /* adds (and fills in id) or replaces */
+
+	uint64_t (*next_number)(void *ledger); /* takes one; it stays taken even when rolled back */
+	int (*batch_add)(void *ledger, const struct batch_row *row);            /* also LEDGER_FULL */
+	int (*batch_get)(void *ledger, uint64_t number, struct batch_row *out); /* also LEDGER_NONE */
+	/* The batch of the channel's present history whose last event has this sequence; LEDGER_NONE: no batch ends there. */
+	int (*batch_ending)(void *ledger, uint64_t channel, uint64_t last, struct batch_row *out);
+	/* The batch of the present history that holds this sequence. */
+	int (*batch_holding)(void *ledger, uint64_t channel, uint64_t sequence, struct batch_row *out);
+	/* Takes every batch above this sequence out of the history and keeps it apart, with what was indexed for it. */
+	int (*set_aside)(void *ledger, uint64_t channel, uint64_t above);
+
+	int (*event_find)(void *ledger, const struct index_key *key, struct place *out);
+	int (*event_add)(void *ledger, const struct index_key *key, const struct place *place); /* replaces */
+	int (*object_find)(void *ledger, const struct index_key *key, struct object_row *out);
+	int (*object_put)(void *ledger, const struct index_key *key, const struct object_row *row);
+	int (*person_add)(
+		void *ledger, const struct index_key *key, uint64_t number); /* one row per person and batch */
+	int (*mark_add)(void *ledger, const struct place *place, enum mark_kind kind, const char *text);
+
+	int (*receipt_find)(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out);
+	int (*receipt_put)(
+		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */
+	int (*note_put)(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text);
+	int (*fork_put)(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
+		struct bytes header_b, struct bytes signature_b);
+	int (*setting_put)(void *ledger, const char *name, const char *value); /* value NULL: removes */
+
+	/* A part of the transaction that can be undone alone; not nested. */
+	int (*savepoint)(void *ledger);
+	int (*rollback)(void *ledger); /* to the savepoint, which is gone then */
+	int (*release)(void *ledger);
+};
+
+/* What queries read, in another thread than the writer's: what was committed, in short transactions. Callbacks answer 0 to go
+ * on, anything else ends the walk and becomes its result. Views are valid during the callback. */
+typedef int (*batch_visit)(void *context, const struct batch_row *row);
+typedef int (*channel_visit)(void *context, const struct channel_row *row);
+typedef int (*receipt_visit)(void *context, const struct receipt_row *row);
+typedef int (*note_visit)(void *context, const char *kind, const char *member, uint32_t number, struct bytes text);
+typedef int (*setting_visit)(void *context, const char *name, const char *value);
+typedef int (*mark_visit)(void *context, uint32_t index, enum mark_kind kind, const char *text);
+
+struct archive_ops {
+	int (*channels)(void *archive, channel_visit visit, void *context);
+	int (*receipts)(void *archive, receipt_visit visit, void *context); /* all channels, all readers */
+	int (*notes)(void *archive, note_visit visit, void *context); /* rosters by number, then cards by number */
+	int (*settings)(void *archive, setting_visit visit, void *context);
+
+	/* Batches of all channels with number >= `from`, rising (the present history only). */
+	int (*batches)(void *archive, uint64_t from, batch_visit visit, void *context);
+	/* Batches of one channel's present history that hold events above `after`, rising by sequence. */
+	int (*channel_batches)(void *archive, uint64_t channel, uint64_t after, batch_visit visit, void *context);
+	int (*batch_ending)(void *archive, uint64_t channel, uint64_t last, batch_visit visit, void *context);
+	int (*event)(void *archive, const struct index_key *key, struct place *out);
+	int (*batch)(void *archive, uint64_t number, batch_visit visit, void *context); /* LEDGER_NONE */
+	int (*marks)(void *archive, uint64_t number, mark_visit visit, void *context);
+	uint64_t (*last_number)(void *archive);
+};
+
+#endif

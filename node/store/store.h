@@ -1,0 +1,50 @@
+/* store - the node's durable memory: batches of every channel, receipts, what finds an event again, rosters and cards.
+ *
+ * One writer, owned by one thread: store_begin(), calls through `ledger_ops` (core/ledger.h), store_commit(). Any number of readers,
+ * each owned by one thread, through `archive_ops`. Bodies are sealed and names are keyed: a store never sees a key. */
+#ifndef ENLIGHT_STORE_STORE_H
+#define ENLIGHT_STORE_STORE_H
+
+#include "core/ledger.h"
+
+struct store;
+struct store_reader;
+
+/* Outcomes a caller must handle; anything else that goes wrong is a negative errno. */
+enum {
+	STORE_FULL = 1, /* the disk limit is reached: the transaction is undone; refuse publications, withhold credit */
+};
+
+struct store_options {
+	const char *folder;        /* where a relative path of the URL begins; the lock file stands there */
+	uint64_t disk_limit_bytes; /* 0: none */
+	uint64_t reserve_bytes;    /* free disk space below which nothing more is added (for receipts and erasures) */
+};
+
+/* Opens the store at `url` (sqlite:PATH), creating it (mode 0600) when absent, and brings it to this version. Before that the
+ * file and its WAL are synced and dropped from the page cache, so that recovery reads the disk. On success the caller owns `*out` and
+ * closes it with store_close(); on error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.
+ * Errors: -ENOMEM, -EIO, -EINVAL (URL), -EBUSY (another node has it open), -EPROTO (a newer node wrote it), -EBADMSG (not a store,
+ * or damaged), other -errno of open. */
+int store_open(struct store **out, const char *url, const struct store_options *options, char **why);
+void store_close(struct store *s); /* NULL is a no-op; ends an open transaction without it */
+
+extern const struct ledger_ops store_ledger_ops; /* `ledger` is the struct store */
+
+/* Begins a transaction; makes it durable, all or none; or undoes it. When store_commit() returns 0 the transaction survives power
+ * loss. 0, STORE_FULL (undone), -ENOMEM (undone). An I/O error of a sync ends the process: nobody knows what is on disk then. */
+int store_begin(struct store *s);
+int store_commit(struct store *s);
+void store_rollback(struct store *s);
+
+/* Moves what has gathered in the WAL into the database, a bounded amount of work; for when the writer is idle or the WAL is long. */
+void store_checkpoint(struct store *s);
+uint64_t store_bytes(const struct store *s); /* on disk, database and WAL */
+
+/* A reader of what was committed. 0 or as store_open(). Close before the store. */
+int store_reader_open(struct store_reader **out, struct store *s);
+void store_reader_close(struct store_reader *r);
+
+extern const struct archive_ops store_archive_ops; /* `archive` is the struct store_reader */
+
+#endif
