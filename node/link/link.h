@@ -32,7 +32,7 @@ struct link_event {
 typedef void (*link_handler)(void *context, const struct link_event *event);
 
 struct link_options {
-	const char *listen;    /* tcp://*:4847; NULL: this node only dials out */
+	const char *listen;    /* tcp://0.0.0.0:4847 or with a star; NULL: this node only dials out */
 	const uint8_t *secret; /* CURVE secret key, 32 bytes, borrowed */
 	const uint8_t *public_key;
 	uint64_t rss_limit_bytes; /* resident memory above which the ROUTER is bound anew; 0: none */

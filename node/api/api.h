@@ -1,0 +1,75 @@
+/* api - HTTP for local systems, operators and monitoring: libmicrohttpd on a Unix socket (everything, by the access table) and on
+ * loopback TCP (health, metrics and counts only).
+ *
+ * Runs in the loop's thread. Knows HTTP, JSON and who may do what; publishing and reading are asked for through `struct api_ops` and
+ * answered later, by api_published() and api_queried(). Routes stand in one table, as do metrics (metrics.h). */
+#ifndef ENLIGHT_API_API_H
+#define ENLIGHT_API_API_H
+
+#include "core/commit.h"
+#include "core/query.h"
+#include "core/trust.h"
+
+struct api;
+
+/* Who may do what: the configuration's access rows. Root and the node's own user are operators. */
+struct api_access {
+	bool by_uid; /* else by gid */
+	unsigned id;
+	char *const *publish; /* topic patterns */
+	size_t n_publish;
+	char *const *read;
+	size_t n_read;
+	bool operator_;
+};
+
+/* What the node answers at once, from the loop's own picture. JSON objects are new references. */
+struct api_ops {
+	json_t *(*status)(void *context); /* /v1/status, without what api knows itself */
+	json_t *(*peers)(void *context);
+	json_t *(*channels)(void *context);
+	/* Reasons why the node is not ready, as a JSON array of strings; empty: ready. */
+	json_t *(*not_ready)(void *context);
+	/* Appends this node's metrics; see metrics.h. */
+	void (*metrics)(void *context, struct buffer *out);
+
+	/* Takes a job or query and answers later with the same tag; 0, or -EAGAIN: too many are waiting (503). Taken on 0 only. */
+	int (*publish)(void *context, struct job *job);
+	int (*query)(void *context, struct query *query);
+
+	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0; 1: known already; with `problems`: 422. */
+	int (*import_note)(void *context, struct bytes text, struct problems *problems);
+	int (*block)(void *context, const char *member, bool block, const char *reason, struct problems *problems);
+	/* An operator's act, for the audit trail: what was done and to what; without payloads or persons. */
+	void (*audit)(void *context, unsigned uid, const char *act, const char *object, const char *reason);
+	uint64_t (*now_ms)(void *context); /* since 1970 */
+};
+
+struct api_options {
+	const char *socket;   /* path; created 0660 */
+	const char *loopback; /* "127.0.0.1:4848"; NULL: none */
+	const char *member;
+	const struct api_access *access;
+	size_t n_access;
+	const struct api_ops *ops;
+	void *context;
+};
+
+/* 0 or -errno; `*why` (memory the caller frees) says what is wrong. */
+int api_open(struct api **out, const struct api_options *options, char **why);
+void api_close(struct api *a); /* NULL is a no-op; ends all connections */
+
+/* For the loop: descriptors to poll for reading (at most 2), how long it may sleep at most (UINT64_MAX: no limit), and
+ * the turn to take after each poll. */
+size_t api_fds(const struct api *a, int *fds, size_t max);
+uint64_t api_timeout_ms(struct api *a);
+void api_turn(struct api *a, uint64_t now_monotonic_ms);
+
+/* Answers; the job or query is taken. A request that is gone meanwhile is a no-op. */
+void api_published(struct api *a, struct job *job);
+void api_queried(struct api *a, struct query *query);
+
+/* Something new was committed: wakes the event streams. */
+void api_committed(struct api *a);
+
+#endif

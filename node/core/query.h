@@ -1,0 +1,82 @@
+/* query - reads what was committed: pages of events for the API, one event, and batches for a peer that fetches.
+ *
+ * Run in the read worker (query_run), which has the store's keys; asked and answered as values, like the jobs of a commit. */
+#ifndef ENLIGHT_CORE_QUERY_H
+#define ENLIGHT_CORE_QUERY_H
+
+#include "core/event.h"
+#include "core/ledger.h"
+
+enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH };
+
+/* Which events: every one that is set must match. Strings are owned by the query. */
+struct event_filter {
+	char *source, *topic, *subject, *audience; /* topic may be a pattern */
+	char **readable;                           /* topic patterns that the asker may read; NULL: all */
+	size_t n_readable;
+};
+
+struct events_query {
+	struct event_filter filter;
+	struct place after; /* cursor: events behind this place; {0, 0} from the beginning */
+	bool from_start;    /* `after` is not set: the very first place counts too */
+	unsigned limit;     /* 1..1000 */
+	bool with_data;
+	/* Answer: */
+	json_t *events; /* array of objects as event_to_json(), with cursor, sequence, incarnation, received, state, reason */
+	struct place next; /* behind the last place looked at: where the next page begins */
+	bool more;         /* the scan budget or the limit ended the page; false: all that is stored was looked at */
+};
+struct event_query {
+	char *source, *id;
+	struct event_filter filter; /* readable only */
+	bool with_data;
+	json_t *event; /* NULL: there is none that the asker may read */
+};
+
+/* Batches of one channel behind a place, as Deliver frames' content for one session. */
+struct fetch_query {
+	uint64_t channel;
+	uint32_t incarnation; /* of what the asker holds */
+	uint64_t sequence;
+	struct digest digest;
+	bool headers_only;
+	size_t max_bytes; /* stop when this much is gathered; at least one batch */
+	uint8_t session_key[32];
+	/* Answer: */
+	struct fetched {
+		struct bytes header, body; /* owned */
+		uint8_t signature[SIGNATURE_LEN];
+		uint8_t wrapped[WRAPPED_KEY_LEN]; /* by the session's key */
+		uint32_t incarnation;
+		uint64_t first, last;
+		struct digest digest;
+	} * batches;
+	size_t n_batches;
+	bool no_such_place; /* what the asker holds is not in the history, and no later incarnation says so: it may hold more than we */
+};
+
+struct query {
+	enum query_kind kind;
+	uint64_t tag;        /* the loop's own */
+	uint32_t connection; /* the same */
+	int result;          /* 0, or a negative errno */
+	union {
+		struct events_query events;
+		struct event_query event;
+		struct fetch_query fetch;
+	};
+};
+struct query *query_new(enum query_kind kind); /* NULL: out of memory */
+void query_free(struct query *q);              /* NULL is a no-op */
+
+struct querier; /* holds the store's keys */
+struct querier *querier_new(const struct store_keys *store_keys);
+void querier_free(struct querier *q);
+
+/* Answers one query from the archive; a page opens at most QUERY_SCAN_BATCHES batches. `random_seed` for wrapping. */
+enum { QUERY_SCAN_BATCHES = 64 };
+void query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query,
+	const uint8_t random_seed[static 32]);
+
+#endif
