@@ -37,7 +37,7 @@ void store_keys_wipe(struct store_keys *k);
  * the system for each commit; in the simulator from its seed). Never give two uses the same seed. */
 struct entropy {
 	uint8_t seed[32];
-	uint64_t counter;
+	uint64_t counter; /* of draws */
 };
 void entropy_init(struct entropy *e, const uint8_t seed[static 32]);
 void entropy_fill(struct entropy *e, void *out, size_t len);
