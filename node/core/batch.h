@@ -41,8 +41,11 @@ enum {
 	BATCH_FORGED,         /* signature, seal or root do not fit */
 };
 
-/* Decodes and checks everything that needs no other knowledge: sizes, format, suite, sequence arithmetic (no overflow),
- * `after` consistent with first and previous. 0, BATCH_MALFORMED, BATCH_UNKNOWN_FORMAT, -ENOMEM. */
+/* Decodes and checks everything that needs no other knowledge: sizes, format, suite, the audience's one form, sequence
+ * arithmetic (sequences and times fit into 63 bits), `previous` zero in a channel's first header only, `after` consistent
+ * with first and previous. Whether this is the first header of its incarnation only the chain can say: having `after` it
+ * claims to be, and in incarnation 1 that means sequence 1. Unknown fields are ignored. On success the caller owns `out`,
+ * else it is empty. 0, BATCH_MALFORMED, BATCH_UNKNOWN_FORMAT, -ENOMEM. */
 int header_decode(struct header *out, struct bytes packed);
 int header_encode(struct bytes *out, const struct header *h); /* owned memory; 0 or -ENOMEM */
 void header_deinit(struct header *h);
@@ -63,6 +66,7 @@ struct batch_builder {
 	size_t n, size;
 };
 int batch_add(struct batch_builder *b, struct bytes packed_event, struct digest *leaf);
+int batch_add_leaf(struct batch_builder *b, const struct digest *leaf);  /* a slot whose event was erased */
 void batch_truncate(struct batch_builder *b, size_t n, size_t body_len); /* back to an earlier state */
 void batch_builder_deinit(struct batch_builder *b);
 
@@ -70,6 +74,11 @@ void batch_builder_deinit(struct batch_builder *b);
  * given out, to be wrapped and wiped by the caller. 0 or -ENOMEM. */
 int batch_seal(struct sealed_batch *out, uint8_t key[static BATCH_KEY_LEN], struct header *h,
 	const struct batch_builder *b, const struct node_keys *keys, struct entropy *entropy);
+
+/* Seals another body under a header and signature that stay: what is left after an erasure. The leaves are those of the
+ * header, in order. `b->body` is replaced on success. 0 or -ENOMEM. */
+int batch_reseal(struct sealed_batch *b, uint8_t key[static BATCH_KEY_LEN], const struct batch_builder *left,
+	struct entropy *entropy);
 
 /* The slots of an opened body: pointers into `memory`. Release with slots_deinit(). */
 struct slot {

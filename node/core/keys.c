@@ -46,6 +46,41 @@ void store_keys_wipe(struct store_keys *k)
 	sodium_memzero(k, sizeof *k);
 }
 
+enum { DOMAIN_MAX = 32, SIGNED_MAX = DOMAIN_MAX + HEADER_MAX };
+
+/* Returns the length of what is signed, 0 when it is too long. */
+static size_t signed_bytes(uint8_t out[static SIGNED_MAX], const char *domain, struct bytes message)
+{
+	size_t len = strlen(domain) + 1;
+
+	assert(len <= DOMAIN_MAX);
+	if (message.len > HEADER_MAX)
+		return 0;
+	memcpy(out, domain, len);
+	if (message.len != 0)
+		memcpy(out + len, message.data, message.len);
+	return len + message.len;
+}
+
+void domain_sign(uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
+	const uint8_t secret[static SIGN_SECRET_LEN])
+{
+	uint8_t buffer[SIGNED_MAX];
+	size_t len = signed_bytes(buffer, domain, message);
+
+	assert(len != 0);
+	crypto_sign_detached(signature, NULL, buffer, len, secret);
+}
+
+bool domain_verify(const uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
+	const uint8_t key[static SIGN_PUBLIC_LEN])
+{
+	uint8_t buffer[SIGNED_MAX];
+	size_t len = signed_bytes(buffer, domain, message);
+
+	return len != 0 && crypto_sign_verify_detached(signature, buffer, len, key) == 0;
+}
+
 void entropy_init(struct entropy *e, const uint8_t seed[static 32])
 {
 	memcpy(e->seed, seed, sizeof e->seed);

@@ -33,6 +33,13 @@ void store_keys_derive(struct store_keys *out, const uint8_t secret[static SECRE
 void node_keys_wipe(struct node_keys *k);
 void store_keys_wipe(struct store_keys *k);
 
+/* Ed25519 over DOMAIN ‖ 0x00 ‖ message; the domain says what is signed ("enlight header 1"), so that no signature can be
+ * passed off as one over something else. At most HEADER_MAX bytes: longer ones are never signed, and never verify. */
+void domain_sign(uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
+	const uint8_t secret[static SIGN_SECRET_LEN]);
+bool domain_verify(const uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
+	const uint8_t key[static SIGN_PUBLIC_LEN]);
+
 /* A stream of bytes from one 32-byte seed: the only randomness in core, handed in by whoever calls (in a node fresh from
  * the system for each commit; in the simulator from its seed). Never give two uses the same seed. */
 struct entropy {
