@@ -1,9 +1,12 @@
 /* session - the Hellos of a link: who is there, and the key that this session's batch keys are wrapped with.
  *
  * The dialling node sends claim D. The listening node answers with claim L and a signature over
- * "enlight hello listener 1" ‖ 0x00 ‖ H(D) ‖ H(L); the dialling node then signs "enlight hello dialler 1" ‖ 0x00 ‖ H(D) ‖ H(L) (H: BLAKE2b-256).
+ * "enlight hello listener 1" ‖ 0x00 ‖ H(D) ‖ H(L); the dialling node then signs the same after "enlight hello dialler 1"
+ * (H: BLAKE2b-256; both signatures are Ed25519, by the node keys that the claims name).
  * session id = first 16 bytes of H("enlight session 1" ‖ 0x00 ‖ H(D) ‖ H(L))
- * session key = H("enlight session key 1" ‖ 0x00 ‖ X25519(ephemerals) ‖ H(D) ‖ H(L)) */
+ * session key = H("enlight session key 1" ‖ 0x00 ‖ X25519(ephemerals) ‖ H(D) ‖ H(L))
+ *
+ * Whom a node blocks by its own configuration, and which of two sessions stays, is the caller's to say. */
 #ifndef ENLIGHT_CORE_SESSION_H
 #define ENLIGHT_CORE_SESSION_H
 
@@ -30,7 +33,7 @@ enum refuse_code {
 };
 const char *refuse_text(enum refuse_code code); /* for logs; "unknown" for others */
 
-/* What one end knows of the Hellos. Plain data, wiped by hello_wipe(). */
+/* What one end knows of the Hellos. Plain data, wiped by hello_wipe(). After a refusal nothing but the names stands in it. */
 struct hello {
 	bool dialled;                       /* by this node */
 	char peer[HANDLE_MAX + 1];          /* whom we dialled, or whom the claim names */
@@ -39,12 +42,13 @@ struct hello {
 	struct digest own_claim, peer_claim;
 	uint8_t peer_boot[BOOT_ID_LEN];
 	uint32_t peer_key, peer_roster;
+	uint32_t version; /* the highest that both speak */
 	uint64_t peer_time_ms;
 	uint8_t session[SESSION_ID_LEN]; /* valid once both claims are known */
 	uint8_t session_key[32];
 };
 
-/* What both functions need to know of this node; all borrowed. */
+/* What all functions need to know of this node; all borrowed. */
 struct hello_self {
 	const struct trust *trust;
 	const char *member;
