@@ -1,0 +1,434 @@
+"""runner - builds ENLIGHT, runs its test programs and counts single tests; called by tests/run.
+
+A test program is anything that writes TAP (https://testanything.org/tap-version-12-specification.html): Meson's tests and
+each file of tests/scenarios. It has a time limit, and nothing that it started may be left when it ends.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOBS = os.cpu_count() or 1
+SANITIZED = ROOT / "build-asan"
+SANITIZED_OPTIONS = ["-Db_sanitize=address,undefined", "-Dwerror=true"]
+PLAIN = ROOT / "build"
+COVERED = ROOT / "build-coverage"
+# Meson's limits are for an idle machine and no sanitizers.
+SLOWNESS = 6
+SCENARIO_LIMIT_S = 600
+TAIL = 120  # lines of a failed program's standard error that are shown
+
+SANITIZER_SETTINGS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+}
+
+
+class Result:
+    def __init__(self, name, passed, details=""):
+        self.name, self.passed, self.details = name, passed, details
+
+
+class Report:
+    """Results as they come in, from several threads: a line each, and how many of which kind."""
+
+    def __init__(self):
+        self.results = []
+        self.lock = threading.Lock()
+
+    def add(self, name, passed, details="", seconds=None):
+        took = f"  ({seconds:.1f} s)" if seconds is not None and seconds >= 1 else ""
+        with self.lock:
+            self.results.append(Result(name, passed, details))
+            print(f"{'PASS' if passed else 'FAIL'}  {name}{took}", flush=True)
+            if not passed:
+                self.explain(details)
+
+    def explain(self, details):
+        for line in details.rstrip("\n").split("\n"):
+            print("      " + line, flush=True)
+
+    def finish(self):
+        failed = [r for r in self.results if not r.passed]
+        if failed and len(self.results) > len(failed):
+            print("\nFailed:")
+            for result in failed:
+                print("  " + result.name)
+        print(f"\n{len(self.results) - len(failed)} passed, {len(failed)} failed", flush=True)
+        return 1 if failed or not self.results else 0
+
+
+class Program:
+    """A test program: how to run it and what it belongs to."""
+
+    def __init__(self, suite, name, command, environment, folder, limit_s):
+        self.suite, self.name, self.command = suite, name, command
+        self.environment, self.folder, self.limit_s = environment, folder, limit_s
+
+    @property
+    def path(self):
+        return f"{self.suite}/{self.name}"
+
+    def matches(self, word):
+        return word in (self.suite, self.name, self.path)
+
+
+def run_quietly(command):
+    """Runs a step that says nothing when it works; otherwise returns what it said."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          cwd=ROOT)
+    return None if done.returncode == 0 else f"$ {shlex.join(map(str, command))}\n{done.stdout}"
+
+
+def set_up(folder, options):
+    """Sets the build folder up unless it is; returns what went wrong."""
+    if (folder / "build.ninja").exists():
+        return None
+    return run_quietly(["meson", "setup", str(folder), *options])
+
+
+def compile_in(folder):
+    """Builds what is not up to date: on a terminal with ninja's own progress; returns what went wrong."""
+    if not sys.stdout.isatty():
+        return run_quietly(["ninja", "-C", str(folder)])
+    done = subprocess.run(["ninja", "-C", str(folder)], cwd=ROOT)
+    return None if done.returncode == 0 else "the compiler's messages stand above"
+
+
+def build(report, folder, options):
+    """Sets the folder up and builds in it. False: that failed, and a result says so."""
+    start = time.monotonic()
+    print(f"build {folder.name} ...", flush=True)
+    trouble = set_up(folder, options) or compile_in(folder)
+    if trouble is not None:
+        report.add(f"build/{folder.name}", False, trouble)
+        return False
+    print(f"build {folder.name}: {time.monotonic() - start:.0f} s", flush=True)
+    return True
+
+
+def build_sanitized(report):
+    return build(report, SANITIZED, SANITIZED_OPTIONS)
+
+
+def build_plain(report):
+    return build(report, PLAIN, [])
+
+
+def meson_programs(folder):
+    """The tests of a build folder, from Meson's own list."""
+    answer = subprocess.run(["meson", "introspect", "--tests", str(folder)], stdout=subprocess.PIPE, check=True, text=True)
+    programs = []
+    for test in json.loads(answer.stdout):
+        suite = test["suite"][0].split(":")[-1] if test["suite"] else "other"
+        programs.append(Program(suite, test["name"], test["cmd"], dict(test["env"]), test["workdir"] or str(folder),
+                                test["timeout"] * SLOWNESS))
+    return programs
+
+
+def scenario_programs():
+    """Every file of tests/scenarios but the harness."""
+    folder = ROOT / "tests" / "scenarios"
+    environment = {"ENLIGHT_BUILD": str(SANITIZED), "ENLIGHT_PLAIN_BUILD": str(PLAIN), "PYTHONDONTWRITEBYTECODE": "1"}
+    return [Program("scenarios", path.stem, ["/usr/bin/python3", str(path)], environment, str(ROOT), SCENARIO_LIMIT_S)
+            for path in sorted(folder.glob("*.py")) if path.stem != "harness"]
+
+
+class Tap:
+    """Reads what a program writes, line by line, and reports each test in it."""
+
+    RESULT = re.compile(r"^(not )?ok\b\s*(\d+)?\s*-?\s*(.*)$")
+    CHECK = re.compile(r"^\S+:(\w+):(\w+): (.*)$", re.S)  # file:case:test: message, as Check writes it
+
+    def __init__(self, report, program):
+        self.report, self.program = report, program
+        self.planned, self.seen, self.failed = None, 0, 0
+        self.times = {}  # how often a name came: each row of a table has the name of its test
+        self.comments = []
+        self.pending = None
+        self.last = time.monotonic()
+
+    def line(self, line):
+        result = self.RESULT.match(line)
+        if result:
+            self.flush()
+            self.pending = (result.group(1) is None, result.group(3))
+        elif re.match(r"^1\.\.\d+", line):
+            self.flush()
+            self.planned = int(re.match(r"^1\.\.(\d+)", line).group(1))
+        elif line.strip():
+            self.comments.append(line[2:] if line.startswith("# ") else line)
+
+    def flush(self):
+        """Reports the test whose line was read: what follows it, up to the next, belongs to it."""
+        if self.pending is None:
+            return
+        passed, text = self.pending
+        self.pending = None
+        check = self.CHECK.match(text)
+        name, message = (check.group(2), check.group(3)) if check else (text, "")
+        self.seen += 1
+        self.failed += not passed
+        now = time.monotonic()
+        details = "\n".join(([message] if message else []) + self.comments)
+        self.times[name] = self.times.get(name, 0) + 1
+        number = f" #{self.times[name]}" if self.times[name] > 1 else ""
+        self.report.add(f"{self.program.path}: {name}{number}", passed, details, now - self.last)
+        self.comments, self.last = [], now
+
+
+def left_behind(session):
+    """Processes that live on in a session whose leader is gone."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append((int(folder.name), (folder / "cmdline").read_text().replace("\0", " ").strip()))
+        except (OSError, IndexError):
+            continue  # it ended while we looked
+    return found
+
+
+def kill_all(processes):
+    for pid, _ in processes:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def run_program(report, program):
+    """Runs one test program and reports its tests; its own death, silence or leavings count as one more that failed."""
+    tap = Tap(report, program)
+    timed_out = threading.Event()
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        try:
+            process = subprocess.Popen(program.command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
+                                       text=True, errors="replace", cwd=program.folder, start_new_session=True,
+                                       env={**os.environ, **SANITIZER_SETTINGS, **program.environment})
+        except OSError as error:
+            report.add(program.path, False, str(error))
+            return
+
+        def end():
+            timed_out.set()
+            kill_all([(process.pid, "")] + left_behind(process.pid))
+
+        timer = threading.Timer(program.limit_s, end)
+        timer.start()
+        for line in process.stdout:
+            tap.line(line.rstrip("\n"))
+        code = process.wait()
+        timer.cancel()
+        leavings = left_behind(process.pid)
+        kill_all(leavings)
+        tap.flush()
+        errors.seek(0)
+        tail = "".join(errors.readlines()[-TAIL:])
+
+    trouble = []
+    if timed_out.is_set():
+        trouble.append(f"not done after {program.limit_s} s")
+    elif code < 0:
+        trouble.append(f"ended by {signal.Signals(-code).name}")
+    elif code != 0 and tap.failed == 0:
+        trouble.append(f"exit status {code}")
+    elif tap.planned is None or tap.planned != tap.seen:
+        trouble.append(f"{tap.seen} tests were run, {tap.planned} were planned")
+    if leavings:
+        trouble.append("left running: " + "; ".join(f"{pid} {command}" for pid, command in leavings))
+    if trouble:
+        report.add(f"{program.path}: ends well", False, "\n".join(trouble + tap.comments + [tail]))
+    elif tap.failed and tail.strip():
+        report.explain(tail)
+
+
+def run_programs(report, programs):
+    """All of them, as many at a time as there are cores, those that may take longest first."""
+    order = sorted(programs, key=lambda p: -p.limit_s)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for done in [pool.submit(run_program, report, program) for program in order]:
+            done.result()
+
+
+# Analysis: every C file of ours, by the commands it is compiled with.
+
+def own_sources(folder):
+    """(file, arguments) of each C file in the tree that the build compiles; files made by the build are not ours."""
+    found = {}
+    for entry in json.loads((folder / "compile_commands.json").read_text()):
+        file = (folder / entry["file"]).resolve()
+        inside = file.is_relative_to(ROOT) and not file.relative_to(ROOT).parts[0].startswith("build")
+        if file.suffix == ".c" and inside:
+            found[file] = shlex.split(entry["command"])
+    return sorted(found.items())
+
+
+def compiler_flags(arguments):
+    """Of a compile command what matters to another tool: where things are and what is defined."""
+    return [a for a in arguments if re.match(r"^-(I|D|isystem|std=)", a)]
+
+
+def run_on_each(items, run):
+    """Runs on every item, on all cores; returns what those that failed said."""
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        return [said for said in pool.map(run, items) if said]
+
+
+def run_tool(command, **options):
+    done = subprocess.run(command, cwd=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", **options)
+    return done.returncode, done.stdout
+
+
+def analyse_gcc(sources):
+    """gcc's analysis of paths: double free, use after free, NULL, descriptors. Without its check for leaks: that of gcc 12
+    does not follow realloc() and what is kept in a struct; LeakSanitizer and clang's analyser look for those."""
+    def run(item):
+        file, arguments = item
+        code, said = run_tool(["gcc", *compiler_flags(arguments), "-O1", "-fanalyzer", "-Werror",
+                               "-Wno-analyzer-malloc-leak", "-c", str(file), "-o", "/dev/null"])
+        return said if code != 0 else ""
+    return run_on_each(sources, run)
+
+
+def analyse_tidy(sources):
+    """clang-tidy with the checks of .clang-tidy, on all of our files."""
+    def run(item):
+        file, arguments = item
+        code, said = run_tool(["clang-tidy", "--quiet", "--warnings-as-errors=*", str(file), "--",
+                               *compiler_flags(arguments), "-Wno-unknown-warning-option"])
+        return said if code != 0 else ""
+    return run_on_each(sources, run)
+
+
+def analyse_cppcheck(sources):
+    """cppcheck; generated and system headers are left out, they are not ours to mend."""
+    cache = PLAIN / "cppcheck"
+    cache.mkdir(exist_ok=True)
+    flags = sorted({a for _, arguments in sources for a in compiler_flags(arguments) if a.startswith("-D")})
+    code, said = run_tool(["cppcheck", "-q", "-j", str(JOBS), f"--cppcheck-build-dir={cache}", "--error-exitcode=1",
+                           "--enable=warning,performance,portability", "--inline-suppr", "--std=c11",
+                           "--suppress=missingInclude", "--suppress=unmatchedSuppression",
+                           "-I", str(ROOT / "node"), "-I", str(ROOT / "tests" / "unit"), *flags,
+                           *[str(file) for file, _ in sources]])
+    return [said] if code != 0 else []
+
+
+def analyse_format(sources):
+    """Every C file and header looks as clang-format would have it."""
+    files = [str(path) for folder in ("node", "plugins", "tests") for path in sorted((ROOT / folder).rglob("*.[ch]"))]
+    code, said = run_tool(["clang-format", "--dry-run", "-Werror", *files])
+    return [said] if code != 0 else []
+
+
+ANALYSES = {
+    "gcc": analyse_gcc,
+    "clang-tidy": analyse_tidy,
+    "cppcheck": analyse_cppcheck,
+    "clang-format": analyse_format,
+}
+
+
+def analyse(report, names):
+    if not build_plain(report):
+        return
+    sources = own_sources(PLAIN)
+    for name in names:
+        start = time.monotonic()
+        said = ANALYSES[name](sources)
+        report.add(f"analyse/{name}: {len(sources)} files", not said, "\n".join(said), time.monotonic() - start)
+
+
+def coverage(report):
+    """Runs unit tests and simulation in a build that counts, and prints a table of what they reached."""
+    if not build(report, COVERED, ["-Db_coverage=true"]):
+        return
+    for old in COVERED.rglob("*.gcda"):
+        old.unlink()
+    run_programs(report, [p for p in meson_programs(COVERED) if p.suite in ("unit", "sim")])
+    subprocess.run(["gcovr", "-r", str(ROOT), "--object-directory", str(COVERED), "-f", "node/", str(COVERED)], cwd=ROOT)
+
+
+def chosen_analyses(words):
+    """Which analyses the words ask for, and the words that are about something else."""
+    names, others = [], []
+    for word in words:
+        if word == "analyse":
+            names += list(ANALYSES)
+        elif word.startswith("analyse/") and word[len("analyse/"):] in ANALYSES:
+            names.append(word[len("analyse/"):])
+        else:
+            others.append(word)
+    return list(dict.fromkeys(names)), others
+
+
+def list_all():
+    """Prints suites and programs. The list is Meson's, so a build folder is set up for it, without building."""
+    trouble = set_up(SANITIZED, SANITIZED_OPTIONS)
+    if trouble is not None:
+        print(trouble, file=sys.stderr)
+        return 1
+    programs = meson_programs(SANITIZED) + scenario_programs()
+    for suite in dict.fromkeys(p.suite for p in programs):
+        print(f"{suite}: " + " ".join(p.name for p in programs if p.suite == suite))
+    print("analyse: " + " ".join(ANALYSES))
+    print("coverage")
+    return 0
+
+
+def run_chosen(report, words):
+    """Builds, and runs the programs that the words name, or all. 64: a word names nothing."""
+    if not build_sanitized(report):
+        return 1
+    programs = meson_programs(SANITIZED) + scenario_programs()
+    unknown = [word for word in words if not any(p.matches(word) for p in programs)]
+    if unknown:
+        print(f"tests/run: there is no {', '.join(unknown)}; tests/run --list says what there is", file=sys.stderr)
+        return 64
+    chosen = [p for p in programs if not words or any(p.matches(word) for word in words)]
+    if any(p.suite == "scenarios" for p in chosen) and not build_plain(report):
+        return 1
+    run_programs(report, chosen)
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run", description="Builds and runs the tests.")
+    parser.add_argument("--list", action="store_true", help="list suites and their programs")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a suite, a program or suite/program")
+    arguments = parser.parse_args()
+    if arguments.list:
+        return list_all()
+
+    report = Report()
+    analyses, words = chosen_analyses(arguments.names)
+    wants_coverage = "coverage" in words
+    words = [word for word in words if word != "coverage"]
+    if words or not arguments.names:
+        if run_chosen(report, words) == 64:
+            return 64
+    if wants_coverage:
+        coverage(report)
+    if analyses:
+        analyse(report, analyses)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
