@@ -1,8 +1,12 @@
 /* trust - whom a node believes: the chain of rosters from the pinned one, and every card of every member.
  *
- * A value: once made it never changes, so threads share it. trust_with() makes the next one; trust_ref() and trust_unref() count
- * who holds it (atomically). The network is named by the digest of roster 1; the pin may be of a later roster, which is then where
- * this node's chain begins and which must say the network's digest by its own chain file or be number 1. */
+ * A value: once made it never changes, so threads share it. trust_with() makes the next one and shares with it what stays the
+ * same; trust_ref() and trust_unref() count who holds it (atomically). The network is named by the digest of roster 1, which every
+ * later roster repeats (`origin`), so the pin may be of a later one: this node's chain begins there.
+ *
+ * A card is in force when it is the last one its member's present identity key signed: after a roster that changes an identity key
+ * the member makes a new card (a new text: another number), and until then has none in force. Cards of former identity keys and of former members stay held,
+ * since their keys verify what they signed. What is kept is given again in the order in which it was accepted. */
 #ifndef ENLIGHT_CORE_TRUST_H
 #define ENLIGHT_CORE_TRUST_H
 
@@ -11,8 +15,10 @@
 
 struct trust;
 
-/* Starts from the roster the configuration pins (number 1: its quorum is checked by itself). 0; TRUST_REFUSED with
- * `problems`; -ENOMEM. */
+/* Starts from the roster the configuration pins: its digest must be `pinned`, and one with number 1 must have its own quorum. The
+ * signatures of a later one cannot be checked without its predecessor: there the pin alone is what counts. `name` is the
+ * file's, for problems' places. On success the caller owns `*out` and gives it up with trust_unref(). 0; TRUST_REFUSED with
+ * `problems`; -ENOMEM. On failure `*out` is NULL. */
 enum { TRUST_REFUSED = 1, TRUST_KNOWN, TRUST_OLDER, TRUST_FORK };
 int trust_new(struct trust **out, const struct digest *pinned, const char *name, struct bytes roster,
 	struct problems *problems);
@@ -21,31 +27,33 @@ void trust_unref(struct trust *t); /* NULL is a no-op */
 
 /* The trust with one more roster or card (the text says which by its first line). `*out` is a new reference; `t` stays the caller's.
  * 0: changed; TRUST_KNOWN: this very text is held already; TRUST_OLDER: a lower number than what is held (kept by no
- * one); TRUST_FORK: another text with a number that is held; TRUST_REFUSED with `problems`; -ENOMEM. With anything but 0 `*out` is NULL.
- * A card is refused when its member is not in the roster, its network is another, its signatures are not good, a key
- * number has another key than an earlier card gave it, a revoked or retired key comes back, or another member's card has
- * one of its link or signing keys. */
+ * one); TRUST_FORK: another text, signed as well, with a number that is held: evidence against who signed both; TRUST_REFUSED
+ * with `problems`; -ENOMEM. With anything but 0 `*out` is NULL.
+ * A roster is refused when it does not follow the newest one. A card is refused when its member is not in the newest roster, its
+ * network is another, its signatures are not good, a key number has another key than an earlier card gave it, a revoked or
+ * retired key comes back, or another member's card or identity key is one of its keys. */
 int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems);
 
 const struct digest *trust_network(const struct trust *t);
 const struct roster *trust_roster(const struct trust *t);                         /* newest */
 const struct roster *trust_roster_number(const struct trust *t, uint32_t number); /* NULL: not held */
 uint32_t trust_oldest_roster(const struct trust *t);
-const struct card *trust_card(const struct trust *t, const char *member); /* newest; NULL: none */
+const struct card *trust_card(const struct trust *t, const char *member); /* in force; NULL: none */
 
-/* A member's signing key by number, from any of its cards; `state` is what the newest card says of it (a number the newest
- * card leaves out counts as retired). NULL: no such key, or the member was never in a roster. */
+/* A member's signing key by number, from any of its cards. `*state` is what its last card says of it; retired when that card leaves it
+ * out or is no longer in force (a changed identity key); revoked for ever once a card said so. NULL: no such key. */
 const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state);
 
-/* The member that has this link key as a current one in its newest card and is in the newest roster; NULL: nobody. */
+/* The member that has this link key as a current one in its card in force and is in the newest roster; NULL: nobody. The string
+ * lives as long as `t`. */
 const char *trust_member_of_link_key(const struct trust *t, const uint8_t key[static LINK_PUBLIC_LEN]);
 
-/* Whether a member is in the newest roster; whether it was in any. */
+/* Whether a member is in the newest roster; whether it was in any that is held. */
 bool trust_is_member(const struct trust *t, const char *member);
 bool trust_was_member(const struct trust *t, const char *member);
 
 /* Whether a member may read a channel's batch published under the roster with this digest: it is in the audience and, for the
- * network, in that roster or in a later one. */
+ * network, in that roster or in a later one. Under a roster that is not held (older than the pin): in the newest. */
 bool trust_entitled(const struct trust *t, const char *member, const char *audience, const struct digest *roster);
 
 #endif

@@ -1,0 +1,601 @@
+#include "core/trust.h"
+
+#include "core/handle.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rosters and cards are held by every trust made since they were accepted. */
+struct held_roster {
+	atomic_size_t refs;
+	struct roster roster;
+};
+
+struct held_card {
+	atomic_size_t refs;
+	uint8_t identity[SIGN_PUBLIC_LEN]; /* that signed it */
+	struct card card;
+};
+
+/* A signing key a card ever listed. Pointers go into that card. */
+struct known_key {
+	const char *member;
+	uint32_t number;
+	enum card_key_state state; /* by the member's last card; revoked stays */
+	const uint8_t *sign;
+};
+
+struct known_link {
+	const uint8_t *key;
+	const char *member;
+};
+
+struct trust {
+	atomic_size_t refs;
+	struct held_roster **rosters; /* numbers without a gap */
+	size_t n_rosters;
+	struct held_card **cards; /* by member, and of one in the order they came */
+	size_t n_cards;
+	struct known_key *keys; /* by member and number */
+	size_t n_keys;
+	struct known_link *links; /* of cards in force, by key */
+	size_t n_links;
+};
+
+static void held_roster_unref(struct held_roster *h)
+{
+	if (h == NULL || atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	roster_deinit(&h->roster);
+	free(h);
+}
+
+static void held_card_unref(struct held_card *h)
+{
+	if (h == NULL || atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	card_deinit(&h->card);
+	free(h);
+}
+
+struct trust *trust_ref(struct trust *t)
+{
+	atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+void trust_unref(struct trust *t)
+{
+	if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1)
+		return;
+	for (size_t i = 0; i < t->n_rosters; i++)
+		held_roster_unref(t->rosters[i]);
+	for (size_t i = 0; i < t->n_cards; i++)
+		held_card_unref(t->cards[i]);
+	free(t->rosters);
+	free(t->cards);
+	free(t->keys);
+	free(t->links);
+	free(t);
+}
+
+static const struct roster *newest(const struct trust *t)
+{
+	return &t->rosters[t->n_rosters - 1]->roster;
+}
+
+/* The index behind the last card of a member. */
+static size_t behind_cards(const struct trust *t, const char *member)
+{
+	size_t low = 0, high = t->n_cards;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (strcmp(t->cards[middle]->card.member, member) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The card a member gave last, whether in force or not; NULL: none. */
+static const struct held_card *last_card(const struct trust *t, const char *member)
+{
+	size_t behind = behind_cards(t, member);
+
+	if (behind == 0 || strcmp(t->cards[behind - 1]->card.member, member) != 0)
+		return NULL;
+	return t->cards[behind - 1];
+}
+
+/* The order of keys: by member, then by number. */
+static int compare_known_keys(const void *a, const void *b)
+{
+	const struct known_key *x = a, *y = b;
+	int order = strcmp(x->member, y->member);
+
+	if (order != 0)
+		return order;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static const struct known_key *find_key(const struct trust *t, const char *member, uint32_t number)
+{
+	struct known_key wanted = {.member = member, .number = number};
+
+	if (t->n_keys == 0)
+		return NULL;
+	return bsearch(&wanted, t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
+}
+
+static int compare_links(const void *a, const void *b)
+{
+	return memcmp(((const struct known_link *)a)->key, ((const struct known_link *)b)->key, LINK_PUBLIC_LEN);
+}
+
+/* Lists the link keys of all cards in force. */
+static int index_links(struct trust *t)
+{
+	const struct roster *r = newest(t);
+
+	t->links = calloc(r->n_members * CARD_CURRENT_MAX + 1, sizeof *t->links);
+	if (t->links == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n_members; i++) {
+		const struct card *c = trust_card(t, r->members[i].handle);
+
+		for (size_t j = 0; c != NULL && j < c->n_keys; j++)
+			if (c->keys[j].state == CARD_KEY_CURRENT)
+				t->links[t->n_links++] = (struct known_link){c->keys[j].link, c->member};
+	}
+	qsort(t->links, t->n_links, sizeof *t->links, compare_links);
+	return 0;
+}
+
+/* Brings the keys up to date with a member's new card, for which there is room. */
+static void learn_keys(struct trust *t, const struct card *c)
+{
+	size_t n = t->n_keys;
+
+	for (size_t i = 0; i < n; i++) {
+		struct known_key *k = &t->keys[i];
+		const struct card_key *now;
+
+		if (strcmp(k->member, c->member) != 0)
+			continue;
+		now = card_key(c, k->number);
+		if (k->state != CARD_KEY_REVOKED)
+			k->state = now == NULL ? CARD_KEY_RETIRED : now->state;
+	}
+	for (size_t i = 0; i < c->n_keys; i++) {
+		const struct card_key *k = &c->keys[i];
+		struct known_key key = {c->member, k->number, k->state, k->sign};
+
+		if (n == 0 || bsearch(&key, t->keys, n, sizeof key, compare_known_keys) == NULL)
+			t->keys[t->n_keys++] = key;
+	}
+	qsort(t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
+}
+
+/* A copy that shares all rosters and cards, with room for one of each and `n_keys` keys more. Its links are not listed yet. */
+static struct trust *copy(const struct trust *from, size_t n_keys)
+{
+	struct trust *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	atomic_init(&t->refs, 1);
+	t->rosters = calloc(from->n_rosters + 1, sizeof *t->rosters);
+	t->cards = calloc(from->n_cards + 1, sizeof *t->cards);
+	t->keys = calloc(from->n_keys + n_keys + 1, sizeof *t->keys);
+	if (t->rosters == NULL || t->cards == NULL || t->keys == NULL) {
+		trust_unref(t);
+		return NULL;
+	}
+	for (; t->n_rosters < from->n_rosters; t->n_rosters++) {
+		t->rosters[t->n_rosters] = from->rosters[t->n_rosters];
+		atomic_fetch_add(&t->rosters[t->n_rosters]->refs, 1);
+	}
+	for (; t->n_cards < from->n_cards; t->n_cards++) {
+		t->cards[t->n_cards] = from->cards[t->n_cards];
+		atomic_fetch_add(&t->cards[t->n_cards]->refs, 1);
+	}
+	if (from->n_keys != 0)
+		memcpy(t->keys, from->keys, from->n_keys * sizeof *t->keys);
+	t->n_keys = from->n_keys;
+	return t;
+}
+
+/* Makes `*out` from `from` with one more roster, which it takes on success. */
+static int add_roster(struct trust **out, const struct trust *from, struct held_roster *h)
+{
+	struct trust *t = copy(from, 0);
+
+	if (t == NULL)
+		return -ENOMEM;
+	atomic_fetch_add(&h->refs, 1);
+	t->rosters[t->n_rosters++] = h;
+	if (index_links(t) != 0) {
+		trust_unref(t);
+		return -ENOMEM;
+	}
+	held_roster_unref(h); /* the reference that was taken */
+	*out = t;
+	return 0;
+}
+
+/* Makes `*out` from `from` with one more card, which it takes on success. */
+static int add_card(struct trust **out, const struct trust *from, struct held_card *h)
+{
+	struct trust *t = copy(from, h->card.n_keys);
+	size_t at;
+
+	if (t == NULL)
+		return -ENOMEM;
+	at = behind_cards(t, h->card.member);
+	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof *t->cards);
+	atomic_fetch_add(&h->refs, 1);
+	t->cards[at] = h;
+	t->n_cards++;
+	learn_keys(t, &h->card);
+	if (index_links(t) != 0) {
+		trust_unref(t);
+		return -ENOMEM;
+	}
+	held_card_unref(h); /* the reference that was taken */
+	*out = t;
+	return 0;
+}
+
+static int read_roster(struct held_roster **out, const char *name, struct bytes text, struct problems *problems)
+{
+	struct held_roster *h = calloc(1, sizeof *h);
+	int r;
+
+	*out = NULL;
+	if (h == NULL)
+		return -ENOMEM;
+	atomic_init(&h->refs, 1);
+	r = roster_parse(&h->roster, name, text, problems);
+	if (r != 0) {
+		free(h);
+		return r == ROSTER_BAD ? TRUST_REFUSED : r;
+	}
+	*out = h;
+	return 0;
+}
+
+static int check_anchor(
+	const struct roster *r, const struct digest *pinned, const char *name, struct problems *problems)
+{
+	if (r->first)
+		return roster_check_first(r, pinned, name, problems);
+	if (digest_equal(&r->note.digest, pinned))
+		return 0;
+	note_problem_at(
+		problems, name, 1, "another digest than the one that is pinned: not the roster that was agreed");
+	return ROSTER_BAD;
+}
+
+int trust_new(struct trust **out, const struct digest *pinned, const char *name, struct bytes roster,
+	struct problems *problems)
+{
+	static const struct trust nothing = {0};
+	struct held_roster *h = NULL;
+	int r;
+
+	*out = NULL;
+	r = read_roster(&h, name, roster, problems);
+	if (r != 0)
+		goto out;
+	r = check_anchor(&h->roster, pinned, name, problems);
+	if (r != 0) {
+		r = TRUST_REFUSED;
+		goto out;
+	}
+	r = add_roster(out, &nothing, h);
+	if (r == 0)
+		h = NULL;
+out:
+	held_roster_unref(h);
+	return r;
+}
+
+/* A roster with a number that is held: this one, or a second one whose signatures are as good. */
+static int judge_held_roster(const struct trust *t, const struct roster *r, const char *name, struct problems *problems)
+{
+	const struct roster *held = trust_roster_number(t, r->number), *before = trust_roster_number(t, r->number - 1);
+
+	if (held == NULL)
+		return TRUST_OLDER;
+	if (digest_equal(&held->note.digest, &r->note.digest))
+		return TRUST_KNOWN;
+	if (before != NULL)
+		return roster_check_next(before, r, name, problems) == 0 ? TRUST_FORK : TRUST_REFUSED;
+	note_problem_at(problems, name, 1, "not the roster %u that is pinned", r->number);
+	return TRUST_REFUSED;
+}
+
+static int with_roster(
+	struct trust **out, const struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	struct held_roster *h = NULL;
+	int r;
+
+	r = read_roster(&h, name, text, problems);
+	if (r != 0)
+		goto out;
+	if (h->roster.number <= newest(t)->number) {
+		r = judge_held_roster(t, &h->roster, name, problems);
+		goto out;
+	}
+	if (roster_check_next(newest(t), &h->roster, name, problems) != 0) {
+		r = TRUST_REFUSED;
+		goto out;
+	}
+	r = add_roster(out, t, h);
+	if (r == 0)
+		h = NULL;
+out:
+	held_roster_unref(h);
+	return r;
+}
+
+/* What became of a key number before: it keeps its key, and one that went does not come back. */
+static void check_history(const struct trust *t, const struct card *c, const char *name, struct problems *problems)
+{
+	for (size_t i = 0; i < c->n_keys; i++) {
+		const struct card_key *k = &c->keys[i];
+		const struct known_key *before = find_key(t, c->member, k->number);
+
+		if (before == NULL)
+			continue;
+		if (memcmp(before->sign, k->sign, SIGN_PUBLIC_LEN) != 0)
+			note_problem_at(problems, name, k->line,
+				"number %u belongs to another key of an earlier card: a new key "
+				"takes a new number",
+				k->number);
+		else if (k->state == CARD_KEY_CURRENT && before->state != CARD_KEY_CURRENT)
+			note_problem_at(problems, name, k->line,
+				"key %u was %s by an earlier card and cannot come back", k->number,
+				before->state == CARD_KEY_REVOKED ? "revoked" : "retired");
+		else if (k->state == CARD_KEY_RETIRED && before->state == CARD_KEY_REVOKED)
+			note_problem_at(problems, name, k->line, "key %u was revoked by an earlier card and stays so",
+				k->number);
+	}
+}
+
+/* The member whose key it is, in a roster's identity keys or another member's cards; NULL: nobody's. */
+static const char *owner_of_sign_key(const struct trust *t, const char *member, const uint8_t *key)
+{
+	const struct roster *r = newest(t);
+
+	for (size_t i = 0; i < r->n_members; i++)
+		if (memcmp(r->members[i].identity, key, SIGN_PUBLIC_LEN) == 0)
+			return r->members[i].handle;
+	for (size_t i = 0; i < t->n_keys; i++)
+		if (strcmp(t->keys[i].member, member) != 0 && memcmp(t->keys[i].sign, key, SIGN_PUBLIC_LEN) == 0)
+			return t->keys[i].member;
+	return NULL;
+}
+
+static bool has_link_key(const struct card *c, const uint8_t *key)
+{
+	for (size_t i = 0; i < c->n_keys; i++)
+		if (c->keys[i].state == CARD_KEY_CURRENT && memcmp(c->keys[i].link, key, LINK_PUBLIC_LEN) == 0)
+			return true;
+	return false;
+}
+
+static const char *owner_of_link_key(const struct trust *t, const char *member, const uint8_t *key)
+{
+	for (size_t i = 0; i < t->n_cards; i++) {
+		const struct card *c = &t->cards[i]->card;
+
+		if (strcmp(c->member, member) != 0 && has_link_key(c, key))
+			return c->member;
+	}
+	return NULL;
+}
+
+static void check_owners(const struct trust *t, const struct card *c, const char *name, struct problems *problems)
+{
+	for (size_t i = 0; i < c->n_keys; i++) {
+		const struct card_key *k = &c->keys[i];
+		const char *owner = owner_of_sign_key(t, c->member, k->sign);
+
+		if (owner == NULL && k->state == CARD_KEY_CURRENT)
+			owner = owner_of_link_key(t, c->member, k->link);
+		if (owner != NULL)
+			note_problem_at(problems, name, k->line, "key %u is a key of %s", k->number, owner);
+	}
+}
+
+/* Everything about a card that its place among the others does not decide. `*identity` is its member's. */
+static int check_card(const struct trust *t, const struct card *c, const uint8_t **identity, const char *name,
+	struct problems *problems)
+{
+	const struct roster_member *m = roster_member(newest(t), c->member);
+
+	if (!digest_equal(&c->network, trust_network(t))) {
+		note_problem_at(problems, name, 1, "a card for another network");
+		return TRUST_REFUSED;
+	}
+	if (m == NULL) {
+		note_problem_at(problems, name, 1, "%s is no member by roster %u", c->member, newest(t)->number);
+		return TRUST_REFUSED;
+	}
+	*identity = m->identity;
+	return card_check(c, m->identity, name, problems) == 0 ? 0 : TRUST_REFUSED;
+}
+
+/* Where a good card stands among those its member's identity key signed before: 0 when it is the next one. */
+static int judge_number(const struct trust *t, const struct card *c, const uint8_t *identity)
+{
+	const struct held_card *last = NULL;
+
+	for (size_t i = behind_cards(t, c->member); i-- > 0 && strcmp(t->cards[i]->card.member, c->member) == 0;) {
+		const struct held_card *h = t->cards[i];
+
+		if (memcmp(h->identity, identity, SIGN_PUBLIC_LEN) != 0)
+			continue;
+		if (last == NULL)
+			last = h;
+		if (h->card.number == c->number)
+			return digest_equal(&h->card.note.digest, &c->note.digest) ? TRUST_KNOWN : TRUST_FORK;
+	}
+	return last != NULL && c->number < last->card.number ? TRUST_OLDER : 0;
+}
+
+/* Whether this very text is held, under whatever identity key it was accepted. */
+static bool holds_card(const struct trust *t, const struct card *c)
+{
+	for (size_t i = behind_cards(t, c->member); i-- > 0 && strcmp(t->cards[i]->card.member, c->member) == 0;)
+		if (digest_equal(&t->cards[i]->card.note.digest, &c->note.digest))
+			return true;
+	return false;
+}
+
+static int judge_card(const struct trust *t, struct held_card *h, const char *name, struct problems *problems)
+{
+	const struct card *c = &h->card;
+	const uint8_t *identity = NULL;
+	size_t before = problems->total;
+	int r;
+
+	if (holds_card(t, c))
+		return TRUST_KNOWN;
+	r = check_card(t, c, &identity, name, problems);
+	if (r == 0)
+		r = judge_number(t, c, identity);
+	if (r != 0)
+		return r;
+	check_history(t, c, name, problems);
+	check_owners(t, c, name, problems);
+	memcpy(h->identity, identity, sizeof h->identity);
+	return problems->total == before ? 0 : TRUST_REFUSED;
+}
+
+static int with_card(
+	struct trust **out, const struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	struct held_card *h = calloc(1, sizeof *h);
+	int r;
+
+	if (h == NULL)
+		return -ENOMEM;
+	atomic_init(&h->refs, 1);
+	r = card_parse(&h->card, name, text, problems);
+	if (r == CARD_BAD)
+		r = TRUST_REFUSED;
+	if (r != 0)
+		goto out;
+	r = judge_card(t, h, name, problems);
+	if (r != 0)
+		goto out;
+	r = add_card(out, t, h);
+	if (r == 0)
+		h = NULL;
+out:
+	held_card_unref(h);
+	return r;
+}
+
+int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	static const char roster[] = "enlight roster ";
+	size_t len = strlen(roster);
+
+	*out = NULL;
+	if (text.len >= len && memcmp(text.data, roster, len) == 0)
+		return with_roster(out, t, name, text, problems);
+	return with_card(out, t, name, text, problems);
+}
+
+const struct digest *trust_network(const struct trust *t)
+{
+	return &newest(t)->origin;
+}
+
+const struct roster *trust_roster(const struct trust *t)
+{
+	return newest(t);
+}
+
+const struct roster *trust_roster_number(const struct trust *t, uint32_t number)
+{
+	uint32_t oldest = trust_oldest_roster(t);
+
+	return number < oldest || number - oldest >= t->n_rosters ? NULL : &t->rosters[number - oldest]->roster;
+}
+
+uint32_t trust_oldest_roster(const struct trust *t)
+{
+	return t->rosters[0]->roster.number;
+}
+
+const struct card *trust_card(const struct trust *t, const char *member)
+{
+	const struct roster_member *m = roster_member(newest(t), member);
+	const struct held_card *h = last_card(t, member);
+
+	if (m == NULL || h == NULL || memcmp(h->identity, m->identity, SIGN_PUBLIC_LEN) != 0)
+		return NULL;
+	return &h->card;
+}
+
+const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state)
+{
+	const struct known_key *k = find_key(t, member, number);
+
+	if (k == NULL)
+		return NULL;
+	*state = k->state;
+	/* A former member's last card still says what its keys were; one whose identity key was changed may be a thief's. */
+	if (k->state == CARD_KEY_CURRENT && trust_is_member(t, member) && trust_card(t, member) == NULL)
+		*state = CARD_KEY_RETIRED;
+	return k->sign;
+}
+
+const char *trust_member_of_link_key(const struct trust *t, const uint8_t key[static LINK_PUBLIC_LEN])
+{
+	struct known_link wanted = {.key = key};
+	const struct known_link *found = bsearch(&wanted, t->links, t->n_links, sizeof *t->links, compare_links);
+
+	return found == NULL ? NULL : found->member;
+}
+
+bool trust_is_member(const struct trust *t, const char *member)
+{
+	return roster_member(newest(t), member) != NULL;
+}
+
+bool trust_was_member(const struct trust *t, const char *member)
+{
+	for (size_t i = 0; i < t->n_rosters; i++)
+		if (roster_member(&t->rosters[i]->roster, member) != NULL)
+			return true;
+	return false;
+}
+
+bool trust_entitled(const struct trust *t, const char *member, const char *audience, const struct digest *roster)
+{
+	size_t from = 0;
+
+	if (!audience_has(audience, member))
+		return false;
+	if (strcmp(audience, AUDIENCE_NETWORK) != 0)
+		return true;
+	while (from < t->n_rosters && !digest_equal(&t->rosters[from]->roster.note.digest, roster))
+		from++;
+	if (from == t->n_rosters)
+		return trust_is_member(t, member);
+	for (; from < t->n_rosters; from++)
+		if (roster_member(&t->rosters[from]->roster, member) != NULL)
+			return true;
+	return false;
+}

@@ -1,0 +1,438 @@
+#include "core/trust.h"
+#include "notes.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const handles[] = {"rug.nl", "ugent.be", "ut.ee"};
+enum { N = 3, RUG = 0, UGENT = 1, UT = 2 };
+
+/* Three members and the trust that begins with their first roster. `t` moves on with accept(). */
+struct network {
+	struct actor members[N];
+	struct buffer first;
+	struct digest digest;
+	struct trust *t;
+};
+
+static void network_init(struct network *n)
+{
+	struct problems problems = {0};
+
+	for (size_t i = 0; i < N; i++)
+		n->members[i] = actor_of(handles[i], 0);
+	n->first = roster_text(NULL, 1, 2, n->members, N);
+	sign_by(&n->first, &n->members[RUG]);
+	sign_by(&n->first, &n->members[UT]);
+	digest_plain(&n->digest, signed_part(&n->first));
+	ck_assert_int_eq(trust_new(&n->t, &n->digest, "x", view(&n->first), &problems), 0);
+}
+
+static void network_deinit(struct network *n)
+{
+	buffer_deinit(&n->first);
+	trust_unref(n->t);
+}
+
+/* Gives a text, which is released, and says what came of it; on 0 the network goes on with the new trust. `rule` is the first
+ * problem or "". */
+static int give(struct network *n, struct buffer text, char rule[static 256])
+{
+	struct problems problems = {0};
+	struct trust *next;
+	int r = trust_with(&next, n->t, "x", view(&text), &problems);
+
+	ck_assert_int_eq(r == TRUST_REFUSED, problems.n != 0);
+	ck_assert_int_eq(r == 0, next != NULL);
+	snprintf(rule, 256, "%s", problems.n == 0 ? "" : problems.items[0].rule);
+	if (r == 0) {
+		trust_unref(n->t);
+		n->t = next;
+	}
+	problems_deinit(&problems);
+	buffer_deinit(&text);
+	return r;
+}
+
+static void accept(struct network *n, struct buffer text)
+{
+	char rule[256];
+	int r = give(n, text, rule);
+
+	ck_assert_msg(r == 0, "%d %s", r, rule);
+}
+
+static void expect(struct network *n, int outcome, const char *wanted, struct buffer text)
+{
+	char rule[256];
+	int r = give(n, text, rule);
+
+	ck_assert_msg(r == outcome && strncmp(rule, wanted, strlen(wanted)) == 0, "%d %s", r, rule);
+}
+
+/* A card of a member with the given keys, signed by its identity key and by all that are in use. */
+static struct buffer card_with(
+	const struct network *n, const struct actor *a, uint32_t number, const struct card_key *keys, size_t n_keys)
+{
+	struct buffer b = {0};
+
+	card_write(&b, &n->digest, a->handle, number, NULL, keys, n_keys, NULL, 0);
+	sign_by(&b, a);
+	for (size_t i = 0; i < n_keys; i++)
+		if (keys[i].state == CARD_KEY_CURRENT)
+			sign_by_node(&b, a->handle, keys[i].number);
+	return b;
+}
+
+static struct buffer card_of(const struct network *n, size_t member, uint32_t number, uint32_t key)
+{
+	return card_text(&n->digest, &n->members[member], number, key);
+}
+
+/* A roster after `before`, signed by the old and new members given. */
+static struct buffer roster_after(const struct buffer *before, unsigned number, const struct actor *members, size_t n,
+	const struct actor *signers, size_t n_signers)
+{
+	struct buffer b = roster_text(before, number, (unsigned)n / 2 + 1, members, n);
+
+	for (size_t i = 0; i < n_signers; i++)
+		sign_by(&b, &signers[i]);
+	return b;
+}
+
+static struct buffer again(const struct buffer *text)
+{
+	struct buffer b = {0};
+
+	buffer_add(&b, text->data, text->len);
+	return b;
+}
+
+/* The chain begins with the pinned roster; a first one needs its quorum too. */
+START_TEST(test_anchor)
+{
+	struct network n;
+	struct problems problems = {0};
+	struct buffer text;
+	struct digest d;
+	struct trust *t;
+
+	network_init(&n);
+	ck_assert(digest_equal(trust_network(n.t), &n.digest));
+	ck_assert_uint_eq(trust_oldest_roster(n.t), 1);
+	d = n.digest;
+	d.bytes[31] ^= 1;
+	ck_assert_int_eq(trust_new(&t, &d, "x", view(&n.first), &problems), TRUST_REFUSED);
+	ck_assert_ptr_null(t);
+	problems_deinit(&problems);
+
+	text = roster_text(NULL, 1, 2, n.members, N);
+	sign_by(&text, &n.members[RUG]);
+	ck_assert_int_eq(trust_new(&t, &n.digest, "x", view(&text), &problems), TRUST_REFUSED);
+	ck_assert_str_eq(problems.items[0].rule, "signed by 1 of the 2 members of roster 1 that it takes");
+	problems_deinit(&problems);
+	buffer_deinit(&text);
+
+	text = card_of(&n, RUG, 1, 1);
+	ck_assert_int_eq(trust_new(&t, &n.digest, "x", view(&text), &problems), TRUST_REFUSED);
+	problems_deinit(&problems);
+	buffer_deinit(&text);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A node pinned to a later roster believes it by its digest, knows the network's, and goes on from there. */
+START_TEST(test_later_anchor)
+{
+	struct network n;
+	struct problems problems = {0};
+	struct buffer second, third;
+	struct digest d;
+
+	network_init(&n);
+	second = roster_after(&n.first, 2, n.members, N, n.members, 0);
+	third = roster_after(&second, 3, n.members, N, n.members, 2);
+	digest_plain(&d, signed_part(&second));
+	trust_unref(n.t);
+	ck_assert_int_eq(trust_new(&n.t, &n.digest, "x", view(&second), &problems), TRUST_REFUSED);
+	problems_deinit(&problems);
+	ck_assert_int_eq(trust_new(&n.t, &d, "x", view(&second), &problems), 0);
+	ck_assert(digest_equal(trust_network(n.t), &n.digest));
+	ck_assert_uint_eq(trust_oldest_roster(n.t), 2);
+	ck_assert_ptr_null(trust_roster_number(n.t, 1));
+	expect(&n, TRUST_OLDER, "", again(&n.first));
+	expect(&n, TRUST_KNOWN, "", again(&second));
+	expect(&n, TRUST_REFUSED, "not the roster 2 that is pinned",
+		roster_after(&n.first, 2, n.members, 2, n.members, 3));
+	accept(&n, third);
+	accept(&n, card_of(&n, UT, 1, 1));
+	ck_assert_uint_eq(trust_roster(n.t)->number, 3);
+	ck_assert_uint_eq(trust_roster_number(n.t, 2)->number, 2);
+	buffer_deinit(&second);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A roster is taken when it follows the newest; a second one with the same number is a fork only when it is signed as well. */
+START_TEST(test_rosters)
+{
+	struct network n;
+	struct buffer second, third;
+
+	network_init(&n);
+	second = roster_after(&n.first, 2, n.members, 2, n.members, 2);
+	third = roster_after(&second, 3, n.members, 2, n.members, 2);
+	expect(&n, TRUST_KNOWN, "", again(&n.first));
+	expect(&n, TRUST_REFUSED, "number 3 does not follow number 1", third);
+	expect(&n, TRUST_REFUSED, "signed by 1 of the 2", roster_after(&n.first, 2, n.members, 2, n.members, 1));
+	accept(&n, again(&second));
+	expect(&n, TRUST_KNOWN, "", again(&second));
+	expect(&n, TRUST_KNOWN, "", again(&n.first));
+	expect(&n, TRUST_FORK, "", roster_after(&n.first, 2, n.members, 3, n.members, 3));
+	expect(&n, TRUST_REFUSED, "signed by 1 of the 2", roster_after(&n.first, 2, n.members, 3, n.members, 1));
+	ck_assert(!trust_is_member(n.t, "ut.ee"));
+	ck_assert(trust_was_member(n.t, "ut.ee"));
+	ck_assert(trust_is_member(n.t, "rug.nl"));
+	ck_assert(!trust_was_member(n.t, "stranger.be"));
+	buffer_deinit(&second);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A card is taken when it is a member's own and newer than the last. */
+START_TEST(test_cards)
+{
+	struct network n, other;
+	struct actor stranger = actor_of("stranger.be", 0);
+	struct card_key key = card_key_of("ut.ee", 5, CARD_KEY_CURRENT);
+	struct buffer text;
+
+	network_init(&n);
+	other = n;
+	other.digest.bytes[0] ^= 1;
+	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
+	expect(&n, TRUST_REFUSED, "a card for another network", card_of(&other, UT, 1, 1));
+	expect(&n, TRUST_REFUSED, "stranger.be is no member by roster 1", card_text(&n.digest, &stranger, 1, 1));
+	accept(&n, card_of(&n, UT, 5, 5));
+	expect(&n, TRUST_KNOWN, "", card_of(&n, UT, 5, 5));
+	expect(&n, TRUST_OLDER, "", card_of(&n, UT, 4, 5));
+	expect(&n, TRUST_FORK, "", card_of(&n, UT, 5, 6));
+	text = (struct buffer){0};
+	card_write(&text, &n.digest, "ut.ee", 5, NULL, &key, 1, NULL, 0); /* differs, but nobody signed it */
+	expect(&n, TRUST_REFUSED, "not signed by the identity key", text);
+	accept(&n, card_of(&n, UT, 7, 6));
+	expect(&n, TRUST_KNOWN, "", card_of(&n, UT, 5, 5));
+	expect(&n, TRUST_OLDER, "", card_of(&n, UT, 6, 6));
+	accept(&n, card_of(&n, RUG, 1, 1));
+	accept(&n, card_of(&n, UGENT, 1, 1));
+	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 7);
+	ck_assert_uint_eq(trust_card(n.t, "rug.nl")->number, 1);
+	ck_assert_str_eq(trust_card(n.t, "ugent.be")->member, "ugent.be");
+	text = (struct buffer){0};
+	buffer_str(&text, "neither roster nor card\n");
+	expect(&n, TRUST_REFUSED, "the first line is", text);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A key number keeps its key, and a key that went does not come back. */
+START_TEST(test_key_numbers)
+{
+	struct network n;
+	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
+			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT),
+			three = card_key_of("ut.ee", 3, CARD_KEY_CURRENT),
+			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT);
+	const struct actor *ut = &n.members[UT];
+	enum card_key_state state = CARD_KEY_REVOKED;
+
+	network_init(&n);
+	accept(&n, card_with(&n, ut, 1, (struct card_key[]){one, two}, 2));
+	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 1, &state), one.sign, sizeof one.sign);
+	ck_assert_int_eq(state, CARD_KEY_CURRENT);
+	ck_assert_ptr_null(trust_sign_key(n.t, "ut.ee", 3, &state));
+	ck_assert_ptr_null(trust_sign_key(n.t, "rug.nl", 1, &state));
+
+	one.state = CARD_KEY_REVOKED;
+	accept(&n, card_with(&n, ut, 2, (struct card_key[]){one, three}, 2)); /* two is left out */
+	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 2, &state), two.sign, sizeof two.sign);
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
+	ck_assert_int_eq(state, CARD_KEY_REVOKED);
+
+	expect(&n, TRUST_REFUSED, "key 2 was retired by an earlier card",
+		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
+	one.state = CARD_KEY_CURRENT;
+	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
+		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
+	one.state = CARD_KEY_RETIRED;
+	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
+		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
+	memcpy(two.sign, four.sign, sizeof two.sign);
+	two.state = CARD_KEY_RETIRED;
+	expect(&n, TRUST_REFUSED, "number 2 belongs to another key",
+		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
+	accept(&n, card_with(&n, ut, 3, &four, 1)); /* a revoked key that is left out stays revoked */
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
+	ck_assert_int_eq(state, CARD_KEY_REVOKED);
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 3, &state));
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	network_deinit(&n);
+}
+END_TEST
+
+/* Nobody's card lists another member's key, of whatever kind. */
+START_TEST(test_keys_of_others)
+{
+	struct network n;
+	struct card_key theirs = card_key_of("ut.ee", 1, CARD_KEY_CURRENT), mine, old;
+	const struct actor *rug = &n.members[RUG];
+
+	network_init(&n);
+	accept(&n, card_of(&n, UT, 1, 1));
+	mine = card_key_of("rug.nl", 2, CARD_KEY_CURRENT);
+	memcpy(mine.link, theirs.link, sizeof mine.link);
+	expect(&n, TRUST_REFUSED, "key 2 is a key of ut.ee", card_with(&n, rug, 1, &mine, 1));
+	mine = card_key_of("rug.nl", 2, CARD_KEY_CURRENT);
+	old = (struct card_key){.number = 1, .state = CARD_KEY_RETIRED};
+	memcpy(old.sign, theirs.sign, sizeof old.sign);
+	expect(&n, TRUST_REFUSED, "key 1 is a key of ut.ee", card_with(&n, rug, 1, (struct card_key[]){old, mine}, 2));
+	memcpy(old.sign, n.members[UGENT].public, sizeof old.sign);
+	expect(&n, TRUST_REFUSED, "key 1 is a key of ugent.be",
+		card_with(&n, rug, 1, (struct card_key[]){old, mine}, 2));
+	accept(&n, card_with(&n, rug, 1, &mine, 1));
+	network_deinit(&n);
+}
+END_TEST
+
+/* A link key names its member as long as the card in force lists it and the roster has the member. */
+START_TEST(test_link_keys)
+{
+	struct network n;
+	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
+			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT);
+
+	network_init(&n);
+	ck_assert_ptr_null(trust_member_of_link_key(n.t, one.link));
+	accept(&n, card_of(&n, UT, 1, 1));
+	accept(&n, card_of(&n, RUG, 1, 1));
+	ck_assert_str_eq(trust_member_of_link_key(n.t, one.link), "ut.ee");
+	ck_assert_ptr_null(trust_member_of_link_key(n.t, two.link));
+	accept(&n, card_of(&n, UT, 2, 2));
+	ck_assert_ptr_null(trust_member_of_link_key(n.t, one.link));
+	ck_assert_str_eq(trust_member_of_link_key(n.t, two.link), "ut.ee");
+	accept(&n, roster_after(&n.first, 2, n.members, 2, n.members, 2));
+	ck_assert_ptr_null(trust_member_of_link_key(n.t, two.link));
+	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
+	ck_assert_str_eq(trust_member_of_link_key(n.t, card_key_of("rug.nl", 1, CARD_KEY_CURRENT).link), "rug.nl");
+	network_deinit(&n);
+}
+END_TEST
+
+/* After a changed identity key no earlier card is in force, whatever its number; the member's next one is. */
+START_TEST(test_changed_identity)
+{
+	struct network n;
+	struct actor changed[N];
+	struct card_key old = card_key_of("ut.ee", 9, CARD_KEY_CURRENT);
+	enum card_key_state state;
+	struct buffer second;
+
+	network_init(&n);
+	memcpy(changed, n.members, sizeof changed);
+	changed[UT] = actor_of("ut.ee", 1);
+	accept(&n, card_of(&n, UT, 99, 9)); /* a thief's */
+	second = roster_after(&n.first, 2, changed, N, changed, N);
+	accept(&n, second);
+	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
+	ck_assert_ptr_null(trust_member_of_link_key(n.t, old.link));
+	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 9, &state), old.sign, sizeof old.sign);
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	expect(&n, TRUST_REFUSED, "the signature of ut.ee does not verify", card_of(&n, UT, 100, 10));
+	n.members[UT] = changed[UT];
+	accept(&n, card_of(&n, UT, 1, 10));
+	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 1);
+	ck_assert_str_eq(trust_member_of_link_key(n.t, card_key_of("ut.ee", 10, CARD_KEY_CURRENT).link), "ut.ee");
+	network_deinit(&n);
+}
+END_TEST
+
+/* Who may read follows the audience and, for the network, the rosters from the batch's on. */
+START_TEST(test_entitled)
+{
+	struct network n;
+	struct actor grown[N];
+	struct buffer second, third;
+	struct digest two, three;
+
+	network_init(&n);
+	second = roster_after(&n.first, 2, n.members, 2, n.members, 2); /* ut.ee leaves */
+	digest_plain(&two, signed_part(&second));
+	grown[0] = n.members[0];
+	grown[1] = actor_of("u-bordeaux.fr", 0);
+	grown[2] = n.members[1];
+	third = roster_text(&second, 3, 2, grown, N);
+	for (size_t i = 0; i < N; i++)
+		sign_by(&third, &grown[i]);
+	digest_plain(&three, signed_part(&third));
+	accept(&n, again(&second));
+	accept(&n, third);
+
+	ck_assert(trust_entitled(n.t, "ut.ee", "network", &n.digest));
+	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &two));
+	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &three));
+	ck_assert(trust_entitled(n.t, "u-bordeaux.fr", "network", &n.digest));
+	ck_assert(trust_entitled(n.t, "u-bordeaux.fr", "network", &three));
+	ck_assert(trust_entitled(n.t, "rug.nl", "network", &digest_zero));
+	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &digest_zero));
+	ck_assert(!trust_entitled(n.t, "stranger.be", "network", &n.digest));
+	ck_assert(trust_entitled(n.t, "ut.ee", "rug.nl,ut.ee", &n.digest));
+	ck_assert(!trust_entitled(n.t, "ugent.be", "rug.nl,ut.ee", &n.digest));
+	buffer_deinit(&second);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A trust stays as it was while others are made from it, and lives as long as somebody holds it. */
+START_TEST(test_value)
+{
+	struct network n;
+	struct trust *before;
+	const struct roster *r;
+
+	network_init(&n);
+	accept(&n, card_of(&n, UT, 1, 1));
+	before = trust_ref(n.t);
+	accept(&n, card_of(&n, UT, 2, 2));
+	accept(&n, roster_after(&n.first, 2, n.members, 2, n.members, 2));
+	ck_assert_uint_eq(trust_card(before, "ut.ee")->number, 1);
+	ck_assert_uint_eq(trust_roster(before)->number, 1);
+	r = trust_roster_number(n.t, 1);
+	ck_assert_ptr_eq(r, trust_roster(before)); /* shared, not read again */
+	trust_unref(before);
+	ck_assert_str_eq(r->network, "enlight");
+	network_deinit(&n);
+	trust_unref(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("trust");
+	TCase *tc = tcase_create("trust");
+
+	tcase_add_test(tc, test_anchor);
+	tcase_add_test(tc, test_later_anchor);
+	tcase_add_test(tc, test_rosters);
+	tcase_add_test(tc, test_cards);
+	tcase_add_test(tc, test_key_numbers);
+	tcase_add_test(tc, test_keys_of_others);
+	tcase_add_test(tc, test_link_keys);
+	tcase_add_test(tc, test_changed_identity);
+	tcase_add_test(tc, test_entitled);
+	tcase_add_test(tc, test_value);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
