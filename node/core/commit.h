@@ -54,6 +54,7 @@ enum accept_outcome {
 	ACCEPT_NOT_OURS, /* another network, or an audience we are not in, or not the publisher's session */
 	ACCEPT_FORK,     /* contradicts what is held: kept as evidence, the channel stops */
 	ACCEPT_STOPPED,  /* the channel was stopped before */
+	ACCEPT_WITHHELD, /* slots without their events at the head, and no erasure that lists them */
 	ACCEPT_LATER,    /* a format of a later version: cannot be taken in by this node */
 	ACCEPT_FULL,     /* the disk or its limit is full */
 	ACCEPT_FAILED,   /* out of memory and the like */

@@ -93,6 +93,10 @@ struct ledger_ops {
 		void *ledger, const struct index_key *key, uint64_t number); /* one row per person and batch */
 	int (*mark_add)(void *ledger, const struct place *place, enum mark_kind kind, const char *text);
 
+	/* Sequences of leaf-only slots that no erasure has listed yet. Removing one that is not there: LEDGER_NONE. */
+	int (*uncovered_add)(void *ledger, uint64_t channel, uint64_t sequence);
+	int (*uncovered_remove)(void *ledger, uint64_t channel, uint64_t sequence);
+
 	int (*receipt_find)(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out);
 	int (*receipt_put)(
 		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */

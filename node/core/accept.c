@@ -1,0 +1,593 @@
+/* accept - the reader's side of a commit: batches that a publisher delivered, and receipts for our own.
+ *
+ * A batch is taken in only if it continues exactly where this node's copy ends. The checks go from cheap to dear, and nothing is
+ * written before the last of them: header, audience, key, signature, position, seal and root, slots without events. What an event in a good
+ * batch breaks does not stop the channel: it is stored, marked and never given to anybody as valid. */
+#include "core/work.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct accepting {
+	struct work *w;
+	struct accept_job *job;
+	struct header header;
+	struct digest digest;
+	struct channel_work *cw;
+	struct slots slots;
+	uint8_t key[BATCH_KEY_LEN];
+	bool set_aside; /* the batch raises the incarnation: what is above `header.after_sequence` goes */
+	struct place place;
+	uint64_t *erased; /* sequences that erasures in this batch list */
+	size_t n_erased;
+};
+
+static int refuse(struct accepting *a, enum accept_outcome outcome, const char *why)
+{
+	a->job->outcome = outcome;
+	a->job->why = why;
+	return 0;
+}
+
+static bool accepted(const struct accepting *a)
+{
+	return a->job->outcome == ACCEPT_OK;
+}
+
+/* Whom it is from and for. */
+static int check_header(struct accepting *a)
+{
+	const struct trust *trust = a->w->trust;
+	int r = header_decode(&a->header, a->job->batch.header);
+
+	if (r == BATCH_UNKNOWN_FORMAT)
+		return refuse(a, ACCEPT_LATER, "a format of a later version");
+	if (r == BATCH_MALFORMED)
+		return refuse(a, ACCEPT_FORGED, "not a header");
+	if (r != 0)
+		return r;
+	if (!digest_equal(&a->header.network, trust_network(trust)))
+		return refuse(a, ACCEPT_NOT_OURS, "another network");
+	if (strcmp(a->header.publisher, a->job->peer) != 0)
+		return refuse(a, ACCEPT_NOT_OURS, "not published by the peer that delivers it");
+	if (!audience_has(a->header.audience, a->w->c->member))
+		return refuse(a, ACCEPT_NOT_OURS, "this node is not in the audience");
+	return 0;
+}
+
+/* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the channel's key
+ * numbers never fall. */
+static int check_signature(struct accepting *a)
+{
+	enum card_key_state state;
+	const uint8_t *key = trust_sign_key(a->w->trust, a->header.publisher, a->header.key, &state);
+
+	if (key == NULL)
+		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
+	if (a->header.key < a->cw->row.key)
+		return refuse(a, ACCEPT_FORGED, "the key number fell");
+	if (!header_verify(a->job->batch.header, a->job->batch.signature, key))
+		return refuse(a, ACCEPT_FORGED, "the signature is not good");
+	digest_header(&a->digest, a->job->batch.header);
+	return 0;
+}
+
+/* Two signed headers of one place: the publisher showed two histories. Both are kept and the channel stops. */
+static int fork_found(struct accepting *a, const struct batch_row *held)
+{
+	int r;
+
+	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, held->header, held->signature, a->job->batch.header,
+		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
+	if (r != 0)
+		return r;
+	a->cw->row.stopped = true;
+	a->cw->changed = true;
+	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
+}
+
+/* At or below what is held: the same batch again, an older incarnation's, or a fork. */
+static int check_held(struct accepting *a)
+{
+	struct batch_row held;
+	int r;
+
+	r = a->w->ops->batch_holding(a->w->ledger, a->cw->row.id, a->header.first, &held);
+	if (r == LEDGER_NONE ||
+		(r == 0 && (digest_equal(&held.digest, &a->digest) || held.incarnation != a->header.incarnation)))
+		return refuse(a, ACCEPT_HELD, "held already");
+	return r != 0 ? r : fork_found(a, &held);
+}
+
+/* A new incarnation continues after a place that must be in our copy; what we hold above it is set aside. */
+static int check_raised(struct accepting *a)
+{
+	const struct header *h = &a->header;
+	const struct channel_row *row = &a->cw->row;
+	struct batch_row held;
+	int r;
+
+	if (!h->has_after || h->after_sequence > row->last)
+		return refuse(a, ACCEPT_GAP, "a later incarnation that continues after what is not held");
+	a->set_aside = h->after_sequence < row->last;
+	a->job->raised = row->incarnation != 0;
+	if (h->after_sequence == 0)
+		return 0;
+	r = a->w->ops->batch_ending(a->w->ledger, row->id, h->after_sequence, &held);
+	if (r == 0 && digest_equal(&held.digest, &h->after_digest))
+		return 0;
+	if (r == LEDGER_NONE)
+		r = a->w->ops->batch_holding(a->w->ledger, row->id, h->after_sequence, &held);
+	return r != 0 ? (r == LEDGER_NONE ? refuse(a, ACCEPT_GAP, "continues after what is not held") : r)
+		      : fork_found(a, &held);
+}
+
+static int check_position(struct accepting *a)
+{
+	const struct header *h = &a->header;
+	const struct channel_row *row = &a->cw->row;
+
+	if (row->stopped)
+		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
+	if (h->incarnation > row->incarnation)
+		return check_raised(a);
+	if (h->first <= row->last)
+		return check_held(a);
+	if (h->incarnation < row->incarnation)
+		return refuse(a, ACCEPT_FORGED, "an older incarnation goes on");
+	if (h->first > row->last + 1)
+		return refuse(a, ACCEPT_GAP, "batches between are missing");
+	if (h->has_after || !digest_equal(&h->previous, &row->head))
+		return refuse(a, ACCEPT_FORGED, "does not continue the header that is held");
+	return 0;
+}
+
+static int open_body(struct accepting *a)
+{
+	struct bytes wrapped = bytes_of(a->job->wrapped, WRAPPED_KEY_LEN);
+	int r;
+
+	if (!key_unwrap(a->key, a->job->session_key, &a->digest, wrapped))
+		return refuse(a, ACCEPT_FORGED, "the batch key is not wrapped for this session");
+	r = batch_open(&a->slots, &a->header, &a->job->batch, a->key);
+	if (r == BATCH_FORGED)
+		return refuse(a, ACCEPT_FORGED, "the body's seal or root is not good");
+	if (r == BATCH_MALFORMED)
+		return refuse(a, ACCEPT_FORGED, "the body is malformed");
+	return r;
+}
+
+static int mark(struct accepting *a, enum mark_kind kind, const char *text)
+{
+	if (kind == MARK_REFUSED)
+		a->job->n_refused++;
+	else
+		a->job->n_stale++;
+	return a->w->ops->mark_add(a->w->ledger, &a->place, kind, text);
+}
+
+/* The first broken rule, as one text. */
+static int mark_refused(struct accepting *a, const struct problems *problems)
+{
+	char text[256];
+
+	if (problems->n == 0)
+		return mark(a, MARK_REFUSED, "breaks a rule of its topic");
+	snprintf(text, sizeof text, "%s: %s", problems->items[0].place, problems->items[0].rule);
+	return mark(a, MARK_REFUSED, text);
+}
+
+/* A decision on an object that has moved on meanwhile. */
+static int mark_stale(struct accepting *a, const struct event *e)
+{
+	struct judged judged;
+	struct object_row object;
+	struct index_key key;
+	int r;
+
+	if (!event_judges(e, &judged))
+		return 0;
+	index_object(&key, &a->w->c->store_keys, judged.source, judged.topic, judged.subject);
+	r = a->w->ops->object_find(a->w->ledger, &key, &object);
+	if (r == 0 && (object.revision != judged.revision || !digest_equal(&object.leaf, &judged.leaf)))
+		return mark(a, MARK_STALE, "judges a revision that is not the last");
+	return r == LEDGER_NONE ? 0 : r;
+}
+
+/* Sequences that an erasure lists are covered from now on. */
+static int cover_erased(struct accepting *a, const struct event *e)
+{
+	uint64_t *listed = NULL, *erased;
+	long n = event_erases(e, &listed);
+
+	if (n <= 0)
+		return (int)n;
+	erased = realloc(a->erased, (a->n_erased + (size_t)n) * sizeof *erased);
+	if (erased == NULL) {
+		free(listed);
+		return -ENOMEM;
+	}
+	memcpy(erased + a->n_erased, listed, (size_t)n * sizeof *erased);
+	a->erased = erased;
+	a->n_erased += (size_t)n;
+	free(listed);
+	return 0;
+}
+
+static int index_persons(struct accepting *a, const struct event *e)
+{
+	struct index_key key;
+	int r = 0;
+
+	for (size_t i = 0; i < e->n_persons && r == 0; i++) {
+		index_person(&key, &a->w->c->store_keys, e->persons[i]);
+		r = a->w->ops->person_add(a->w->ledger, &key, a->place.number);
+	}
+	return r;
+}
+
+/* An event that keeps the rules becomes the object's last revision. */
+static int index_object_revision(struct accepting *a, const struct event *e, const struct digest *leaf)
+{
+	struct object_row object;
+	struct index_key key;
+	char topic[TYPE_MAX + 1];
+	int r;
+
+	if (!topic_name_of_type(topic, e->type))
+		return 0;
+	index_object(&key, &a->w->c->store_keys, a->header.publisher, topic, e->subject);
+	r = a->w->ops->object_find(a->w->ledger, &key, &object);
+	if (r == 0 && e->revision <= object.revision)
+		return mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision");
+	if (r != 0 && r != LEDGER_NONE)
+		return r;
+	object = (struct object_row){.revision = e->revision, .leaf = *leaf, .place = a->place};
+	index_data(&object.data, &a->w->c->store_keys, e->data);
+	return a->w->ops->object_put(a->w->ledger, &key, &object);
+}
+
+static int take_event(struct accepting *a, const struct slot *slot)
+{
+	struct problems problems = {0};
+	struct event e = {0};
+	struct index_key key;
+	struct place held;
+	int r;
+
+	r = event_unpack(&e, slot->event);
+	if (r == EVENT_MALFORMED)
+		return mark(a, MARK_REFUSED, "not an event of this contract");
+	if (r != 0)
+		return r;
+	r = index_persons(a, &e); /* also of what is refused: it must be found to be erased */
+	if (r != 0)
+		goto out;
+	index_event(&key, &a->w->c->store_keys, a->header.publisher, e.id);
+	r = a->w->ops->event_find(a->w->ledger, &key, &held);
+	if (r == 0) {
+		r = mark(a, MARK_REFUSED, "/id: used for an earlier event");
+		goto out;
+	}
+	if (r == LEDGER_NONE)
+		r = a->w->ops->event_add(a->w->ledger, &key, &a->place);
+	if (r == 0)
+		r = event_validate(&e, a->header.publisher, a->header.audience, &problems);
+	if (r > 0)
+		r = mark_refused(a, &problems);
+	else if (r == 0)
+		r = index_object_revision(a, &e, &slot->leaf);
+	if (r == 0)
+		r = mark_stale(a, &e);
+	if (r == 0)
+		r = cover_erased(a, &e);
+out:
+	problems_deinit(&problems);
+	event_deinit(&e);
+	return r;
+}
+
+/* Slots without events are legal only when an erasure lists them: in this batch, or in a later one. At the head there is no later one. */
+static int check_uncovered(struct accepting *a)
+{
+	const struct ledger_ops *ops = a->w->ops;
+	struct channel_row *row = &a->cw->row;
+	uint64_t uncovered = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < a->slots.n && r == 0; i++)
+		if (a->slots.items[i].event.data == NULL) {
+			uncovered++;
+			r = ops->uncovered_add(a->w->ledger, row->id, a->header.first + i);
+		}
+	row->uncovered += uncovered;
+	for (size_t i = 0; i < a->n_erased && r == 0; i++) {
+		r = ops->uncovered_remove(a->w->ledger, row->id, a->erased[i]);
+		if (r == 0) {
+			row->uncovered--;
+			uncovered -= a->erased[i] >= a->header.first;
+		} else if (r == LEDGER_NONE) {
+			r = 0;
+		}
+	}
+	if (r == 0 && uncovered > 0 && header_last(&a->header) >= a->job->announced)
+		return refuse(
+			a, ACCEPT_WITHHELD, "events are withheld: their slots are empty and no erasure lists them");
+	return r;
+}
+
+static int add_batch(struct accepting *a)
+{
+	struct channel_row *row = &a->cw->row;
+	const struct header *h = &a->header;
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+	struct batch_row batch;
+
+	key_wrap(wrapped, a->w->c->store_keys.wrap, &a->digest, a->key, &a->w->entropy);
+	row->incarnation = h->incarnation;
+	row->last = header_last(h);
+	row->head = a->digest;
+	row->key = h->key;
+	row->bytes += a->job->batch.body.len + a->job->batch.header.len;
+	if (row->first == 0)
+		row->first = h->first;
+	batch = (struct batch_row){.number = a->place.number,
+		.channel = row->id,
+		.incarnation = h->incarnation,
+		.first = h->first,
+		.count = h->count,
+		.digest = a->digest,
+		.header = a->job->batch.header,
+		.signature = bytes_of(a->job->batch.signature, SIGNATURE_LEN),
+		.body = a->job->batch.body,
+		.wrapped = bytes_of(wrapped, sizeof wrapped),
+		.stored_ms = a->w->now_ms};
+	return a->w->ops->batch_add(a->w->ledger, &batch);
+}
+
+static int set_aside(struct accepting *a)
+{
+	struct channel_row *row = &a->cw->row;
+
+	a->job->set_aside = row->last - a->header.after_sequence;
+	row->last = a->header.after_sequence;
+	return a->w->ops->set_aside(a->w->ledger, row->id, a->header.after_sequence);
+}
+
+/* Writes what has passed all checks that need no writing. */
+static int write_batch(struct accepting *a)
+{
+	struct work *w = a->w;
+	int r = 0;
+
+	if (a->cw->row.id == 0)
+		r = w->ops->channel_put(w->ledger, &a->cw->row); /* a batch points at its channel's row */
+	if (r == 0 && a->set_aside)
+		r = set_aside(a);
+	a->place.number = w->ops->next_number(w->ledger);
+	for (size_t i = 0; i < a->slots.n && r == 0; i++) {
+		a->place.index = (uint32_t)i;
+		if (a->slots.items[i].event.data != NULL)
+			r = take_event(a, &a->slots.items[i]);
+	}
+	if (r == 0)
+		r = check_uncovered(a);
+	return r == 0 && accepted(a) ? add_batch(a) : r;
+}
+
+/* The batch is the channel's head now. */
+static int become_head(struct accepting *a)
+{
+	struct channel_work *cw = a->cw;
+
+	free((void *)cw->header.data);
+	cw->header = bytes_of(bytes_dup(a->job->batch.header), a->job->batch.header.len);
+	if (cw->header.data == NULL)
+		return -ENOMEM;
+	memcpy(cw->signature, a->job->batch.signature, SIGNATURE_LEN);
+	cw->changed = cw->receipt = true;
+	if (a->w->changes->last_number < a->place.number)
+		a->w->changes->last_number = a->place.number;
+	return 0;
+}
+
+/* Everything that is judged before anything is written. */
+static int check(struct accepting *a)
+{
+	int r = check_header(a);
+
+	if (r == 0 && accepted(a))
+		r = work_channel(&a->cw, a->w, a->header.publisher, a->header.audience);
+	if (r == 0 && accepted(a))
+		r = check_signature(a);
+	if (r == 0 && accepted(a))
+		r = check_position(a);
+	if (r == 0 && accepted(a))
+		r = open_body(a);
+	return r;
+}
+
+/* The write, in a savepoint: slots that are withheld are found out only then. */
+static int take(struct accepting *a)
+{
+	struct channel_row before = a->cw->row;
+	int r = a->w->ops->savepoint(a->w->ledger);
+
+	if (r == 0)
+		r = write_batch(a);
+	if (r != 0)
+		return r;
+	if (accepted(a)) {
+		r = a->w->ops->release(a->w->ledger);
+		return r != 0 ? r : become_head(a);
+	}
+	a->cw->row = before;
+	return a->w->ops->rollback(a->w->ledger);
+}
+
+int work_accept(struct work *w, struct accept_job *job)
+{
+	struct accepting a = {.w = w, .job = job};
+	int r;
+
+	job->outcome = ACCEPT_OK;
+	r = check(&a);
+	if (r == 0 && accepted(&a))
+		r = take(&a);
+	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw->row.last > 0)
+		a.cw->receipt = true; /* the first one may have been lost with the session */
+	free(a.erased);
+	slots_deinit(&a.slots);
+	header_deinit(&a.header);
+	sodium_memzero(a.key, sizeof a.key);
+	return r;
+}
+
+static int sign_receipt(struct work *w, struct changed_channel *ch)
+{
+	struct receipt receipt = {.audience = ch->row.audience,
+		.incarnation = ch->row.incarnation,
+		.from = ch->row.first,
+		.to = ch->row.last,
+		.head = ch->row.head,
+		.uncovered = ch->row.uncovered,
+		.time_ms = w->now_ms,
+		.key = w->c->keys.number};
+	struct receipt_row row;
+	int r;
+
+	receipt.network = *trust_network(w->trust);
+	strcpy(receipt.reader, w->c->member);
+	strcpy(receipt.publisher, ch->row.publisher);
+	r = receipt_sign(&ch->receipt, ch->receipt_signature, &receipt, &w->c->keys);
+	if (r != 0)
+		return r;
+	row = (struct receipt_row){.channel = ch->row.id,
+		.reader = w->c->member,
+		.incarnation = receipt.incarnation,
+		.to = receipt.to,
+		.uncovered = receipt.uncovered,
+		.time_ms = w->now_ms,
+		.packed = ch->receipt,
+		.signature = ch->receipt_signature};
+	return w->ops->receipt_put(w->ledger, &row);
+}
+
+int work_receipts(struct work *w)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < w->changes->n_channels && r == 0; i++) {
+		struct changed_channel *ch = &w->changes->channels[i];
+
+		for (size_t k = 0; k < w->n_channels && r == 0; k++)
+			if (w->channels[k]->row.id == ch->row.id && w->channels[k]->receipt)
+				r = sign_receipt(w, ch);
+	}
+	return r;
+}
+
+static int receipt_refuse(struct receipt_job *job, const char *why)
+{
+	job->good = false;
+	job->why = why;
+	return 0;
+}
+
+/* The head it names must be one of ours: a reader cannot acknowledge what was never published. */
+static int check_receipt(
+	struct work *w, struct receipt_job *job, const struct receipt *receipt, struct channel_work **cw)
+{
+	enum card_key_state state;
+	const uint8_t *key;
+	struct batch_row batch;
+	int r;
+
+	if (!digest_equal(&receipt->network, trust_network(w->trust)))
+		return receipt_refuse(job, "another network");
+	if (strcmp(receipt->reader, job->peer) != 0 || strcmp(receipt->publisher, w->c->member) != 0)
+		return receipt_refuse(job, "not the peer's own, or not for this publisher");
+	if (!audience_has(receipt->audience, job->peer))
+		return receipt_refuse(job, "the reader is not in the audience");
+	key = trust_sign_key(w->trust, job->peer, receipt->key, &state);
+	if (key == NULL || state == CARD_KEY_REVOKED || !receipt_verify(job->packed, job->signature, key))
+		return receipt_refuse(job, "the signature is not good");
+	r = work_channel(cw, w, w->c->member, receipt->audience);
+	if (r != 0)
+		return r;
+	if ((*cw)->row.id == 0 || receipt->to > (*cw)->row.last)
+		return receipt_refuse(job, "acknowledges more than was published");
+	r = w->ops->batch_ending(w->ledger, (*cw)->row.id, receipt->to, &batch);
+	if (r == LEDGER_NONE || (r == 0 && !digest_equal(&batch.digest, &receipt->head)))
+		return receipt_refuse(job, "names a head that was never published");
+	return r;
+}
+
+static bool receipt_newer(const struct receipt *receipt, const struct receipt_row *held)
+{
+	if (receipt->incarnation != held->incarnation)
+		return receipt->incarnation > held->incarnation;
+	return receipt->to > held->to;
+}
+
+static int keep_receipt(struct work *w, struct receipt_job *job, const struct receipt *receipt, struct channel_work *cw)
+{
+	struct changed_receipt *receipts, *out;
+	struct receipt_row row;
+	int r;
+
+	r = w->ops->receipt_find(w->ledger, cw->row.id, job->peer, &row);
+	if (r == 0 && !receipt_newer(receipt, &row))
+		return 0;
+	if (r != 0 && r != LEDGER_NONE)
+		return r;
+	row = (struct receipt_row){.channel = cw->row.id,
+		.reader = job->peer,
+		.incarnation = receipt->incarnation,
+		.to = receipt->to,
+		.uncovered = receipt->uncovered,
+		.time_ms = receipt->time_ms,
+		.packed = job->packed,
+		.signature = job->signature};
+	r = w->ops->receipt_put(w->ledger, &row);
+	if (r != 0)
+		return r;
+	receipts = realloc(w->changes->receipts, (w->changes->n_receipts + 1) * sizeof *receipts);
+	if (receipts == NULL)
+		return -ENOMEM;
+	w->changes->receipts = receipts;
+	out = &receipts[w->changes->n_receipts];
+	*out = (struct changed_receipt){.channel = cw->row.id,
+		.incarnation = receipt->incarnation,
+		.to = receipt->to,
+		.uncovered = receipt->uncovered,
+		.time_ms = receipt->time_ms};
+	strcpy(out->publisher, receipt->publisher);
+	strcpy(out->reader, job->peer);
+	out->audience = strdup(receipt->audience);
+	if (out->audience == NULL)
+		return -ENOMEM;
+	w->changes->n_receipts++;
+	return 0;
+}
+
+int work_receipt(struct work *w, struct receipt_job *job)
+{
+	struct receipt receipt = {0};
+	struct channel_work *cw = NULL;
+	int r;
+
+	job->good = true;
+	r = receipt_decode(&receipt, job->packed);
+	if (r == RECEIPT_MALFORMED)
+		r = receipt_refuse(job, "not a receipt");
+	else if (r == 0)
+		r = check_receipt(w, job, &receipt, &cw);
+	if (r == 0 && job->good)
+		r = keep_receipt(w, job, &receipt, cw);
+	receipt_deinit(&receipt);
+	return r;
+}

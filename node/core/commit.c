@@ -1,0 +1,264 @@
+#include "core/commit.h"
+
+#include "core/work.h"
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct job *job_new(enum job_kind kind, struct trust *trust)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	if (j == NULL)
+		return NULL;
+	j->kind = kind;
+	j->trust = trust == NULL ? NULL : trust_ref(trust);
+	return j;
+}
+
+static void publish_job_deinit(struct publish_job *p)
+{
+	for (size_t i = 0; i < p->n_drafts; i++)
+		draft_deinit(&p->drafts[i]);
+	free(p->drafts);
+	free(p->results);
+	problems_deinit(&p->problems);
+}
+
+void job_free(struct job *j)
+{
+	if (j == NULL)
+		return;
+	switch (j->kind) {
+	case JOB_PUBLISH:
+		publish_job_deinit(&j->publish);
+		break;
+	case JOB_ACCEPT:
+		sealed_batch_deinit(&j->accept.batch);
+		sodium_memzero(j->accept.session_key, sizeof j->accept.session_key);
+		break;
+	case JOB_RECEIPT:
+		free((void *)j->receipt.packed.data);
+		break;
+	case JOB_NOTE:
+		free((void *)j->note.text.data);
+		break;
+	case JOB_SETTING:
+		free(j->setting.name);
+		free(j->setting.value);
+		break;
+	}
+	trust_unref(j->trust);
+	free(j);
+}
+
+void commit_changes_free(struct commit_changes *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->n_batches; i++) {
+		sealed_batch_deinit(&c->batches[i].batch);
+		sodium_memzero(c->batches[i].key, sizeof c->batches[i].key);
+		free(c->batches[i].audience);
+	}
+	for (size_t i = 0; i < c->n_channels; i++) {
+		channel_row_deinit(&c->channels[i].row);
+		free((void *)c->channels[i].header.data);
+		free((void *)c->channels[i].receipt.data);
+	}
+	for (size_t i = 0; i < c->n_receipts; i++)
+		free(c->receipts[i].audience);
+	free(c->batches);
+	free(c->channels);
+	free(c->receipts);
+	free(c);
+}
+
+struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys)
+{
+	struct committer *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	assert(strlen(member) <= HANDLE_MAX);
+	strcpy(c->member, member);
+	c->keys = *keys;
+	c->store_keys = *store_keys;
+	return c;
+}
+
+void committer_free(struct committer *c)
+{
+	if (c == NULL)
+		return;
+	sodium_memzero(c, sizeof *c);
+	free(c);
+}
+
+int work_channel(struct channel_work **out, struct work *w, const char *publisher, const char *audience)
+{
+	struct channel_work **channels, *cw;
+	int r;
+
+	*out = NULL;
+	for (size_t i = 0; i < w->n_channels; i++) {
+		cw = w->channels[i];
+		if (strcmp(cw->row.publisher, publisher) == 0 && strcmp(cw->row.audience, audience) == 0) {
+			*out = cw;
+			return 0;
+		}
+	}
+	channels = realloc(w->channels, (w->n_channels + 1) * sizeof(struct channel_work *));
+	if (channels == NULL)
+		return -ENOMEM;
+	w->channels = channels;
+	cw = calloc(1, sizeof *cw);
+	if (cw == NULL)
+		return -ENOMEM;
+	r = w->ops->channel_find(w->ledger, publisher, audience, &cw->row);
+	if (r == LEDGER_NONE) {
+		strcpy(cw->row.publisher, publisher);
+		cw->row.audience = strdup(audience);
+		r = cw->row.audience == NULL ? -ENOMEM : 0;
+	}
+	if (r != 0) {
+		free(cw);
+		return r;
+	}
+	w->channels[w->n_channels++] = cw;
+	*out = cw;
+	return 0;
+}
+
+uint64_t work_next_sequence(const struct channel_work *cw)
+{
+	const struct segment *last;
+
+	if (cw->n_segments == 0)
+		return cw->row.last + 1;
+	last = &cw->segments[cw->n_segments - 1];
+	return last->first + last->builder.n;
+}
+
+static void channel_work_free(struct channel_work *cw)
+{
+	for (size_t i = 0; i < cw->n_segments; i++)
+		batch_builder_deinit(&cw->segments[i].builder);
+	free(cw->segments);
+	free((void *)cw->header.data);
+	channel_row_deinit(&cw->row);
+	free(cw);
+}
+
+/* Writes one changed channel back and hands what it is now to the changes. */
+static int finish_channel(struct work *w, struct channel_work *cw)
+{
+	struct changed_channel *out = &w->changes->channels[w->changes->n_channels];
+	int r;
+
+	r = w->ops->channel_put(w->ledger, &cw->row);
+	if (r != 0)
+		return r;
+	out->row = cw->row;
+	out->row.audience = strdup(cw->row.audience);
+	if (out->row.audience == NULL)
+		return -ENOMEM;
+	out->header = cw->header;
+	cw->header = (struct bytes){0};
+	memcpy(out->signature, cw->signature, sizeof out->signature);
+	w->changes->n_channels++;
+	return 0;
+}
+
+static int finish(struct work *w)
+{
+	int r = work_seal(w);
+
+	if (r != 0)
+		return r;
+	w->changes->channels = calloc(w->n_channels + 1, sizeof *w->changes->channels);
+	if (w->changes->channels == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->n_channels; i++) {
+		struct channel_work *cw = w->channels[i];
+
+		if (!cw->changed && !cw->receipt)
+			continue;
+		r = finish_channel(w, cw);
+		if (r != 0)
+			return r;
+	}
+	return work_receipts(w);
+}
+
+static int run_job(struct work *w, struct job *j)
+{
+	switch (j->kind) {
+	case JOB_PUBLISH:
+		return work_publish(w, &j->publish);
+	case JOB_ACCEPT:
+		return work_accept(w, &j->accept);
+	case JOB_RECEIPT:
+		return work_receipt(w, &j->receipt);
+	case JOB_NOTE:
+		return w->ops->note_put(w->ledger, j->note.kind, j->note.member, j->note.number, j->note.text);
+	case JOB_SETTING:
+		return w->ops->setting_put(w->ledger, j->setting.name, j->setting.value);
+	}
+	return 0;
+}
+
+int commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
+	uint64_t now_ms, const uint8_t seed[static 32], struct commit_changes **out)
+{
+	struct work w = {.c = c, .ops = ops, .ledger = ledger, .now_ms = now_ms};
+	int r = 0;
+
+	*out = NULL;
+	entropy_init(&w.entropy, seed);
+	w.changes = calloc(1, sizeof *w.changes);
+	if (w.changes == NULL)
+		r = -ENOMEM;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		w.trust = jobs[i]->trust;
+		r = run_job(&w, jobs[i]);
+	}
+	if (r == 0)
+		r = finish(&w);
+	if (r == 0) {
+		*out = w.changes;
+		w.changes = NULL;
+	}
+	for (size_t i = 0; i < w.n_channels; i++)
+		channel_work_free(w.channels[i]);
+	free(w.channels);
+	commit_changes_free(w.changes);
+	entropy_wipe(&w.entropy);
+	return r;
+}
+
+void commit_failed(struct job *const *jobs, size_t n, int result)
+{
+	bool full = result == LEDGER_FULL;
+
+	for (size_t i = 0; i < n; i++) {
+		switch (jobs[i]->kind) {
+		case JOB_PUBLISH:
+			jobs[i]->publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
+			break;
+		case JOB_ACCEPT:
+			jobs[i]->accept.outcome = full ? ACCEPT_FULL : ACCEPT_FAILED;
+			jobs[i]->accept.why = full ? "the disk is full" : "out of memory";
+			break;
+		case JOB_RECEIPT:
+			jobs[i]->receipt.good = false;
+			jobs[i]->receipt.why = "not stored";
+			break;
+		case JOB_NOTE:
+		case JOB_SETTING:
+			break; /* taken in again at the next start or by the next peer that tells */
+		}
+	}
+}

@@ -1,0 +1,791 @@
+#include "core/node.h"
+
+#include "core/handle.h"
+#include "core/node_state.h"
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRAME_CAP = 4 << 20 }; /* what unpacking one frame may allocate */
+
+/* ---- actions ---- */
+
+static struct node_action *act(struct node *n, enum node_action_kind kind)
+{
+	struct node_update *up = n->update;
+	struct node_action *actions;
+
+	actions = realloc(up->actions, (up->n_actions + 1) * sizeof *actions);
+	if (actions == NULL) {
+		n->short_of_memory = true;
+		return NULL;
+	}
+	up->actions = actions;
+	actions[up->n_actions] = (struct node_action){.kind = kind};
+	return &actions[up->n_actions++];
+}
+
+void node_act_hang_up(struct node *n, uint32_t connection)
+{
+	struct node_action *a = act(n, NODE_HANG_UP);
+
+	if (a != NULL)
+		a->connection = connection;
+}
+
+void node_act_simple(struct node *n, enum node_action_kind kind)
+{
+	act(n, kind);
+}
+
+void node_act_commit(struct node *n, struct job *job)
+{
+	struct node_action *a = act(n, NODE_COMMIT);
+
+	if (a != NULL)
+		a->job = job;
+	else
+		job_free(job);
+}
+
+void node_act_query(struct node *n, struct query *query)
+{
+	struct node_action *a = act(n, NODE_QUERY);
+
+	if (a != NULL)
+		a->query = query;
+	else
+		query_free(query);
+}
+
+void node_log(struct node *n, int level, const char *format, ...)
+{
+	struct node_action *a = act(n, NODE_LOG);
+	va_list args;
+
+	if (a == NULL)
+		return;
+	a->level = level;
+	va_start(args, format);
+	if (vasprintf(&a->text, format, args) < 0)
+		a->text = NULL;
+	va_end(args);
+}
+
+void node_update_clear(struct node_update *up)
+{
+	for (size_t i = 0; i < up->n_actions; i++) {
+		struct node_action *a = &up->actions[i];
+
+		free((void *)a->frame.data);
+		free(a->endpoint);
+		free(a->text);
+		job_free(a->job);
+		query_free(a->query);
+	}
+	free(up->actions);
+	*up = (struct node_update){0};
+}
+
+ProtobufCBinaryData wire_bytes(const void *data, size_t len)
+{
+	return (ProtobufCBinaryData){len, (uint8_t *)data};
+}
+
+size_t node_send(struct node *n, uint32_t connection, struct session *s, Frame *frame)
+{
+	struct node_action *a;
+	uint8_t *packed;
+	size_t len;
+
+	if (s != NULL) {
+		frame->has_session = true;
+		frame->session = wire_bytes(s->id, sizeof s->id);
+		s->sent_ms = n->now_ms;
+	}
+	packed = wire_pack(frame, &len);
+	if (packed == NULL) {
+		n->short_of_memory = true;
+		return 0;
+	}
+	assert(len <= FRAME_MAX);
+	a = act(n, NODE_SEND);
+	if (a == NULL) {
+		free(packed);
+		return 0;
+	}
+	a->connection = connection;
+	a->frame = bytes_of(packed, len);
+	if (s != NULL)
+		s->bytes_out += len;
+	return len;
+}
+
+void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason,
+	const struct channel *channel)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Refuse refuse = ENLIGHT__LINK__V1__REFUSE__INIT;
+	Enlight__Link__V1__Channel about = ENLIGHT__LINK__V1__CHANNEL__INIT;
+	char *parts[AUDIENCE_MAX], *copy = NULL;
+
+	refuse.code = code;
+	refuse.reason = (char *)reason;
+	if (channel != NULL)
+		copy = strdup(channel->row.audience);
+	if (copy != NULL) {
+		about.publisher = (char *)channel->row.publisher;
+		about.n_audience = audience_split(copy, parts);
+		about.audience = parts;
+		refuse.channel = &about;
+	}
+	frame.refuse = &refuse;
+	node_send(n, connection, s, &frame);
+	free(copy);
+}
+
+/* ---- what is held ---- */
+
+static int peer_compare(const void *member, const void *peer)
+{
+	return strcmp(member, (*(struct peer *const *)peer)->member);
+}
+
+struct peer *node_peer(const struct node *n, const char *member)
+{
+	struct peer **found = bsearch(member, n->peers, n->n_peers, sizeof(struct peer *), peer_compare);
+
+	return found == NULL ? NULL : *found;
+}
+
+/* Adds a peer in its place; the one that is there already otherwise. */
+static struct peer *add_peer(struct node *n, const char *member)
+{
+	struct peer *p = node_peer(n, member), **peers;
+	size_t at = 0;
+
+	if (p != NULL)
+		return p;
+	peers = realloc(n->peers, (n->n_peers + 1) * sizeof(struct peer *));
+	if (peers == NULL)
+		return NULL;
+	n->peers = peers;
+	p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	snprintf(p->member, sizeof p->member, "%s", member);
+	while (at < n->n_peers && strcmp(peers[at]->member, member) < 0)
+		at++;
+	memmove(&peers[at + 1], &peers[at], (n->n_peers - at) * sizeof(struct peer *));
+	peers[at] = p;
+	n->n_peers++;
+	return p;
+}
+
+struct channel *node_channel(const struct node *n, const char *publisher, const char *audience)
+{
+	for (size_t i = 0; i < n->n_channels; i++) {
+		struct channel *c = n->channels[i];
+
+		if (strcmp(c->row.publisher, publisher) == 0 && strcmp(c->row.audience, audience) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+struct channel *node_channel_id(const struct node *n, uint64_t id)
+{
+	for (size_t i = 0; i < n->n_channels; i++)
+		if (n->channels[i]->row.id == id)
+			return n->channels[i];
+	return NULL;
+}
+
+struct session *node_session(const struct node *n, uint64_t serial)
+{
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i]->session != NULL && n->peers[i]->session->serial == serial)
+			return n->peers[i]->session;
+	return NULL;
+}
+
+static struct bytes dup_bytes(struct bytes b)
+{
+	return b.data == NULL ? b : bytes_of(bytes_dup(b), b.len);
+}
+
+/* A channel becomes what `row` says; the header's copies are ours. */
+static struct channel *put_channel(
+	struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature)
+{
+	struct channel *c = node_channel(n, row->publisher, row->audience), **channels;
+	char *audience = strdup(row->audience);
+
+	if (audience == NULL)
+		return NULL;
+	if (c == NULL) {
+		channels = realloc(n->channels, (n->n_channels + 1) * sizeof(struct channel *));
+		if (channels != NULL)
+			n->channels = channels;
+		c = channels == NULL ? NULL : calloc(1, sizeof *c);
+		if (c == NULL) {
+			free(audience);
+			return NULL;
+		}
+		channels[n->n_channels++] = c;
+	}
+	channel_row_deinit(&c->row);
+	c->row = *row;
+	c->row.audience = audience;
+	if (header.data != NULL) {
+		free((void *)c->header.data);
+		c->header = dup_bytes(header);
+		memcpy(c->signature, signature, SIGNATURE_LEN);
+		if (c->header.data == NULL)
+			return NULL;
+	}
+	return c;
+}
+
+int node_load_channel(struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature)
+{
+	return put_channel(n, row, header, signature) == NULL ? -ENOMEM : 0;
+}
+
+/* A reader's receipt for one of our channels. */
+static int put_receipt(struct channel *c, const struct reader_receipt *receipt)
+{
+	struct reader_receipt *readers;
+
+	for (size_t i = 0; i < c->n_readers; i++)
+		if (strcmp(c->readers[i].reader, receipt->reader) == 0) {
+			c->readers[i] = *receipt;
+			return 0;
+		}
+	readers = realloc(c->readers, (c->n_readers + 1) * sizeof *readers);
+	if (readers == NULL)
+		return -ENOMEM;
+	c->readers = readers;
+	readers[c->n_readers++] = *receipt;
+	return 0;
+}
+
+static int keep_own_receipt(struct channel *c, struct bytes receipt, const uint8_t *signature)
+{
+	struct bytes copy = dup_bytes(receipt);
+
+	if (copy.data == NULL)
+		return -ENOMEM;
+	free((void *)c->receipt.data);
+	c->receipt = copy;
+	memcpy(c->receipt_signature, signature, SIGNATURE_LEN);
+	return 0;
+}
+
+int node_load_receipt(struct node *n, const struct receipt_row *row)
+{
+	struct channel *c = node_channel_id(n, row->channel);
+	struct reader_receipt receipt = {
+		.incarnation = row->incarnation, .to = row->to, .uncovered = row->uncovered, .time_ms = row->time_ms};
+
+	if (c == NULL)
+		return 0;
+	if (strcmp(row->reader, n->member) == 0)
+		return keep_own_receipt(c, row->packed, row->signature);
+	snprintf(receipt.reader, sizeof receipt.reader, "%s", row->reader);
+	return put_receipt(c, &receipt);
+}
+
+int node_load_blocked(struct node *n, const char *member, const char *reason)
+{
+	struct peer *p = add_peer(n, member);
+	char *copy = strdup(reason);
+
+	if (p == NULL || copy == NULL) {
+		free(copy);
+		return -ENOMEM;
+	}
+	free(p->block_reason);
+	p->block_reason = copy;
+	p->blocked = true;
+	return 0;
+}
+
+/* ---- trust ---- */
+
+/* A peer for every member; those that left stay known, so that what they are told is why. */
+static void add_members(struct node *n)
+{
+	const struct roster *r = trust_roster(n->trust);
+
+	for (size_t i = 0; i < r->n_members; i++)
+		if (strcmp(r->members[i].handle, n->member) != 0 && add_peer(n, r->members[i].handle) == NULL)
+			n->short_of_memory = true;
+}
+
+/* Drops what is no longer in force and dials what is new. Live sessions that were dialled in end with the ROUTER. */
+static void enforce(struct node *n)
+{
+	bool rebind = false;
+
+	node_act_simple(n, NODE_ALLOW);
+	for (size_t i = 0; i < n->n_peers; i++) {
+		struct peer *p = n->peers[i];
+
+		if (p->session != NULL && !session_is_valid(n, p->session)) {
+			rebind |= !p->session->dialled;
+			session_drop(
+				n, p->session, p->blocked ? "blocked" : "its key or membership is no longer in force");
+		}
+		meet_dial(n, p);
+	}
+	if (rebind)
+		node_act_simple(n, NODE_REBIND);
+}
+
+void node_adopt(struct node *n, struct trust *trust)
+{
+	trust_unref(n->trust);
+	n->trust = trust;
+	add_members(n);
+	enforce(n);
+}
+
+/* Keeps a roster or card durably. */
+static void commit_note(struct node *n, struct bytes text)
+{
+	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
+	struct problems problems = {0};
+	struct job *job = job_new(JOB_NOTE, n->trust);
+	struct card card = {0};
+	int r = 0;
+
+	if (job != NULL)
+		job->note.text = dup_bytes(text);
+	if (job == NULL || job->note.text.data == NULL) {
+		job_free(job);
+		n->short_of_memory = true;
+		return;
+	}
+	job->note.kind = is_roster ? "roster" : "card";
+	if (is_roster) {
+		job->note.number = trust_roster(n->trust)->number;
+	} else {
+		r = card_parse(&card, "card", text, &problems);
+		if (r == 0) {
+			job->note.number = card.number;
+			snprintf(job->note.member, sizeof job->note.member, "%s", card.member);
+		}
+		card_deinit(&card);
+	}
+	problems_deinit(&problems);
+	if (r == 0)
+		node_act_commit(n, job);
+	else
+		job_free(job);
+}
+
+/* Tells every live peer but one. */
+static void pass_on(struct node *n, struct bytes text)
+{
+	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
+	ProtobufCBinaryData one = wire_bytes(text.data, text.len);
+
+	note.n_roster = is_roster;
+	note.roster = &one;
+	note.n_card = !is_roster;
+	note.card = &one;
+	frame.note = &note;
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i]->session != NULL)
+			node_send(n, n->peers[i]->session->connection, n->peers[i]->session, &frame);
+}
+
+int node_take_note(struct node *n, const char *name, struct bytes text, struct problems *problems)
+{
+	struct trust *next;
+	int r = trust_with(&next, n->trust, name, text, problems);
+
+	if (r == 0) {
+		node_adopt(n, next);
+		commit_note(n, text);
+		pass_on(n, text);
+		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
+	} else if (r == TRUST_FORK) {
+		node_log(n, LOG_LEVEL_ERROR, "trust: fork by=%s: another text with a number that is held", name);
+	}
+	return r;
+}
+
+/* What the peer says it has: answers with what is newer here. */
+static void answer_known(struct node *n, struct session *s, const Enlight__Link__V1__Note *in)
+{
+	const struct roster *roster = trust_roster(n->trust);
+	uint32_t number = in->has_known_roster ? in->known_roster : roster->number;
+
+	for (number++; number <= roster->number; number++) {
+		const struct roster *r = trust_roster_number(n->trust, number);
+		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
+		ProtobufCBinaryData text;
+
+		if (r == NULL)
+			continue;
+		text = wire_bytes(r->note.text, r->note.text_len);
+		note.n_roster = 1;
+		note.roster = &text;
+		frame.note = &note;
+		node_send(n, s->connection, s, &frame);
+	}
+	for (size_t i = 0; i < roster->n_members; i++) {
+		const struct card *card = trust_card(n->trust, roster->members[i].handle);
+		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
+		ProtobufCBinaryData text;
+		bool newer = card != NULL;
+
+		for (size_t k = 0; k < in->n_known && newer; k++)
+			if (strcmp(in->known[k]->member, card->member) == 0)
+				newer = in->known[k]->card < card->number;
+		if (!newer)
+			continue;
+		text = wire_bytes(card->note.text, card->note.text_len);
+		note.n_card = 1;
+		note.card = &text;
+		frame.note = &note;
+		node_send(n, s->connection, s, &frame);
+	}
+}
+
+/* Rosters and cards from a peer: whoever brings them, they are judged by their signatures. */
+static void take_notes(struct node *n, struct session *s, const Enlight__Link__V1__Note *note)
+{
+	char from[HANDLE_MAX + 1];
+	uint64_t serial = s->serial;
+
+	snprintf(from, sizeof from, "%s", s->peer->member);
+	if (note->n_known > 0 || note->has_known_roster)
+		answer_known(n, s, note);
+	for (size_t i = 0; i < note->n_roster + note->n_card; i++) {
+		const ProtobufCBinaryData *text =
+			i < note->n_roster ? &note->roster[i] : &note->card[i - note->n_roster];
+		struct problems problems = {0};
+		int r = node_take_note(n, from, bytes_of(text->data, text->len), &problems);
+
+		if (r == TRUST_REFUSED)
+			node_log(n, LOG_LEVEL_WARN, "trust: refused peer=%s place=%s rule=\"%s\"", from,
+				problems.n > 0 ? problems.items[0].place : "",
+				problems.n > 0 ? problems.items[0].rule : "");
+		problems_deinit(&problems);
+		if (node_session(n, serial) == NULL)
+			return; /* the note ended this very session */
+	}
+}
+
+/* ---- frames ---- */
+
+/* Frames of a session: each kind and who deals with it. */
+static void take_session_frame(struct node *n, struct session *s, const Frame *f, size_t len)
+{
+	s->heard_ms = n->now_ms;
+	s->bytes_in += len;
+	if (f->heads != NULL)
+		read_heads(n, s, f->heads);
+	else if (f->deliver != NULL)
+		read_deliver(n, s, f->deliver, len);
+	else if (f->fetch != NULL)
+		serve_fetch(n, s, f->fetch);
+	else if (f->receipt != NULL)
+		serve_receipt(n, s, f->receipt);
+	else if (f->note != NULL)
+		take_notes(n, s, f->note);
+	else if (f->refuse != NULL)
+		read_refused(n, s, f->refuse);
+	/* a Beat, or a message of a later version: hearing it was all */
+}
+
+static void take_frame(struct node *n, const struct node_input *in)
+{
+	struct session *s = session_of_connection(n, in->connection);
+	Frame *f = wire_unpack(&enlight__link__v1__frame__descriptor, in->frame, FRAME_CAP);
+
+	if (f == NULL) {
+		node_refuse(n, in->connection, s, REFUSE_MALFORMED, "not a frame", NULL);
+		return;
+	}
+	if (f->hello != NULL) {
+		meet_hello(n, in->connection, in->key, f->hello);
+	} else if (s != NULL && f->has_session && f->session.len == SESSION_ID_LEN &&
+		   memcmp(f->session.data, s->id, SESSION_ID_LEN) == 0) {
+		take_session_frame(n, s, f, in->frame.len);
+	} else if (f->refuse != NULL) {
+		if (!f->has_session || s == NULL) /* one of an earlier session says nothing about this one */
+			meet_refused(n, in->connection, f->refuse->code);
+	} else {
+		n->counters.no_session++;
+		node_refuse(n, in->connection, NULL, REFUSE_NO_SESSION, NULL, NULL);
+	}
+	wire_free(f);
+}
+
+/* ---- commits ---- */
+
+static void count_job(struct node *n, const struct job *j)
+{
+	if (j->kind == JOB_PUBLISH && j->publish.outcome == PUBLISH_OK)
+		for (size_t i = 0; i < j->publish.n_drafts; i++)
+			n->counters.published += j->publish.results[i].state == PUBLISH_NEW;
+	if (j->kind == JOB_RECEIPT && j->receipt.good)
+		n->counters.receipts++;
+	if (j->kind == JOB_RECEIPT && !j->receipt.good)
+		node_log(n, LOG_LEVEL_WARN, "receipt: refused peer=%s why=\"%s\"", j->receipt.peer, j->receipt.why);
+}
+
+static void take_changed_channel(struct node *n, const struct changed_channel *changed)
+{
+	struct channel *c = node_channel(n, changed->row.publisher, changed->row.audience);
+	uint64_t before = c == NULL ? 0 : c->row.last;
+
+	c = put_channel(n, &changed->row, changed->header, changed->signature);
+	if (c == NULL || (changed->receipt.data != NULL &&
+				 keep_own_receipt(c, changed->receipt, changed->receipt_signature) != 0)) {
+		n->short_of_memory = true;
+		return;
+	}
+	if (strcmp(c->row.publisher, n->member) == 0) {
+		for (size_t i = 0; i < n->n_peers; i++)
+			if (n->peers[i]->session != NULL && audience_has(c->row.audience, n->peers[i]->member))
+				n->peers[i]->session->heads_due = true;
+		return;
+	}
+	if (c->row.last > before)
+		n->counters.received += c->row.last - before;
+	read_changed(n, changed);
+}
+
+static void take_commit(struct node *n, const struct node_input *in)
+{
+	const struct commit_changes *ch = in->changes;
+
+	for (size_t i = 0; ch != NULL && i < ch->n_channels; i++)
+		take_changed_channel(n, &ch->channels[i]);
+	for (size_t i = 0; ch != NULL && i < ch->n_receipts; i++) {
+		const struct changed_receipt *r = &ch->receipts[i];
+		struct channel *c = node_channel(n, r->publisher, r->audience);
+		struct reader_receipt receipt = {
+			.incarnation = r->incarnation, .to = r->to, .uncovered = r->uncovered, .time_ms = r->time_ms};
+
+		memcpy(receipt.reader, r->reader, sizeof receipt.reader);
+		if (c != NULL && put_receipt(c, &receipt) != 0)
+			n->short_of_memory = true;
+	}
+	if (ch != NULL && ch->n_batches > 0)
+		serve_published(n, ch->batches, ch->n_batches);
+	for (size_t i = 0; i < in->n_jobs; i++) {
+		count_job(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_ACCEPT)
+			read_accepted(n, in->jobs[i]);
+	}
+}
+
+/* ---- operators ---- */
+
+static int take_block(struct node *n, const struct node_input *in)
+{
+	struct peer *p = node_peer(n, in->member);
+	struct job *job;
+
+	if (p == NULL)
+		return -ENOENT;
+	job = job_new(JOB_SETTING, n->trust);
+	if (job == NULL)
+		return -ENOMEM;
+	if (asprintf(&job->setting.name, "blocked %s", in->member) < 0)
+		job->setting.name = NULL;
+	job->setting.value = in->block ? strdup(in->reason) : NULL;
+	if (job->setting.name == NULL || (in->block && job->setting.value == NULL)) {
+		job_free(job);
+		return -ENOMEM;
+	}
+	free(p->block_reason);
+	p->block_reason = in->block ? strdup(in->reason) : NULL;
+	p->blocked = in->block;
+	node_act_commit(n, job);
+	node_log(n, LOG_LEVEL_INFO, "peer: %s member=%s", in->block ? "blocked" : "unblocked", in->member);
+	enforce(n);
+	return 0;
+}
+
+/* ---- steps ---- */
+
+int node_new(struct node **out, const struct node_options *options)
+{
+	struct node *n = calloc(1, sizeof *n);
+
+	*out = NULL;
+	if (n == NULL)
+		return -ENOMEM;
+	snprintf(n->member, sizeof n->member, "%s", options->member);
+	n->keys = *options->keys;
+	memcpy(n->boot, options->boot, sizeof n->boot);
+	n->trust = trust_ref(options->trust);
+	n->quota_bytes = options->quota_bytes;
+	n->next_connection = 1;
+	n->next_serial = 1;
+	add_members(n);
+	if (n->short_of_memory) {
+		node_free(n);
+		return -ENOMEM;
+	}
+	*out = n;
+	return 0;
+}
+
+static void peer_free(struct peer *p)
+{
+	if (p->session != NULL) {
+		read_deinit(p->session);
+		free(p->session->streams);
+		sodium_memzero(p->session, sizeof *p->session);
+		free(p->session);
+	}
+	hello_wipe(&p->dial_hello);
+	free(p->dial_endpoint);
+	free(p->block_reason);
+	free(p);
+}
+
+static void channel_free(struct channel *c)
+{
+	channel_row_deinit(&c->row);
+	free((void *)c->header.data);
+	free((void *)c->receipt.data);
+	free(c->readers);
+	free(c);
+}
+
+void node_free(struct node *n)
+{
+	if (n == NULL)
+		return;
+	for (size_t i = 0; i < n->n_peers; i++)
+		peer_free(n->peers[i]);
+	for (size_t i = 0; i < n->n_channels; i++)
+		channel_free(n->channels[i]);
+	free(n->peers);
+	free(n->channels);
+	trust_unref(n->trust);
+	sodium_memzero(n, sizeof *n);
+	free(n);
+}
+
+static void tick(struct node *n)
+{
+	if (!n->started) {
+		n->started = true;
+		node_act_simple(n, NODE_ALLOW);
+	}
+	meet_tick(n);
+	for (size_t i = 0; i < n->n_peers; i++) {
+		if (n->peers[i]->session == NULL)
+			continue;
+		read_tick(n, n->peers[i]->session);
+		serve_tick(n, n->peers[i]->session);
+	}
+}
+
+/* Ticks are cheap; a steady one while something may be due keeps the timers simple. */
+static uint64_t wake_ms(const struct node *n)
+{
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i]->session != NULL && n->peers[i]->session->heads_due)
+			return n->now_ms + 100;
+	return n->now_ms + 1000;
+}
+
+static void dispatch(struct node *n, const struct node_input *in)
+{
+	struct peer *p;
+
+	switch (in->kind) {
+	case NODE_TICK:
+		tick(n);
+		break;
+	case NODE_UP:
+		for (size_t i = 0; i < n->n_peers; i++)
+			if ((p = n->peers[i])->dial == in->connection && p->dial != 0)
+				meet_up(n, p);
+		break;
+	case NODE_DOWN:
+		meet_down(n, in->connection, in->reason);
+		break;
+	case NODE_FRAME:
+		take_frame(n, in);
+		break;
+	case NODE_COMMITTED:
+		take_commit(n, in);
+		break;
+	case NODE_FETCHED:
+		serve_fetched(n, in->query);
+		break;
+	case NODE_NOTE:
+		n->update->result = node_take_note(n, in->reason, in->frame, in->problems);
+		break;
+	case NODE_BLOCK:
+		n->update->result = take_block(n, in);
+		break;
+	}
+}
+
+int node_step(struct node *n, const struct node_input *in, struct node_update *up)
+{
+	n->now_ms = in->now_ms;
+	n->time_ms = in->time_ms;
+	entropy_init(&n->entropy, in->entropy);
+	n->update = up;
+	n->short_of_memory = false;
+	dispatch(n, in);
+	entropy_wipe(&n->entropy);
+	up->wake_ms = wake_ms(n);
+	n->update = NULL;
+	return n->short_of_memory ? -ENOMEM : 0;
+}
+
+struct trust *node_trust(const struct node *n)
+{
+	return n->trust;
+}
+
+uint8_t *node_allowed(const struct node *n, size_t *n_keys)
+{
+	uint8_t *keys = NULL, *more;
+
+	*n_keys = 0;
+	for (size_t i = 0; i < n->n_peers; i++) {
+		const struct peer *p = n->peers[i];
+		const struct card *card = trust_card(n->trust, p->member);
+
+		if (p->blocked || card == NULL || !trust_is_member(n->trust, p->member))
+			continue;
+		for (size_t k = 0; k < card->n_keys; k++) {
+			if (card->keys[k].state != CARD_KEY_CURRENT)
+				continue;
+			more = realloc(keys, (*n_keys + 1) * LINK_PUBLIC_LEN);
+			if (more == NULL) {
+				free(keys);
+				*n_keys = SIZE_MAX;
+				return NULL;
+			}
+			keys = more;
+			memcpy(keys + *n_keys * LINK_PUBLIC_LEN, card->keys[k].link, LINK_PUBLIC_LEN);
+			++*n_keys;
+		}
+	}
+	return keys;
+}

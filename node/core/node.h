@@ -1,0 +1,123 @@
+/* node - decides what a node does: whom to dial, who may talk, what to fetch, send, acknowledge and commit.
+ *
+ * The loop feeds what happened in (node_step) and carries out the actions that come back. No I/O, no clock, no randomness:
+ * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
+ * ledger's, and every change of it comes back as NODE_COMMITTED.
+ *
+ * Parts: node.c (inputs, trust, timers), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), view.c (what
+ * operators see). They share node_state.h. The conversation is described in proto/README.md. */
+#ifndef ENLIGHT_CORE_NODE_H
+#define ENLIGHT_CORE_NODE_H
+
+#include "core/commit.h"
+#include "core/query.h"
+
+struct node;
+
+/* Timers and limits; the first ones are part of the contract. */
+enum {
+	BEAT_MS = 10000,         /* a session that has sent nothing for so long sends a Beat */
+	SILENCE_MS = 30000,      /* a session that has heard nothing for so long is dead */
+	HELLO_MS = 10000,        /* the Hellos take at most this */
+	HEADS_MS = 1000,         /* Heads at most this often */
+	CREDIT_WINDOW = 2 << 20, /* bytes a reader is ready to take from one peer */
+	RETRY_MS = 5000,         /* before asking again for what was refused or did not fit */
+	MEETINGS_MAX = 64,       /* Hellos of others under way */
+};
+
+struct node_options {
+	const char *member;
+	const struct node_keys *keys; /* copied */
+	const uint8_t *boot;          /* BOOT_ID_LEN, random at each start */
+	struct trust *trust;          /* a new reference is taken */
+	uint64_t quota_bytes;         /* of one publisher's batches here; beyond it no credit is given. 0: none */
+};
+
+int node_new(struct node **out, const struct node_options *options); /* 0 or -ENOMEM */
+void node_free(struct node *n);
+
+/* What is remembered, before the first step. `header` and `signature` are the head's. All borrowed. 0 or -ENOMEM. */
+int node_load_channel(struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature);
+int node_load_receipt(struct node *n, const struct receipt_row *row);
+int node_load_blocked(struct node *n, const char *member, const char *reason);
+
+enum node_input_kind {
+	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */
+	NODE_UP,        /* connection (dialled) */
+	NODE_DOWN,      /* connection, reason */
+	NODE_FRAME,     /* connection, key, frame */
+	NODE_COMMITTED, /* jobs that are done, and what they changed (NULL: nothing) */
+	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
+	NODE_NOTE,      /* text: a roster or card by hand; problems */
+	NODE_BLOCK,     /* member, block, reason */
+};
+struct node_input {
+	enum node_input_kind kind;
+	uint64_t now_ms;     /* monotonic */
+	uint64_t time_ms;    /* since 1970 */
+	uint8_t entropy[32]; /* fresh for each input */
+	uint32_t connection;
+	const uint8_t *key;
+	struct bytes frame; /* also `text` of NODE_NOTE */
+	const char *reason;
+	struct job *const *jobs;
+	size_t n_jobs;
+	const struct commit_changes *changes;
+	struct query *query;
+	struct problems *problems;
+	const char *member;
+	bool block;
+};
+
+enum node_action_kind {
+	NODE_SEND = 1, /* connection, frame (owned by the action) */
+	NODE_HANG_UP,  /* connection */
+	NODE_DIAL,     /* connection, endpoint, key */
+	NODE_ALLOW,    /* the link keys of node_allowed() are in force now */
+	NODE_REBIND,   /* drop every session that was dialled in */
+	NODE_COMMIT,   /* job, taken by the loop */
+	NODE_QUERY,    /* query, taken by the loop */
+	NODE_LOG,      /* level (enum log_level), text */
+};
+struct node_action {
+	enum node_action_kind kind;
+	uint32_t connection;
+	struct bytes frame;
+	char *endpoint;
+	uint8_t key[LINK_PUBLIC_LEN];
+	struct job *job;
+	struct query *query;
+	int level;
+	char *text;
+};
+struct node_update {
+	struct node_action *actions; /* in order; valid until node_update_clear() */
+	size_t n_actions;
+	uint64_t wake_ms; /* when a NODE_TICK is due */
+	int result;       /* of NODE_NOTE: 0 changed, 1 known, TRUST_REFUSED...; of NODE_BLOCK: 0 or -ENOENT */
+};
+
+/* 0 or -ENOMEM (then nothing is lost but this input). Actions are appended to `up`; jobs and queries taken from an action are to be set
+ * to NULL there. */
+int node_step(struct node *n, const struct node_input *in, struct node_update *up);
+void node_update_clear(struct node_update *up);
+
+struct trust *node_trust(const struct node *n); /* borrowed */
+
+/* Link keys that may connect now: n * 32 bytes in memory the caller frees. NULL: none (n 0) or out of memory (n SIZE_MAX). */
+uint8_t *node_allowed(const struct node *n, size_t *n_keys);
+
+/* What operators see; new references, NULL: out of memory. */
+json_t *node_peers(const struct node *n, uint64_t now_ms);
+json_t *node_channels(const struct node *n);
+json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
+
+struct node_counters {
+	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;
+	size_t live, members, channels, stopped, withheld;
+	uint64_t behind;     /* events that readers have not acknowledged, summed over readers */
+	uint64_t no_session; /* frames of a session that is not ours */
+};
+void node_counters(const struct node *n, struct node_counters *out);
+
+#endif

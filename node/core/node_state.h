@@ -1,0 +1,171 @@
+/* node_state - what the parts of node share. Private to node.c, meet.c, read.c, serve.c and view.c. */
+#ifndef ENLIGHT_CORE_NODE_STATE_H
+#define ENLIGHT_CORE_NODE_STATE_H
+
+#include "base/log.h"
+#include "core/node.h"
+#include "core/wire.h"
+#include "enlight/link/v1/link.pb-c.h"
+
+typedef Enlight__Link__V1__Frame Frame;
+
+struct reader_receipt {
+	char reader[HANDLE_MAX + 1];
+	uint32_t incarnation;
+	uint64_t to, uncovered, time_ms;
+};
+
+/* A channel as this node holds it. */
+struct channel {
+	struct channel_row row;
+	struct bytes header; /* of the head; owned */
+	uint8_t signature[SIGNATURE_LEN];
+	struct bytes receipt; /* ours; owned; data NULL: none yet */
+	uint8_t receipt_signature[SIGNATURE_LEN];
+	struct reader_receipt *readers; /* of our own channels */
+	size_t n_readers;
+};
+
+/* A channel of the peer's that we read in a session. */
+struct reading {
+	char *audience;
+	uint32_t incarnation; /* of the head the peer announced */
+	uint64_t announced;
+	bool open;            /* a Fetch is out */
+	uint64_t reopened_at; /* our last sequence when a gap made us ask again */
+	bool reopened;
+	uint64_t retry_ms; /* when to ask again after a refusal; 0: not refused */
+	const char *why;
+};
+
+/* A channel that the peer reads from us. */
+struct stream {
+	uint64_t channel; /* row id */
+	uint32_t incarnation;
+	uint64_t sequence;
+	struct digest digest;
+	bool headers_only;
+	bool asked; /* the query under way is for it */
+};
+
+struct session {
+	struct peer *peer;
+	uint32_t connection;
+	bool dialled;
+	uint64_t serial; /* never used twice: what jobs and queries are tagged with */
+	uint8_t id[SESSION_ID_LEN], key[32];
+	uint8_t boot[BOOT_ID_LEN];
+	uint32_t peer_key;
+	uint64_t began_ms, heard_ms, sent_ms;
+
+	int64_t credit; /* what the peer will still take */
+	struct stream *streams;
+	size_t n_streams, next_stream;
+	bool querying;
+	bool heads_due;
+	uint64_t heads_ms; /* when Heads were sent last */
+
+	int64_t granted;    /* what the peer may still send us */
+	size_t unfinished;  /* bytes delivered whose commit is not done */
+	uint64_t paused_ms; /* no credit is given before; 0: not paused */
+	struct reading *readings;
+	size_t n_readings;
+	uint64_t bytes_in, bytes_out;
+};
+
+struct peer {
+	char member[HANDLE_MAX + 1];
+	bool blocked;
+	char *block_reason;
+	uint32_t dial; /* connection; 0: not dialling */
+	bool dial_up;
+	char *dial_endpoint;
+	uint8_t dial_key[LINK_PUBLIC_LEN];
+	struct hello dial_hello;
+	uint64_t hello_ms; /* when the Hello was sent; 0: none is under way */
+	uint64_t retry_ms; /* no Hello before */
+	unsigned failures;
+	char last_error[96];
+	struct session *session;
+	uint64_t bytes_in, bytes_out; /* of earlier sessions */
+};
+
+/* Somebody's Hello that waits for the third message. */
+struct meeting {
+	uint32_t connection; /* 0: free */
+	struct hello hello;
+	uint64_t began_ms;
+};
+
+struct node {
+	char member[HANDLE_MAX + 1];
+	struct node_keys keys;
+	uint8_t boot[BOOT_ID_LEN];
+	struct trust *trust;
+	uint64_t quota_bytes;
+	struct peer **peers; /* sorted by member: of every roster member but ourselves, and of those that left */
+	size_t n_peers;
+	struct channel **channels;
+	size_t n_channels;
+	struct meeting meetings[MEETINGS_MAX];
+	uint32_t next_connection;
+	uint64_t next_serial;
+	bool started;
+	struct node_counters counters;
+
+	/* Of the present step. */
+	uint64_t now_ms, time_ms;
+	struct entropy entropy;
+	struct node_update *update;
+	bool short_of_memory;
+};
+
+/* node.c: actions. A failed allocation is noted and becomes the step's -ENOMEM. */
+void node_act_hang_up(struct node *n, uint32_t connection);
+void node_act_commit(struct node *n, struct job *job);    /* taken */
+void node_act_query(struct node *n, struct query *query); /* taken */
+void node_act_simple(struct node *n, enum node_action_kind kind);
+void node_log(struct node *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Packs and sends a frame; with a session its id goes in front. Answers the packed length. */
+size_t node_send(struct node *n, uint32_t connection, struct session *s, Frame *frame);
+void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason,
+	const struct channel *channel);
+struct peer *node_peer(const struct node *n, const char *member); /* NULL: none */
+struct channel *node_channel(const struct node *n, const char *publisher, const char *audience);
+struct channel *node_channel_id(const struct node *n, uint64_t id);
+struct session *node_session(const struct node *n, uint64_t serial);
+ProtobufCBinaryData wire_bytes(const void *data, size_t len);
+void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
+int node_take_note(struct node *n, const char *name, struct bytes text, struct problems *problems);
+
+/* meet.c */
+void meet_up(struct node *n, struct peer *p);
+void meet_down(struct node *n, uint32_t connection, const char *reason);
+void meet_hello(struct node *n, uint32_t connection, const uint8_t *key, const Enlight__Link__V1__Hello *hello);
+void meet_refused(struct node *n, uint32_t connection, uint32_t code);
+void meet_tick(struct node *n);
+void meet_dial(struct node *n, struct peer *p); /* dials, redials or stops dialling, as things stand */
+void session_drop(struct node *n, struct session *s, const char *reason);
+bool session_is_valid(const struct node *n, const struct session *s); /* by the trust in force */
+struct session *session_of_connection(const struct node *n, uint32_t connection);
+
+/* read.c */
+void read_begin(struct node *n, struct session *s);
+void read_heads(struct node *n, struct session *s, const Enlight__Link__V1__Heads *heads);
+void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__Deliver *deliver, size_t frame_len);
+void read_accepted(struct node *n, struct job *job);
+void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse);
+void read_changed(struct node *n, const struct changed_channel *changed);
+void read_tick(struct node *n, struct session *s);
+void read_deinit(struct session *s);
+void send_receipt(struct node *n, struct session *s, const struct channel *c);
+
+/* serve.c */
+void serve_begin(struct node *n, struct session *s);
+void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fetch *fetch);
+void serve_fetched(struct node *n, struct query *query);
+void serve_published(struct node *n, const struct own_batch *batches, size_t n_batches);
+void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt);
+void serve_tick(struct node *n, struct session *s);
+
+#endif

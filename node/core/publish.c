@@ -1,0 +1,474 @@
+/* publish - the publisher's side of a commit.
+ *
+ * Revisions, ids and decisions are judged in the order of the jobs, each seeing what the ones before it did; so a local system may
+ * send a whole export without waiting between its events. A job runs inside a savepoint: all of its drafts are published or none. */
+#include "core/work.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one draft's handling shares. */
+struct publishing {
+	struct work *w;
+	struct publish_job *job;
+	size_t i; /* which draft */
+	struct draft *draft;
+	struct channel_work *cw;
+	struct index_key event_key, object_key;
+	struct digest data;
+	struct object_row object; /* the last revision; revision 0: none */
+};
+
+/* Notes what is wrong with the present draft; the worst outcome stays. */
+static void refuse(struct publishing *p, enum publish_outcome outcome, const char *place, const char *rule)
+{
+	char where[64];
+
+	if (p->job->n_drafts > 1)
+		snprintf(where, sizeof where, "/%zu%s", p->i, place);
+	else
+		snprintf(where, sizeof where, "%s", place);
+	problem_add(&p->job->problems, where, rule);
+	if (p->job->outcome != PUBLISH_CONFLICT)
+		p->job->outcome = outcome;
+}
+
+static void refuse_revision(struct publishing *p, const char *place, const char *what, uint64_t last)
+{
+	char rule[128];
+
+	snprintf(rule, sizeof rule, "%s; the last revision is %llu", what, (unsigned long long)last);
+	refuse(p, PUBLISH_CONFLICT, place, rule);
+}
+
+/* Where an event of an own channel stands: among those of this commit that are not sealed yet, or in a stored batch. The event is
+ * unpacked into `out`. */
+struct found {
+	struct event event;
+	struct digest leaf;
+	uint64_t sequence;
+	bool same_channel;
+};
+
+static int unpack_found(struct found *out, struct bytes packed, const struct digest *leaf)
+{
+	int r = event_unpack(&out->event, packed);
+
+	if (r > 0)
+		return -EBADMSG; /* we packed it ourselves: the disk changed it, or memory */
+	out->leaf = *leaf;
+	return r;
+}
+
+/* A slot of a body that is not sealed yet. */
+static int find_unsealed(struct found *out, const struct segment *s, uint32_t index)
+{
+	struct bytes packed = batch_builder_event(&s->builder, index);
+
+	out->sequence = s->first + index;
+	return unpack_found(out, packed, &s->builder.leaves[index]);
+}
+
+static int find_stored(struct found *out, struct publishing *p, const struct place *place)
+{
+	struct work *w = p->w;
+	struct sealed_batch sealed = {0};
+	struct batch_row row;
+	struct header header = {0};
+	struct slots slots = {0};
+	uint8_t key[BATCH_KEY_LEN];
+	int r;
+
+	r = w->ops->batch_get(w->ledger, place->number, &row);
+	if (r != 0)
+		return r == LEDGER_NONE ? -EBADMSG : r;
+	out->same_channel = row.channel == p->cw->row.id;
+	out->sequence = row.first + place->index;
+	r = header_decode(&header, row.header);
+	if (r == 0) {
+		sealed.header = row.header;
+		sealed.body = row.body;
+		memcpy(sealed.signature, row.signature.data, SIGNATURE_LEN);
+		r = key_unwrap(key, w->c->store_keys.wrap, &row.digest, row.wrapped)
+			    ? batch_open(&slots, &header, &sealed, key)
+			    : -EBADMSG;
+	}
+	if (r == 0 && (place->index >= slots.n || slots.items[place->index].event.data == NULL))
+		r = -EBADMSG;
+	if (r == 0)
+		r = unpack_found(out, slots.items[place->index].event, &slots.items[place->index].leaf);
+	slots_deinit(&slots);
+	header_deinit(&header);
+	sodium_memzero(key, sizeof key);
+	return r > 0 ? -EBADMSG : r;
+}
+
+static int find_event(struct found *out, struct publishing *p, const struct place *place)
+{
+	*out = (struct found){0};
+	for (size_t i = 0; i < p->w->n_channels; i++) {
+		struct channel_work *cw = p->w->channels[i];
+
+		for (size_t k = 0; k < cw->n_segments; k++)
+			if (cw->segments[k].number == place->number) {
+				out->same_channel = cw == p->cw;
+				return find_unsealed(out, &cw->segments[k], place->index);
+			}
+	}
+	return find_stored(out, p, place);
+}
+
+/* The same id again: the same content gets the old answer, another is a conflict. */
+static int publish_again(struct publishing *p, const struct place *place)
+{
+	const struct event *e = &p->draft->event;
+	struct published *result = &p->job->results[p->i];
+	struct found f;
+	int r;
+
+	r = find_event(&f, p, place);
+	if (r == 0) {
+		if (f.same_channel && strcmp(f.event.type, e->type) == 0 && strcmp(f.event.subject, e->subject) == 0 &&
+			bytes_equal(f.event.data, e->data) && (e->revision == 0 || e->revision == f.event.revision))
+			*result = (struct published){PUBLISH_AGAIN, f.event.revision, f.sequence, f.leaf, *place};
+		else
+			refuse(p, PUBLISH_CONFLICT, "/id",
+				"this id was used for another event; an id names one event for ever");
+	}
+	event_deinit(&f.event);
+	return r;
+}
+
+/* Whether the draft says what the object's last revision says to the same readers; then that revision's answer is given. */
+static int publish_unchanged(struct publishing *p, bool *unchanged)
+{
+	struct published *result = &p->job->results[p->i];
+	struct found f;
+	int r;
+
+	*unchanged = false;
+	if (p->object.revision == 0 || !digest_equal(&p->object.data, &p->data))
+		return 0;
+	if (p->draft->event.revision != 0 && p->draft->event.revision != p->object.revision)
+		return 0;
+	r = find_event(&f, p, &p->object.place);
+	if (r == 0 && f.same_channel) {
+		*unchanged = true;
+		*result =
+			(struct published){PUBLISH_UNCHANGED, p->object.revision, f.sequence, f.leaf, p->object.place};
+	}
+	event_deinit(&f.event);
+	return r;
+}
+
+/* A decision must judge the object as it is now. */
+static int check_judged(struct publishing *p)
+{
+	struct object_row object;
+	struct index_key key;
+	struct judged judged;
+	int r;
+
+	if (!event_judges(&p->draft->event, &judged))
+		return 0;
+	index_object(&key, &p->w->c->store_keys, judged.source, judged.topic, judged.subject);
+	r = p->w->ops->object_find(p->w->ledger, &key, &object);
+	if (r == LEDGER_NONE) {
+		refuse(p, PUBLISH_CONFLICT, "/data/subject", "the object that is judged is not known to this node");
+		return 0;
+	}
+	if (r != 0)
+		return r;
+	if (object.revision != judged.revision)
+		refuse_revision(p, "/data/revision", "the object has moved on", object.revision);
+	else if (!digest_equal(&object.leaf, &judged.leaf))
+		refuse(p, PUBLISH_CONFLICT, "/data/digest", "not the digest of the revision that is judged");
+	return 0;
+}
+
+static int check_audience(struct publishing *p)
+{
+	char *copy, *parts[AUDIENCE_MAX];
+	size_t n;
+
+	if (strcmp(p->draft->audience, "network") == 0)
+		return 0;
+	copy = strdup(p->draft->audience);
+	if (copy == NULL)
+		return -ENOMEM;
+	n = audience_split(copy, parts);
+	for (size_t i = 0; i < n; i++) {
+		char rule[HANDLE_MAX + 64];
+
+		if (trust_is_member(p->w->trust, parts[i]))
+			continue;
+		snprintf(rule, sizeof rule, "%s is not a member in the roster", parts[i]);
+		refuse(p, PUBLISH_RULE, "/enlightaudience", rule);
+	}
+	free(copy);
+	return 0;
+}
+
+/* Opens a new segment behind the last. */
+static int open_segment(struct work *w, struct channel_work *cw)
+{
+	struct segment *segments = realloc(cw->segments, (cw->n_segments + 1) * sizeof *segments);
+	uint64_t first = work_next_sequence(cw);
+
+	if (segments == NULL)
+		return -ENOMEM;
+	cw->segments = segments;
+	segments[cw->n_segments++] = (struct segment){.number = w->ops->next_number(w->ledger), .first = first};
+	return 0;
+}
+
+/* Puts the packed event into the channel's last segment, or a new one when that is full. */
+static int append(struct publishing *p, struct bytes packed, struct published *result)
+{
+	struct channel_work *cw = p->cw;
+	struct segment *s;
+	int r = BATCH_FULL;
+
+	if (cw->n_segments > 0)
+		r = batch_add(&cw->segments[cw->n_segments - 1].builder, packed, &result->leaf);
+	if (r == BATCH_FULL) {
+		r = open_segment(p->w, cw);
+		if (r == 0)
+			r = batch_add(&cw->segments[cw->n_segments - 1].builder, packed, &result->leaf);
+	}
+	if (r != 0)
+		return r == BATCH_FULL ? -EOVERFLOW : r; /* EVENT_MAX is below BODY_MAX: one event always fits */
+	s = &cw->segments[cw->n_segments - 1];
+	result->place = (struct place){s->number, (uint32_t)(s->builder.n - 1)};
+	result->sequence = s->first + s->builder.n - 1;
+	return 0;
+}
+
+/* What finds the event again. */
+static int index_published(struct publishing *p, const struct published *result)
+{
+	struct object_row object = {result->revision, p->data, result->leaf, result->place};
+	const struct ledger_ops *ops = p->w->ops;
+	struct index_key person;
+	int r;
+
+	r = ops->event_add(p->w->ledger, &p->event_key, &result->place);
+	if (r == 0)
+		r = ops->object_put(p->w->ledger, &p->object_key, &object);
+	for (size_t i = 0; i < p->draft->event.n_persons && r == 0; i++) {
+		index_person(&person, &p->w->c->store_keys, p->draft->event.persons[i]);
+		r = ops->person_add(p->w->ledger, &person, result->place.number);
+	}
+	return r;
+}
+
+static int publish_new(struct publishing *p)
+{
+	struct event *e = &p->draft->event;
+	struct published *result = &p->job->results[p->i];
+	uint8_t *packed = NULL;
+	size_t len;
+	int r;
+
+	e->revision = p->object.revision + 1;
+	entropy_fill(&p->w->entropy, e->salt, sizeof e->salt);
+	r = event_pack(&packed, &len, e);
+	if (r == EVENT_TOO_LARGE) {
+		refuse(p, PUBLISH_RULE, "", "larger than 192 KiB when packed");
+		return 0;
+	}
+	if (r != 0)
+		return r;
+	result->state = PUBLISH_NEW;
+	result->revision = e->revision;
+	r = append(p, bytes_of(packed, len), result);
+	if (r == 0)
+		r = index_published(p, result);
+	free(packed);
+	return r;
+}
+
+static int publish_draft(struct publishing *p)
+{
+	const struct event *e = &p->draft->event;
+	struct work *w = p->w;
+	struct place place;
+	bool unchanged;
+	int r;
+
+	r = check_audience(p);
+	if (r == 0)
+		r = work_channel(&p->cw, w, w->c->member, p->draft->audience);
+	if (r != 0)
+		return r;
+	index_event(&p->event_key, &w->c->store_keys, w->c->member, e->id);
+	index_object(&p->object_key, &w->c->store_keys, w->c->member, e->topic->name, e->subject);
+	index_data(&p->data, &w->c->store_keys, e->data);
+
+	r = w->ops->event_find(w->ledger, &p->event_key, &place);
+	if (r == 0)
+		return publish_again(p, &place);
+	if (r != LEDGER_NONE)
+		return r;
+	r = w->ops->object_find(w->ledger, &p->object_key, &p->object);
+	if (r == LEDGER_NONE)
+		p->object = (struct object_row){0};
+	else if (r != 0)
+		return r;
+	r = publish_unchanged(p, &unchanged);
+	if (r != 0 || unchanged)
+		return r;
+	if (e->revision != 0 && e->revision != p->object.revision + 1)
+		refuse_revision(p, "/enlightrevision", "not the next revision", p->object.revision);
+	r = check_judged(p);
+	if (r != 0 || p->job->outcome != PUBLISH_OK)
+		return r;
+	return publish_new(p);
+}
+
+/* Where each channel stands before a job, and back to there. */
+static void keep_segments(struct work *w)
+{
+	for (size_t i = 0; i < w->n_channels; i++) {
+		struct channel_work *cw = w->channels[i];
+		const struct segment *last = cw->n_segments == 0 ? NULL : &cw->segments[cw->n_segments - 1];
+
+		cw->kept_segments = cw->n_segments;
+		cw->kept_events = last == NULL ? 0 : last->builder.n;
+		cw->kept_body = last == NULL ? 0 : last->builder.body.len;
+	}
+}
+
+static void restore_segments(struct work *w)
+{
+	for (size_t i = 0; i < w->n_channels; i++) {
+		struct channel_work *cw = w->channels[i];
+
+		while (cw->n_segments > cw->kept_segments)
+			batch_builder_deinit(&cw->segments[--cw->n_segments].builder);
+		if (cw->n_segments > 0)
+			batch_truncate(&cw->segments[cw->n_segments - 1].builder, cw->kept_events, cw->kept_body);
+	}
+}
+
+int work_publish(struct work *w, struct publish_job *job)
+{
+	const struct card *card = trust_card(w->trust, w->c->member);
+	int r;
+
+	job->outcome = card == NULL ? PUBLISH_FAILED : PUBLISH_OK;
+	job->results = calloc(job->n_drafts + 1, sizeof *job->results);
+	if (job->results == NULL)
+		return -ENOMEM;
+	r = w->ops->savepoint(w->ledger);
+	keep_segments(w);
+	for (size_t i = 0; i < job->n_drafts && r == 0 && card != NULL; i++) {
+		struct publishing p = {.w = w, .job = job, .i = i, .draft = &job->drafts[i]};
+
+		r = publish_draft(&p);
+	}
+	if (r != 0)
+		return r;
+	if (job->outcome == PUBLISH_OK)
+		return w->ops->release(w->ledger);
+	restore_segments(w);
+	return w->ops->rollback(w->ledger);
+}
+
+/* Becomes the channel's head in the ledger and in the changes. */
+static int seal_segment(struct work *w, struct channel_work *cw, struct segment *s, struct own_batch *out)
+{
+	struct channel_row *row = &cw->row;
+	struct header h = {.audience = row->audience,
+		.incarnation = row->incarnation == 0 ? 1 : row->incarnation,
+		.first = row->last + 1,
+		.previous = row->head,
+		.has_after = row->incarnation == 0,
+		.time_ms = w->now_ms,
+		.key = w->c->keys.number};
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+	struct batch_row batch;
+	int r;
+
+	h.network = *trust_network(w->trust);
+	h.roster = trust_roster(w->trust)->note.digest;
+	h.card = trust_card(w->trust, w->c->member)->note.digest;
+	strcpy(h.publisher, w->c->member);
+	out->audience = strdup(row->audience);
+	if (out->audience == NULL)
+		return -ENOMEM;
+	r = batch_seal(&out->batch, out->key, &h, &s->builder, &w->c->keys, &w->entropy);
+	if (r != 0)
+		return r;
+	digest_header(&out->digest, out->batch.header);
+	key_wrap(wrapped, w->c->store_keys.wrap, &out->digest, out->key, &w->entropy);
+	out->incarnation = h.incarnation;
+	out->first = h.first;
+	out->last = header_last(&h);
+	out->number = s->number;
+
+	row->incarnation = h.incarnation;
+	row->last = out->last;
+	row->head = out->digest;
+	row->key = h.key;
+	row->bytes += out->batch.body.len + out->batch.header.len;
+	if (row->first == 0)
+		row->first = 1;
+	if (row->id == 0) /* a batch points at its channel's row */
+		r = w->ops->channel_put(w->ledger, row);
+	if (r != 0)
+		return r;
+	batch = (struct batch_row){.number = s->number,
+		.channel = row->id,
+		.incarnation = h.incarnation,
+		.first = h.first,
+		.count = h.count,
+		.digest = out->digest,
+		.header = out->batch.header,
+		.signature = bytes_of(out->batch.signature, SIGNATURE_LEN),
+		.body = out->batch.body,
+		.wrapped = bytes_of(wrapped, sizeof wrapped),
+		.stored_ms = w->now_ms};
+	if (w->changes->last_number < s->number)
+		w->changes->last_number = s->number;
+	return w->ops->batch_add(w->ledger, &batch);
+}
+
+static int seal_channel(struct work *w, struct channel_work *cw)
+{
+	struct own_batch *last = NULL;
+	int r;
+
+	for (size_t i = 0; i < cw->n_segments; i++) {
+		if (cw->segments[i].builder.n == 0)
+			continue;
+		last = &w->changes->batches[w->changes->n_batches++];
+		r = seal_segment(w, cw, &cw->segments[i], last);
+		if (r != 0)
+			return r;
+	}
+	if (last == NULL)
+		return 0;
+	cw->changed = true;
+	cw->header = bytes_of(bytes_dup(last->batch.header), last->batch.header.len);
+	memcpy(cw->signature, last->batch.signature, SIGNATURE_LEN);
+	return cw->header.data == NULL ? -ENOMEM : 0;
+}
+
+int work_seal(struct work *w)
+{
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < w->n_channels; i++)
+		n += w->channels[i]->n_segments;
+	w->changes->batches = calloc(n + 1, sizeof *w->changes->batches);
+	if (w->changes->batches == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->n_channels && r == 0; i++)
+		r = seal_channel(w, w->channels[i]);
+	return r;
+}

@@ -1,0 +1,410 @@
+/* read - what this node fetches from its peers: streams of the channels that a peer publishes and this node may read.
+ *
+ * Credit is what bounds everything: a peer may send what was granted, and more is granted as deliveries become durable. So what is
+ * in flight, queued and being verified is at most CREDIT_WINDOW for each peer. */
+#include "core/node_state.h"
+
+#include "core/handle.h"
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READINGS_MAX = 4096 }; /* channels of one peer */
+
+static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+{
+	struct reading *readings;
+
+	for (size_t i = 0; i < s->n_readings; i++)
+		if (strcmp(s->readings[i].audience, audience) == 0)
+			return &s->readings[i];
+	if (s->n_readings == READINGS_MAX)
+		return NULL;
+	readings = realloc(s->readings, (s->n_readings + 1) * sizeof *readings);
+	if (readings == NULL) {
+		n->short_of_memory = true;
+		return NULL;
+	}
+	s->readings = readings;
+	readings[s->n_readings] = (struct reading){.audience = strdup(audience)};
+	if (readings[s->n_readings].audience == NULL) {
+		n->short_of_memory = true;
+		return NULL;
+	}
+	return &readings[s->n_readings++];
+}
+
+void read_deinit(struct session *s)
+{
+	for (size_t i = 0; i < s->n_readings; i++)
+		free(s->readings[i].audience);
+	free(s->readings);
+}
+
+/* What one publisher's batches take here. */
+static bool over_quota(const struct node *n, const char *publisher)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n->n_channels; i++)
+		if (strcmp(n->channels[i]->row.publisher, publisher) == 0)
+			bytes += n->channels[i]->row.bytes;
+	return n->quota_bytes != 0 && bytes >= n->quota_bytes;
+}
+
+/* How much more the peer may send now: up to the window, less what is under way. */
+static uint64_t credit_due(struct node *n, struct session *s)
+{
+	int64_t due = CREDIT_WINDOW - s->granted - (int64_t)s->unfinished;
+
+	if (s->paused_ms > n->now_ms || over_quota(n, s->peer->member) || due < CREDIT_WINDOW / 2)
+		return 0;
+	return (uint64_t)due;
+}
+
+static void grant(struct node *n, struct session *s)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Fetch fetch = ENLIGHT__LINK__V1__FETCH__INIT;
+	uint64_t due = credit_due(n, s);
+
+	if (due == 0)
+		return;
+	fetch.has_credit = true;
+	fetch.credit = due;
+	frame.fetch = &fetch;
+	s->granted += (int64_t)due;
+	node_send(n, s->connection, s, &frame);
+}
+
+/* Opens a channel's stream, or opens it anew, behind what is held. */
+static void fetch_channel(struct node *n, struct session *s, struct reading *rd)
+{
+	const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Fetch fetch = ENLIGHT__LINK__V1__FETCH__INIT;
+	Enlight__Link__V1__Channel channel = ENLIGHT__LINK__V1__CHANNEL__INIT;
+	char *parts[AUDIENCE_MAX], *copy = strdup(rd->audience);
+
+	if (copy == NULL) {
+		n->short_of_memory = true;
+		return;
+	}
+	channel.publisher = s->peer->member;
+	channel.n_audience = audience_split(copy, parts);
+	channel.audience = parts;
+	fetch.channel = &channel;
+	if (c != NULL && c->row.last > 0) {
+		fetch.has_incarnation = fetch.has_sequence = fetch.has_digest = true;
+		fetch.incarnation = c->row.incarnation;
+		fetch.sequence = c->row.last;
+		fetch.digest = wire_bytes(c->row.head.bytes, DIGEST_LEN);
+	}
+	fetch.credit = credit_due(n, s);
+	fetch.has_credit = fetch.credit > 0;
+	s->granted += (int64_t)fetch.credit;
+	frame.fetch = &fetch;
+	node_send(n, s->connection, s, &frame);
+	rd->open = true;
+	rd->retry_ms = 0;
+	rd->why = NULL;
+	free(copy);
+}
+
+void read_begin(struct node *n, struct session *s)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
+	const struct roster *roster = trust_roster(n->trust);
+	Enlight__Link__V1__Known *known = calloc(roster->n_members + 1, sizeof *known);
+	Enlight__Link__V1__Known **pointers = calloc(roster->n_members + 1, sizeof(Enlight__Link__V1__Known *));
+
+	for (size_t i = 0; i < roster->n_members && known != NULL && pointers != NULL; i++) {
+		const struct card *card = trust_card(n->trust, roster->members[i].handle);
+
+		enlight__link__v1__known__init(&known[i]);
+		known[i].member = (char *)roster->members[i].handle;
+		known[i].card = card == NULL ? 0 : card->number;
+		pointers[note.n_known++] = &known[i];
+	}
+	note.known = pointers;
+	note.has_known_roster = true;
+	note.known_roster = roster->number;
+	frame.note = &note;
+	if (known != NULL && pointers != NULL)
+		node_send(n, s->connection, s, &frame);
+	else
+		n->short_of_memory = true;
+	free(known);
+	free(pointers);
+	grant(n, s);
+}
+
+/* A head that does not fit what is held is handed to the commit: it compares, and keeps a fork as evidence. */
+static void judge_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
+{
+	struct job *job = job_new(JOB_ACCEPT, n->trust);
+
+	if (job != NULL)
+		job->accept.batch.header =
+			bytes_of(bytes_dup(bytes_of(head->header.data, head->header.len)), head->header.len);
+	if (job == NULL || job->accept.batch.header.data == NULL) {
+		job_free(job);
+		n->short_of_memory = true;
+		return;
+	}
+	memcpy(job->accept.batch.signature, head->signature.data, SIGNATURE_LEN);
+	memcpy(job->accept.peer, s->peer->member, sizeof job->accept.peer);
+	node_act_commit(n, job); /* tag 0: nothing was delivered for it */
+}
+
+static bool contradicts(const struct channel *c, const struct header *h, struct bytes packed)
+{
+	struct digest digest;
+
+	if (c == NULL || h->incarnation != c->row.incarnation || h->first > c->row.last)
+		return false;
+	digest_header(&digest, packed);
+	return header_last(h) != c->row.last || !digest_equal(&digest, &c->row.head);
+}
+
+static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
+{
+	struct bytes packed = bytes_of(head->header.data, head->header.len);
+	const char *publisher = s->peer->member;
+	enum card_key_state state;
+	struct channel *c;
+	struct header h = {0};
+	struct reading *rd;
+	const uint8_t *key;
+
+	if (head->signature.len != SIGNATURE_LEN || header_decode(&h, packed) != 0)
+		return;
+	key = trust_sign_key(n->trust, publisher, h.key, &state);
+	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
+		!audience_has(h.audience, n->member) || key == NULL ||
+		!header_verify(packed, head->signature.data, key))
+		goto out;
+	c = node_channel(n, publisher, h.audience);
+	if (c != NULL && c->row.stopped)
+		goto out;
+	rd = reading_of(n, s, h.audience);
+	if (rd == NULL)
+		goto out;
+	if (rd->announced != header_last(&h) || rd->incarnation != h.incarnation)
+		rd->retry_ms = 0; /* what was refused may be mended */
+	rd->announced = header_last(&h);
+	rd->incarnation = h.incarnation;
+	if (contradicts(c, &h, packed))
+		judge_head(n, s, head);
+	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h))
+		send_receipt(n, s, c); /* the one before may have been lost */
+	if (!rd->open && rd->retry_ms == 0)
+		fetch_channel(n, s, rd);
+out:
+	header_deinit(&h);
+}
+
+void read_heads(struct node *n, struct session *s, const Enlight__Link__V1__Heads *heads)
+{
+	for (size_t i = 0; i < heads->n_head; i++)
+		take_head(n, s, heads->head[i]);
+}
+
+void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__Deliver *deliver, size_t frame_len)
+{
+	struct accept_job *a;
+	struct header h = {0};
+	struct reading *rd = NULL;
+	struct job *job;
+
+	if (s->granted <= 0) {
+		node_log(n, LOG_LEVEL_WARN, "link: beyond credit peer=%s", s->peer->member);
+		node_refuse(n, s->connection, s, REFUSE_LIMIT, "beyond credit", NULL);
+		session_drop(n, s, "sent beyond its credit");
+		return;
+	}
+	s->granted -= (int64_t)frame_len;
+	if (deliver->signature.len != SIGNATURE_LEN || !deliver->has_body || !deliver->has_key ||
+		deliver->key.len != WRAPPED_KEY_LEN ||
+		header_decode(&h, bytes_of(deliver->header.data, deliver->header.len)) != 0) {
+		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a batch", NULL);
+		grant(n, s);
+		header_deinit(&h);
+		return;
+	}
+	for (size_t i = 0; i < s->n_readings; i++)
+		if (strcmp(s->readings[i].audience, h.audience) == 0)
+			rd = &s->readings[i];
+	header_deinit(&h);
+	job = job_new(JOB_ACCEPT, n->trust);
+	if (job == NULL) {
+		n->short_of_memory = true;
+		return;
+	}
+	a = &job->accept;
+	job->tag = s->serial;
+	memcpy(a->peer, s->peer->member, sizeof a->peer);
+	memcpy(a->session_key, s->key, sizeof a->session_key);
+	a->announced = rd == NULL ? 0 : rd->announced;
+	a->batch.header = bytes_of(bytes_dup(bytes_of(deliver->header.data, deliver->header.len)), deliver->header.len);
+	a->batch.body = bytes_of(bytes_dup(bytes_of(deliver->body.data, deliver->body.len)), deliver->body.len);
+	memcpy(a->batch.signature, deliver->signature.data, SIGNATURE_LEN);
+	memcpy(a->wrapped, deliver->key.data, WRAPPED_KEY_LEN);
+	a->frame_len = frame_len;
+	if (a->batch.header.data == NULL || a->batch.body.data == NULL) {
+		job_free(job);
+		n->short_of_memory = true;
+		return;
+	}
+	s->unfinished += frame_len;
+	node_act_commit(n, job);
+}
+
+/* Nothing more is taken from this channel for a while; the peer is told, once. */
+static void refuse_batch(
+	struct node *n, struct session *s, struct reading *rd, const struct channel *c, const struct accept_job *a)
+{
+	if (rd->retry_ms != 0)
+		return;
+	rd->open = false;
+	rd->retry_ms = n->now_ms + RETRY_MS;
+	rd->why = a->why;
+	node_log(n, LOG_LEVEL_ERROR, "channel: refused a batch publisher=%s audience=%s why=\"%s\"", a->peer,
+		rd->audience, a->why);
+	node_refuse(n, s->connection, s, REFUSE_BATCH, a->why, c);
+}
+
+static void accept_failed(struct node *n, struct session *s, struct reading *rd, const struct accept_job *a)
+{
+	const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+	uint64_t last = c == NULL ? 0 : c->row.last;
+
+	switch (a->outcome) {
+	case ACCEPT_OK:
+	case ACCEPT_HELD:
+		break;
+	case ACCEPT_GAP:
+		n->counters.gaps++;
+		if (rd->reopened && rd->reopened_at == last)
+			break; /* asked again from here already: what was still under way comes first */
+		rd->reopened = true;
+		rd->reopened_at = last;
+		fetch_channel(n, s, rd);
+		break;
+	case ACCEPT_FULL:
+	case ACCEPT_FAILED:
+		if (s->paused_ms <= n->now_ms)
+			node_log(n, LOG_LEVEL_ERROR, "store: cannot take in peer=%s why=\"%s\"", a->peer, a->why);
+		s->paused_ms = n->now_ms + RETRY_MS;
+		rd->open = false;
+		rd->retry_ms = s->paused_ms;
+		rd->why = a->why;
+		break;
+	case ACCEPT_FORK:
+		n->counters.forks++;
+		refuse_batch(n, s, rd, c, a);
+		break;
+	default:
+		n->counters.forged++;
+		refuse_batch(n, s, rd, c, a);
+		break;
+	}
+}
+
+static void note_accepted(struct node *n, const struct accept_job *a, const char *audience)
+{
+	n->counters.refused += a->n_refused;
+	n->counters.stale += a->n_stale;
+	if (a->n_refused > 0)
+		node_log(n, LOG_LEVEL_WARN, "channel: events refused publisher=%s audience=%s count=%u", a->peer,
+			audience, a->n_refused);
+	if (a->raised)
+		node_log(n, LOG_LEVEL_ERROR, "channel: incarnation raised publisher=%s audience=%s set_aside=%llu",
+			a->peer, audience, (unsigned long long)a->set_aside);
+}
+
+void read_accepted(struct node *n, struct job *job)
+{
+	struct accept_job *a = &job->accept;
+	struct session *s = node_session(n, job->tag);
+	struct header h = {0};
+	struct reading *rd = NULL;
+
+	if (header_decode(&h, a->batch.header) != 0)
+		return;
+	if (a->outcome == ACCEPT_OK)
+		note_accepted(n, a, h.audience);
+	if (a->outcome == ACCEPT_FORK && s == NULL) {
+		n->counters.forks++;
+		node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s: stopped, both headers are kept",
+			a->peer, h.audience);
+	}
+	if (s != NULL) {
+		s->unfinished -= a->frame_len < s->unfinished ? a->frame_len : s->unfinished;
+		rd = reading_of(n, s, h.audience);
+	}
+	if (rd != NULL)
+		accept_failed(n, s, rd, a);
+	if (s != NULL)
+		grant(n, s);
+	header_deinit(&h);
+}
+
+void send_receipt(struct node *n, struct session *s, const struct channel *c)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__SignedReceipt receipt = ENLIGHT__LINK__V1__SIGNED_RECEIPT__INIT;
+
+	if (c->receipt.data == NULL)
+		return;
+	receipt.receipt = wire_bytes(c->receipt.data, c->receipt.len);
+	receipt.signature = wire_bytes(c->receipt_signature, SIGNATURE_LEN);
+	frame.receipt = &receipt;
+	node_send(n, s->connection, s, &frame);
+}
+
+/* A channel of others has grown durably: its publisher gets the receipt. */
+void read_changed(struct node *n, const struct changed_channel *changed)
+{
+	const struct channel *c = node_channel(n, changed->row.publisher, changed->row.audience);
+	struct peer *p = node_peer(n, changed->row.publisher);
+
+	if (changed->receipt.data != NULL && p != NULL && p->session != NULL)
+		send_receipt(n, p->session, c);
+}
+
+void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)
+{
+	struct reading *rd = NULL;
+	char *audience;
+
+	node_log(n, LOG_LEVEL_WARN, "link: refused peer=%s code=%u reason=\"%s\"", s->peer->member, refuse->code,
+		refuse_text((enum refuse_code)refuse->code));
+	if (refuse->channel == NULL || strcmp(refuse->channel->publisher, s->peer->member) != 0)
+		return;
+	audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
+	for (size_t i = 0; i < s->n_readings && audience != NULL; i++)
+		if (strcmp(s->readings[i].audience, audience) == 0)
+			rd = &s->readings[i];
+	free(audience);
+	if (rd == NULL)
+		return;
+	rd->open = false;
+	rd->retry_ms = n->now_ms + RETRY_MS;
+	rd->why = refuse_text((enum refuse_code)refuse->code);
+}
+
+void read_tick(struct node *n, struct session *s)
+{
+	grant(n, s);
+	for (size_t i = 0; i < s->n_readings; i++) {
+		struct reading *rd = &s->readings[i];
+		const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+
+		if (c != NULL && c->row.stopped)
+			continue;
+		if (!rd->open && rd->retry_ms != 0 && n->now_ms >= rd->retry_ms)
+			fetch_channel(n, s, rd);
+	}
+}

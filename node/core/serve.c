@@ -1,0 +1,280 @@
+/* serve - what this node sends: heads, and batches to those who fetch them, within the credit they gave.
+ *
+ * A reader that is at the end of a channel gets a new batch from memory as soon as it is durable. One that is behind gets it from the
+ * store, page by page: one query at a time for each session. */
+#include "core/node_state.h"
+
+#include "core/handle.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { STREAMS_MAX = 4096, PAGE_BYTES = 512 << 10, CREDIT_MAX = 64 << 20 };
+
+/* ---- heads ---- */
+
+static bool may_read(const struct node *n, const struct session *s, const struct channel *c)
+{
+	return audience_has(c->row.audience, s->peer->member) && trust_is_member(n->trust, s->peer->member);
+}
+
+/* Our own channels that the peer may read, as many Heads as it takes to stay below the frame's limit. */
+static void send_heads(struct node *n, struct session *s)
+{
+	enum { PER_FRAME = 64 };
+	Enlight__Link__V1__Head heads[PER_FRAME], *pointers[PER_FRAME];
+	size_t i = 0;
+
+	s->heads_due = false;
+	s->heads_ms = n->now_ms;
+	while (i < n->n_channels) {
+		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+		Enlight__Link__V1__Heads message = ENLIGHT__LINK__V1__HEADS__INIT;
+		size_t bytes = 0;
+
+		for (; i < n->n_channels && message.n_head < PER_FRAME && bytes < FRAME_MAX / 2; i++) {
+			const struct channel *c = n->channels[i];
+
+			if (strcmp(c->row.publisher, n->member) != 0 || c->header.data == NULL || !may_read(n, s, c))
+				continue;
+			enlight__link__v1__head__init(&heads[message.n_head]);
+			heads[message.n_head].header = wire_bytes(c->header.data, c->header.len);
+			heads[message.n_head].signature = wire_bytes(c->signature, SIGNATURE_LEN);
+			pointers[message.n_head] = &heads[message.n_head];
+			message.n_head++;
+			bytes += c->header.len + SIGNATURE_LEN;
+		}
+		message.head = pointers;
+		frame.heads = &message;
+		if (message.n_head > 0)
+			node_send(n, s->connection, s, &frame);
+	}
+}
+
+void serve_begin(struct node *n, struct session *s)
+{
+	send_heads(n, s);
+}
+
+/* ---- streams ---- */
+
+static void deliver(struct node *n, struct session *s, struct stream *st, struct bytes header, const uint8_t *signature,
+	const uint8_t *wrapped, struct bytes body)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Deliver message = ENLIGHT__LINK__V1__DELIVER__INIT;
+
+	message.header = wire_bytes(header.data, header.len);
+	message.signature = wire_bytes(signature, SIGNATURE_LEN);
+	if (!st->headers_only) {
+		message.has_key = message.has_body = true;
+		message.key = wire_bytes(wrapped, WRAPPED_KEY_LEN);
+		message.body = wire_bytes(body.data, body.len);
+	}
+	frame.deliver = &message;
+	s->credit -= (int64_t)node_send(n, s->connection, s, &frame);
+}
+
+static bool behind(const struct node *n, const struct stream *st)
+{
+	const struct channel *c = node_channel_id(n, st->channel);
+
+	return c != NULL && (st->sequence < c->row.last || st->incarnation < c->row.incarnation);
+}
+
+/* Asks the store for the next page of a stream that is behind, each in turn. */
+static void pump(struct node *n, struct session *s)
+{
+	for (size_t i = 0; i < s->n_streams && s->credit > 0 && !s->querying; i++) {
+		struct stream *st = &s->streams[(s->next_stream + i) % s->n_streams];
+		struct query *q;
+
+		if (!behind(n, st))
+			continue;
+		q = query_new(QUERY_FETCH);
+		if (q == NULL) {
+			n->short_of_memory = true;
+			return;
+		}
+		q->tag = s->serial;
+		q->connection = s->connection;
+		q->fetch.channel = st->channel;
+		q->fetch.incarnation = st->incarnation;
+		q->fetch.sequence = st->sequence;
+		q->fetch.digest = st->digest;
+		q->fetch.headers_only = st->headers_only;
+		q->fetch.max_bytes = s->credit < PAGE_BYTES ? (size_t)s->credit : PAGE_BYTES;
+		memcpy(q->fetch.session_key, s->key, sizeof q->fetch.session_key);
+		s->querying = true;
+		st->asked = true;
+		s->next_stream = (s->next_stream + i + 1) % s->n_streams;
+		node_act_query(n, q);
+	}
+}
+
+static struct stream *stream_of(struct node *n, struct session *s, uint64_t channel)
+{
+	struct stream *streams;
+
+	for (size_t i = 0; i < s->n_streams; i++)
+		if (s->streams[i].channel == channel)
+			return &s->streams[i];
+	if (s->n_streams == STREAMS_MAX)
+		return NULL;
+	streams = realloc(s->streams, (s->n_streams + 1) * sizeof *streams);
+	if (streams == NULL) {
+		n->short_of_memory = true;
+		return NULL;
+	}
+	s->streams = streams;
+	streams[s->n_streams] = (struct stream){.channel = channel};
+	return &streams[s->n_streams++];
+}
+
+static void open_stream(struct node *n, struct session *s, const Enlight__Link__V1__Fetch *fetch)
+{
+	char *audience = audience_join(fetch->channel->audience, fetch->channel->n_audience);
+	const struct channel *c = audience == NULL ? NULL : node_channel(n, fetch->channel->publisher, audience);
+	struct stream *st;
+
+	free(audience);
+	if (c == NULL || !may_read(n, s, c)) { /* one answer for both: who may not read does not learn what there is */
+		node_refuse(n, s->connection, s, REFUSE_ENTITLEMENT, "no such channel for this reader", NULL);
+		return;
+	}
+	st = stream_of(n, s, c->row.id);
+	if (st == NULL) {
+		node_refuse(n, s->connection, s, REFUSE_LIMIT, "too many streams", c);
+		return;
+	}
+	st->incarnation = fetch->has_incarnation ? fetch->incarnation : 0;
+	st->sequence = fetch->has_sequence ? fetch->sequence : 0;
+	st->headers_only = fetch->has_headers_only && fetch->headers_only;
+	st->asked = false; /* an answer to what was asked before is out of date */
+	if (!fetch->has_digest || !digest_from(&st->digest, bytes_of(fetch->digest.data, fetch->digest.len)))
+		st->digest = digest_zero;
+}
+
+void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fetch *fetch)
+{
+	if (fetch->has_credit) {
+		if (fetch->credit > CREDIT_MAX || s->credit > CREDIT_MAX) {
+			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have", NULL);
+			return;
+		}
+		s->credit += (int64_t)fetch->credit;
+	}
+	if (fetch->channel != NULL)
+		open_stream(n, s, fetch);
+	pump(n, s);
+}
+
+static void remove_stream(struct session *s, struct stream *st)
+{
+	*st = s->streams[--s->n_streams];
+	s->next_stream = 0;
+}
+
+void serve_fetched(struct node *n, struct query *query)
+{
+	struct session *s = node_session(n, query->tag);
+	const struct fetch_query *f = &query->fetch;
+	struct stream *st = NULL;
+
+	if (s == NULL)
+		return;
+	s->querying = false;
+	for (size_t i = 0; i < s->n_streams; i++)
+		if (s->streams[i].channel == f->channel && s->streams[i].asked)
+			st = &s->streams[i];
+	if (st != NULL && query->result != 0) {
+		node_log(
+			n, LOG_LEVEL_ERROR, "store: cannot read for peer=%s error=%d", s->peer->member, -query->result);
+		st->asked = false;
+		return; /* the next tick asks again */
+	}
+	if (st != NULL && f->no_such_place) {
+		const struct channel *c = node_channel_id(n, st->channel);
+
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: the reader holds what is not in our history reader=%s audience=%s", s->peer->member,
+			c->row.audience);
+		node_refuse(n, s->connection, s, REFUSE_POSITION, "not in this channel's history", c);
+		remove_stream(s, st);
+		st = NULL;
+	}
+	for (size_t i = 0; st != NULL && i < f->n_batches; i++) {
+		const struct fetched *b = &f->batches[i];
+
+		deliver(n, s, st, b->header, b->signature, b->wrapped, b->body);
+		st->incarnation = b->incarnation;
+		st->sequence = b->last;
+		st->digest = b->digest;
+	}
+	if (st != NULL)
+		st->asked = false;
+	pump(n, s);
+}
+
+/* A new batch goes straight to a reader that has everything before it. */
+static void push(struct node *n, struct session *s, const struct channel *c, const struct own_batch *b)
+{
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+
+	for (size_t i = 0; i < s->n_streams; i++) {
+		struct stream *st = &s->streams[i];
+
+		if (st->channel != c->row.id || st->asked || s->credit <= 0 || st->sequence + 1 != b->first ||
+			(st->sequence != 0 && st->incarnation != b->incarnation))
+			continue;
+		key_wrap(wrapped, s->key, &b->digest, b->key, &n->entropy);
+		deliver(n, s, st, b->batch.header, b->batch.signature, wrapped, b->batch.body);
+		st->incarnation = b->incarnation;
+		st->sequence = b->last;
+		st->digest = b->digest;
+	}
+}
+
+void serve_published(struct node *n, const struct own_batch *batches, size_t n_batches)
+{
+	for (size_t p = 0; p < n->n_peers; p++) {
+		struct session *s = n->peers[p]->session;
+
+		for (size_t i = 0; s != NULL && i < n_batches; i++) {
+			const struct channel *c = node_channel(n, n->member, batches[i].audience);
+
+			if (c != NULL && may_read(n, s, c))
+				push(n, s, c, &batches[i]);
+		}
+		if (s != NULL)
+			pump(n, s);
+	}
+}
+
+void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt)
+{
+	struct job *job = job_new(JOB_RECEIPT, n->trust);
+
+	if (receipt->signature.len != SIGNATURE_LEN) {
+		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt", NULL);
+		job_free(job);
+		return;
+	}
+	if (job != NULL)
+		job->receipt.packed = bytes_of(
+			bytes_dup(bytes_of(receipt->receipt.data, receipt->receipt.len)), receipt->receipt.len);
+	if (job == NULL || job->receipt.packed.data == NULL) {
+		job_free(job);
+		n->short_of_memory = true;
+		return;
+	}
+	memcpy(job->receipt.signature, receipt->signature.data, SIGNATURE_LEN);
+	memcpy(job->receipt.peer, s->peer->member, sizeof job->receipt.peer);
+	node_act_commit(n, job);
+}
+
+void serve_tick(struct node *n, struct session *s)
+{
+	if (s->heads_due && n->now_ms - s->heads_ms >= HEADS_MS)
+		send_heads(n, s);
+	pump(n, s);
+}

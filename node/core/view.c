@@ -1,0 +1,159 @@
+/* view - what operators see of a node: peers, channels, readiness, counts. Names no person and no event. */
+#include "core/node_state.h"
+
+#include "core/handle.h"
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *peer_state(const struct node *n, const struct peer *p)
+{
+	if (p->blocked)
+		return "blocked";
+	if (!trust_is_member(n->trust, p->member))
+		return "not a member";
+	if (p->session != NULL)
+		return "live";
+	if (trust_card(n->trust, p->member) == NULL)
+		return "no card";
+	return p->dial != 0 ? "dialling" : "waiting";
+}
+
+/* Events of ours that this reader has not acknowledged. */
+static uint64_t peer_behind(const struct node *n, const char *member)
+{
+	uint64_t behind = 0;
+
+	for (size_t i = 0; i < n->n_channels; i++) {
+		const struct channel *c = n->channels[i];
+		uint64_t to = 0;
+
+		if (strcmp(c->row.publisher, n->member) != 0 || !audience_has(c->row.audience, member))
+			continue;
+		for (size_t k = 0; k < c->n_readers; k++)
+			if (strcmp(c->readers[k].reader, member) == 0)
+				to = c->readers[k].to;
+		behind += c->row.last > to ? c->row.last - to : 0;
+	}
+	return behind;
+}
+
+static json_t *peer_json(const struct node *n, const struct peer *p, uint64_t now_ms)
+{
+	const struct roster_member *m = roster_member(trust_roster(n->trust), p->member);
+	const struct card *card = trust_card(n->trust, p->member);
+	const struct session *s = p->session;
+	const char *error = p->blocked ? p->block_reason : p->last_error;
+
+	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:s?, s:I, s:I, s:s, s:I, s:I, s:I}", "member", p->member, "name",
+		m == NULL ? p->member : m->name, "state", peer_state(n, p), "seconds",
+		(json_int_t)(s == NULL ? 0 : (now_ms - s->began_ms) / 1000), "dialled", s != NULL && s->dialled,
+		"endpoint", card == NULL ? NULL : card->endpoint, "key",
+		(json_int_t)(card == NULL ? 0 : card_newest_key(card)->number), "card",
+		(json_int_t)(card == NULL ? 0 : card->number), "last_error", s != NULL || error == NULL ? "" : error,
+		"bytes_in", (json_int_t)(p->bytes_in + (s == NULL ? 0 : s->bytes_in)), "bytes_out",
+		(json_int_t)(p->bytes_out + (s == NULL ? 0 : s->bytes_out)), "behind",
+		(json_int_t)peer_behind(n, p->member));
+}
+
+json_t *node_peers(const struct node *n, uint64_t now_ms)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n->n_peers && array != NULL; i++)
+		json_array_append_new(array, peer_json(n, n->peers[i], now_ms));
+	return array == NULL ? NULL : json_pack("{s:o}", "peers", array);
+}
+
+/* Why a channel of others does not move, or NULL. */
+static const char *channel_trouble(const struct node *n, const struct channel *c)
+{
+	const struct peer *p = node_peer(n, c->row.publisher);
+
+	if (c->row.stopped)
+		return "fork: two histories were shown";
+	if (p == NULL || p->session == NULL)
+		return NULL;
+	for (size_t i = 0; i < p->session->n_readings; i++)
+		if (strcmp(p->session->readings[i].audience, c->row.audience) == 0)
+			return p->session->readings[i].why;
+	return NULL;
+}
+
+static json_t *receipts_json(const struct channel *c)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < c->n_readers && array != NULL; i++) {
+		const struct reader_receipt *r = &c->readers[i];
+
+		json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I, s:I}", "reader", r->reader, "incarnation",
+						     (json_int_t)r->incarnation, "to", (json_int_t)r->to, "time_ms",
+						     (json_int_t)r->time_ms, "uncovered", (json_int_t)r->uncovered));
+	}
+	return array;
+}
+
+static json_t *channel_json(const struct node *n, const struct channel *c)
+{
+	char digest[2 * DIGEST_LEN + 1];
+	const char *trouble = channel_trouble(n, c);
+
+	hex_encode(digest, c->row.head.bytes, DIGEST_LEN);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s?, s:o}", "publisher", c->row.publisher,
+		"audience", c->row.audience, "incarnation", (json_int_t)c->row.incarnation, "first",
+		(json_int_t)c->row.first, "last", (json_int_t)c->row.last, "digest", digest, "events",
+		(json_int_t)(c->row.last == 0 ? 0 : c->row.last - c->row.first + 1), "bytes", (json_int_t)c->row.bytes,
+		"uncovered", (json_int_t)c->row.uncovered, "state",
+		c->row.stopped ? "stopped" : (trouble != NULL ? "refused" : "live"), "reason", trouble, "receipts",
+		receipts_json(c));
+}
+
+json_t *node_channels(const struct node *n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n->n_channels && array != NULL; i++)
+		if (n->channels[i]->row.last > 0 || n->channels[i]->row.stopped)
+			json_array_append_new(array, channel_json(n, n->channels[i]));
+	return array == NULL ? NULL : json_pack("{s:o}", "channels", array);
+}
+
+json_t *node_not_ready(const struct node *n)
+{
+	const struct card *card = trust_card(n->trust, n->member);
+	const struct card_key *key = card == NULL ? NULL : card_key(card, n->keys.number);
+	json_t *reasons = json_array();
+	const char *why = NULL;
+
+	if (!trust_is_member(n->trust, n->member))
+		why = "this member is not in the roster";
+	else if (card == NULL)
+		why = "there is no card of this member: make one (enlight card new) and import it (enlight card "
+		      "import)";
+	else if (key == NULL || key->state != CARD_KEY_CURRENT)
+		why = "this member's card does not list the node key in use as current";
+	else if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
+		 sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
+		why = "this member's card lists another key under the number in use";
+	if (why != NULL && reasons != NULL)
+		json_array_append_new(reasons, json_string(why));
+	return reasons;
+}
+
+void node_counters(const struct node *n, struct node_counters *out)
+{
+	*out = n->counters;
+	out->members = trust_roster(n->trust)->n_members;
+	for (size_t i = 0; i < n->n_peers; i++) {
+		out->live += n->peers[i]->session != NULL;
+		if (trust_is_member(n->trust, n->peers[i]->member))
+			out->behind += peer_behind(n, n->peers[i]->member);
+	}
+	for (size_t i = 0; i < n->n_channels; i++) {
+		out->channels += n->channels[i]->row.last > 0;
+		out->stopped += n->channels[i]->row.stopped;
+		out->withheld += n->channels[i]->row.uncovered > 0;
+	}
+}

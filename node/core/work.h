@@ -1,0 +1,62 @@
+/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c and accept.c.
+ *
+ * Channels are loaded once and written back at the end. Events to publish gather in segments, each of which becomes one batch when
+ * all jobs have been run; a segment's number is taken when it opens, so that what is indexed can point at it. */
+#ifndef ENLIGHT_CORE_WORK_H
+#define ENLIGHT_CORE_WORK_H
+
+#include "core/commit.h"
+
+struct committer {
+	char member[HANDLE_MAX + 1];
+	struct node_keys keys;
+	struct store_keys store_keys;
+};
+
+struct segment {
+	struct batch_builder builder;
+	uint64_t number;
+	uint64_t first; /* sequence of its first event */
+};
+
+struct channel_work {
+	struct channel_row row;
+	struct segment *segments; /* own channels: events not sealed yet */
+	size_t n_segments;
+	struct bytes header; /* of the head, when this commit changed it; owned */
+	uint8_t signature[SIGNATURE_LEN];
+	bool changed;                                 /* the row is to be written */
+	bool receipt;                                 /* a receipt is to be given */
+	size_t kept_segments, kept_events, kept_body; /* where the current job began */
+};
+
+struct work {
+	struct committer *c;
+	const struct ledger_ops *ops;
+	void *ledger;
+	uint64_t now_ms;
+	struct entropy entropy;
+	struct trust *trust; /* of the current job; borrowed. At the end: of the last job */
+	struct channel_work **channels;
+	size_t n_channels;
+	struct commit_changes *changes;
+};
+
+/* The channel's state in this commit, loaded or new; the work keeps it. 0, -ENOMEM or what the ledger answered. */
+int work_channel(struct channel_work **out, struct work *w, const char *publisher, const char *audience);
+
+/* Sequence that the next event of an own channel gets. */
+uint64_t work_next_sequence(const struct channel_work *cw);
+
+/* A job of each kind. 0: its outcome says how it went, and with anything but success nothing of it is left; else the whole commit is to be
+ * undone. */
+int work_publish(struct work *w, struct publish_job *job);
+int work_accept(struct work *w, struct accept_job *job);
+int work_receipt(struct work *w, struct receipt_job *job);
+
+/* Signs and seals every segment, as batches. */
+int work_seal(struct work *w);
+/* Signs receipts for the channels that want one. */
+int work_receipts(struct work *w);
+
+#endif
