@@ -5,6 +5,7 @@
  * batch breaks does not stop the channel: it is stored, marked and never given to anybody as valid. */
 #include "core/work.h"
 
+#include "core/handle.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -293,6 +293,21 @@ int batch_add_leaf(struct batch_builder *b, const struct digest *leaf)
 	return slot_add(b, 2, bytes_of(leaf->bytes, DIGEST_LEN), leaf);
 }
 
+struct bytes batch_builder_event(const struct batch_builder *b, size_t index)
+{
+	struct bytes rest = bytes_of(b->body.data, b->body.len), slot;
+	struct field f = {0};
+
+	assert(index < b->n);
+	for (size_t i = 0; i <= index; i++)
+		if (!field_next(&rest, &f))
+			abort();
+	slot = f.content;
+	if (!field_next(&slot, &f))
+		abort();
+	return f.content;
+}
+
 void batch_truncate(struct batch_builder *b, size_t n, size_t body_len)
 {
 	assert(n <= b->n && body_len <= b->body.len);

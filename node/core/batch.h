@@ -66,7 +66,9 @@ struct batch_builder {
 	size_t n, size;
 };
 int batch_add(struct batch_builder *b, struct bytes packed_event, struct digest *leaf);
-int batch_add_leaf(struct batch_builder *b, const struct digest *leaf);  /* a slot whose event was erased */
+int batch_add_leaf(struct batch_builder *b, const struct digest *leaf); /* a slot whose event was erased */
+/* An event that was added, by its index; a view into the builder. Walks from the front: for the rare look back. */
+struct bytes batch_builder_event(const struct batch_builder *b, size_t index);
 void batch_truncate(struct batch_builder *b, size_t n, size_t body_len); /* back to an earlier state */
 void batch_builder_deinit(struct batch_builder *b);
 

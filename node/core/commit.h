@@ -62,6 +62,8 @@ enum accept_outcome {
 struct accept_job {
 	char peer[HANDLE_MAX + 1]; /* who delivered */
 	uint8_t session_key[32];
+	size_t frame_len;          /* what the delivery took of the credit; not looked at */
+	uint64_t announced;        /* last sequence of the channel by the publisher's signed head; 0: not known */
 	struct sealed_batch batch; /* owned */
 	uint8_t wrapped[WRAPPED_KEY_LEN];
 	enum accept_outcome outcome;

@@ -4,6 +4,7 @@
  * send a whole export without waiting between its events. A job runs inside a savepoint: all of its drafts are published or none. */
 #include "core/work.h"
 
+#include "core/handle.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -210,46 +210,24 @@ struct page {
 	const struct archive_ops *ops;
 	void *archive;
 	struct events_query *query;
-	struct opened *batches; /* opened here, read after the walk: marks are another statement */
 	size_t n_batches;
 };
 enum { PAGE_END = 1 };
 
-/* Skips what the header alone tells is not wanted. */
+/* What the header alone tells. */
 static bool header_wanted(const struct event_filter *f, const struct header *h)
 {
 	return wanted(f->source, h->publisher) && wanted(f->audience, h->audience);
 }
 
-static int page_batch(void *context, const struct batch_row *row)
-{
-	struct page *p = context;
-	struct opened *o = &p->batches[p->n_batches];
-	int r;
-
-	if (p->n_batches == QUERY_SCAN_BATCHES)
-		return PAGE_END;
-	r = open_row(o, p->q, row);
-	if (r != 0) {
-		opened_deinit(o);
-		return r;
-	}
-	if (!header_wanted(&p->query->filter, &o->header)) {
-		slots_deinit(&o->slots);
-		o->slots = (struct slots){0};
-	}
-	p->n_batches++;
-	return 0;
-}
-
-/* Takes from one opened batch until the limit; false: the limit is reached before the batch's end. */
+/* Takes from one opened batch until the limit; PAGE_END: the limit is reached before the batch's end. */
 static int page_slots(struct page *p, const struct opened *o, uint32_t from)
 {
 	struct events_query *e = p->query;
 	json_t *json;
 	int r;
 
-	for (uint32_t i = from; i < o->slots.n; i++) {
+	for (uint32_t i = from; i < o->slots.n && header_wanted(&e->filter, &o->header); i++) {
 		if (json_array_size(e->events) == e->limit)
 			return PAGE_END;
 		r = slot_json(&json, p->ops, p->archive, o, i, &e->filter, e->with_data);
@@ -263,6 +241,25 @@ static int page_slots(struct page *p, const struct opened *o, uint32_t from)
 	return 0;
 }
 
+static int page_batch(void *context, const struct batch_row *row)
+{
+	struct page *p = context;
+	const struct events_query *e = p->query;
+	bool first = row->number == e->after.number && !e->from_start;
+	struct opened o;
+	int r;
+
+	if (first && e->after.index + 1 >= row->count)
+		return 0;
+	if (p->n_batches++ == QUERY_SCAN_BATCHES)
+		return PAGE_END;
+	r = open_row(&o, p->q, row);
+	if (r == 0)
+		r = page_slots(p, &o, first ? e->after.index + 1 : 0);
+	opened_deinit(&o);
+	return r;
+}
+
 static int run_events(const struct querier *q, const struct archive_ops *ops, void *archive, struct events_query *e)
 {
 	struct page p = {.q = q, .ops = ops, .archive = archive, .query = e};
@@ -270,28 +267,11 @@ static int run_events(const struct querier *q, const struct archive_ops *ops, vo
 
 	e->events = json_array();
 	e->next = e->after;
-	p.batches = calloc(QUERY_SCAN_BATCHES, sizeof *p.batches);
-	if (e->events == NULL || p.batches == NULL) {
-		free(p.batches);
+	if (e->events == NULL)
 		return -ENOMEM;
-	}
 	r = ops->batches(archive, e->after.number, page_batch, &p);
 	e->more = r == PAGE_END;
-	if (r == PAGE_END)
-		r = 0;
-	for (size_t i = 0; i < p.n_batches && r == 0; i++) {
-		bool first = p.batches[i].row.number == e->after.number && !e->from_start;
-
-		r = page_slots(&p, &p.batches[i], first ? e->after.index + 1 : 0);
-	}
-	if (r == PAGE_END) {
-		e->more = true;
-		r = 0;
-	}
-	for (size_t i = 0; i < p.n_batches; i++)
-		opened_deinit(&p.batches[i]);
-	free(p.batches);
-	return r;
+	return r == PAGE_END ? 0 : r;
 }
 
 struct one {
