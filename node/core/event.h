@@ -48,6 +48,8 @@ int event_unpack(struct event *out, struct bytes packed);
 /* Reads a draft from CloudEvents JSON (one object). `member` is the publishing node's member; a missing `source` means it.
  * A missing `id` or `time` stays NULL and is the caller's to fill in before event_complete(). All that is wrong goes to `problems`, with JSON pointers
  * ("/data/student/names/0/family").
+ * What is wrong: attributes and extensions that are not ours too, since an event could not carry them. `out` is empty unless
+ * 0 is returned.
  * Returns 0 when nothing was wrong; DRAFT_SYNTAX (400: not a CloudEvent), DRAFT_RULE (422: breaks a rule of its topic,
  * unknown topic included), DRAFT_FORBIDDEN (403: not this member's to publish), DRAFT_TOO_LARGE (413), or -ENOMEM. The
  * worst of several wins, in the order SYNTAX, TOO_LARGE, FORBIDDEN, RULE. */
@@ -55,9 +57,11 @@ enum { DRAFT_SYNTAX = 1, DRAFT_TOO_LARGE, DRAFT_FORBIDDEN, DRAFT_RULE };
 int draft_from_json(struct draft *out, json_t *cloudevent, const char *member, struct problems *problems);
 
 /* The same for an event whose attributes and data are apart, as in CloudEvents' protobuf form and in binary mode over
- * HTTP. `attribute` is called with each attribute's name (id, source, type, subject, time, traceparent, enlightaudience,
- * enlightrevision, specversion, datacontenttype) and answers its value or NULL. `data` is the packed message when
- * `packed`, else JSON text. */
+ * HTTP. `attribute` is called with each attribute's name (EVENT_ATTRIBUTES) and answers its value, borrowed, or NULL. `data`
+ * is the packed message when `packed`, else JSON text. */
+#define EVENT_ATTRIBUTES                                                                                               \
+	"specversion", "id", "source", "type", "subject", "time", "traceparent", "enlightaudience", "enlightrevision", \
+		"datacontenttype"
 struct draft_source {
 	const char *(*attribute)(void *context, const char *name);
 	void *context;
@@ -70,15 +74,16 @@ int draft_from_parts(struct draft *out, const struct draft_source *in, const cha
  * time when they were absent (both borrowed). 0 or -ENOMEM. */
 int draft_complete(struct draft *d, const char *id, const char *time, const char *today);
 
-/* Every rule of the topic, the publisher's role and the audience's kind included. Unknown topics have no rules.
- * `audience` in its one form. 0: valid; DRAFT_RULE or DRAFT_FORBIDDEN with `problems`; -ENOMEM. */
+/* Every rule of the topic, the publisher's role and the audience's kind included. Topics unknown to this node only have the
+ * rules on attributes. What the node adds (draft_complete) is checked when it is there. `audience` in its one form.
+ * 0: valid; DRAFT_RULE or DRAFT_FORBIDDEN with `problems`; -ENOMEM. */
 int event_validate(const struct event *e, const char *publisher, const char *audience, struct problems *problems);
 
-/* Whether the event is a decision, and on what: pointers into `e`, valid as long as it. */
+/* Whether the event is a decision, and on what. */
 struct judged {
-	const char *source; /* publisher of the judged object */
-	const char *topic;  /* name of its topic */
-	const char *subject;
+	char source[HANDLE_MAX + 1]; /* publisher of the judged object */
+	char topic[TYPE_MAX + 1];    /* name of its topic */
+	char subject[SUBJECT_MAX + 1];
 	uint64_t revision;
 	struct digest leaf; /* of the judged event */
 };
@@ -91,5 +96,9 @@ long event_erases(const struct event *e, uint64_t **out);
 /* The CloudEvents JSON object of an event, as a new reference; `data` as proto-JSON only when `with_data` (bytes in
  * base64 as `data_base64` when the topic is unknown). NULL: out of memory. */
 json_t *event_to_json(const struct event *e, const char *source, const char *audience, bool with_data);
+
+/* A whole valid event of the topic as CloudEvents JSON, as a new reference, for people and for tests: its data are the
+ * topic's example, its source the member that may publish them. NULL: out of memory. */
+json_t *event_example(const struct topic *topic);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct rule_set;
+
 #define TYPE_PREFIX "eu.enlight."
 
 /* Who may publish: checked by the validation against a place in the data or against the object judged. */
@@ -19,10 +21,12 @@ struct topic {
 	const char *publisher;                     /* in words, for the manual: "sender" */
 	const char *const *roles;                  /* places in the data that hold the handle of a member that may
 						    * publish, NULL-terminated ("sending.heiId"); NULL: anyone */
-	const char *const *persons; /* places that hold a person's identifier, NULL-terminated, or NULL */
-	unsigned keep_days;         /* retention from the day of publication */
-	const char *purpose;        /* one line */
-	const char *example;        /* the data of a valid event, JSON */
+	const char *const *persons;   /* places that hold a person's identifier, NULL-terminated, or NULL */
+	unsigned keep_days;           /* retention from the day of publication */
+	const char *purpose;          /* one line */
+	const char *example;          /* the data of a valid event, JSON */
+	const char *id;               /* place in the data that holds the ID of the subject; NULL: none does */
+	const struct rule_set *rules; /* what the fields of the data must look like (rule.h) */
 };
 
 extern const struct topic topics[]; /* sorted by name */

@@ -223,6 +223,60 @@ bool wire_valid(const ProtobufCMessageDescriptor *type, struct bytes packed)
 	return message_valid(&w, type);
 }
 
+static uint64_t fixed(const uint8_t *p, size_t n)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < n; i++)
+		v |= (uint64_t)p[i] << (8 * i);
+	return v;
+}
+
+bool wire_number(struct bytes *rest, uint64_t *out)
+{
+	struct walk w;
+
+	if (rest->len == 0)
+		return false;
+	w = (struct walk){rest->data, rest->data + rest->len, 0, 0};
+	if (!read_varint(&w, out))
+		return false;
+	*rest = bytes_of(w.p, (size_t)(w.end - w.p));
+	return true;
+}
+
+bool wire_next(struct bytes *rest, struct wire_field *out)
+{
+	uint64_t tag;
+	size_t n;
+
+	if (!wire_number(rest, &tag))
+		return false;
+	out->number = (uint32_t)(tag >> 3);
+	out->counted = (tag & 7) == WIRE_LEN;
+	switch (tag & 7) {
+	case WIRE_VARINT:
+		return wire_number(rest, &out->value);
+	case WIRE_LEN:
+		if (!wire_number(rest, &out->value) || out->value > rest->len)
+			return false;
+		n = out->value;
+		out->content = bytes_of(rest->data, n);
+		break;
+	case WIRE_64:
+	case WIRE_32:
+		n = (tag & 7) == WIRE_64 ? 8 : 4;
+		if (rest->len < n)
+			return false;
+		out->value = fixed(rest->data, n);
+		break;
+	default:
+		return false;
+	}
+	*rest = bytes_of(rest->data + n, rest->len - n);
+	return true;
+}
+
 /* What protobuf-c may still allocate. */
 struct cap {
 	size_t left;

@@ -22,6 +22,19 @@ void wire_free(void *message); /* NULL is a no-op */
 /* Packs any message into memory the caller frees. NULL: out of memory. */
 uint8_t *wire_pack(const void *message, size_t *len);
 
+/* Reads bytes that wire_valid() found good, field by field and without allocating: gives the next one and moves `rest` behind
+ * it. False: no further one. */
+struct wire_field {
+	uint32_t number;
+	bool counted;         /* carries its length: `content`; otherwise `value` */
+	uint64_t value;       /* as it stands: fixed numbers as little-endian, signed ones not decoded */
+	struct bytes content; /* text, bytes, message, or numbers in a row */
+};
+bool wire_next(struct bytes *rest, struct wire_field *out);
+
+/* The next of varints in a row (a packed repeated field's content). False: no further one. */
+bool wire_number(struct bytes *rest, uint64_t *out);
+
 /* UTF-8 (RFC 3629: no surrogates, shortest forms) without NUL. */
 bool utf8_valid(const uint8_t *p, size_t len);
 
