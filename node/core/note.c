@@ -297,7 +297,7 @@ int note_parse(struct note *out, const char *kind, const char *name, struct byte
 
 	*out = (struct note){0};
 	if (text.len == 0 || text.len > NOTE_MAX) {
-		note_problem_at(problems, name, 1, "a %s has 1 to %d bytes", kind, NOTE_MAX);
+		note_problem_at(problems, name, 1, "a note has 1 to %d bytes", NOTE_MAX);
 		goto out;
 	}
 	if (!check_characters(&r, text))

@@ -16,20 +16,24 @@ enum {
 };
 
 struct store_options {
-	const char *folder;        /* where a relative path of the URL begins; the lock file stands there */
-	uint64_t disk_limit_bytes; /* 0: none */
-	uint64_t reserve_bytes;    /* free disk space below which nothing more is added (for receipts and erasures) */
+	const char *folder;        /* where a relative path of the URL begins */
+	uint64_t disk_limit_bytes; /* of database and WAL, for batches; 0: none */
+	uint64_t reserve_bytes;    /* free disk space below which no batch is added (it is for receipts and erasures) */
 };
 
-/* Opens the store at `url` (sqlite:PATH), creating it (mode 0600) when absent, and brings it to this version. Before that the
- * file and its WAL are synced and dropped from the page cache, so that recovery reads the disk. On success the caller owns `*out` and
- * closes it with store_close(); on error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.
+/* Opens the store at `url` (sqlite:PATH), creating it (mode 0600) when absent, and brings it to this version. A lock beside the
+ * file (PATH.lock) keeps other nodes out until store_close(). Before it is read, the file and its WAL are synced and dropped from
+ * the page cache, so that recovery reads the disk. On success the caller owns `*out` and closes it with store_close(); on
+ * error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.
  * Errors: -ENOMEM, -EIO, -EINVAL (URL), -EBUSY (another node has it open), -EPROTO (a newer node wrote it), -EBADMSG (not a store,
- * or damaged), other -errno of open. */
+ * or damaged), -ENOSPC, other -errno of open. */
 int store_open(struct store **out, const char *url, const struct store_options *options, char **why);
 void store_close(struct store *s); /* NULL is a no-op; ends an open transaction without it */
 
-extern const struct ledger_ops store_ledger_ops; /* `ledger` is the struct store */
+/* `ledger` is the struct store. Sequences and numbers are below 2^63: writing a higher one answers -ERANGE, and there is no such
+ * row to be found. An operation that ended the transaction by itself (disk full, out of memory) is followed by the
+ * same answer from all others, until store_rollback(). */
+extern const struct ledger_ops store_ledger_ops;
 
 /* Begins a transaction; makes it durable, all or none; or undoes it. When store_commit() returns 0 the transaction survives power
  * loss. 0, STORE_FULL (undone), -ENOMEM (undone). An I/O error of a sync ends the process: nobody knows what is on disk then. */
@@ -39,12 +43,14 @@ void store_rollback(struct store *s);
 
 /* Moves what has gathered in the WAL into the database, a bounded amount of work; for when the writer is idle or the WAL is long. */
 void store_checkpoint(struct store *s);
-uint64_t store_bytes(const struct store *s); /* on disk, database and WAL */
+uint64_t store_wal_bytes(const struct store *s); /* not yet moved; the writer's thread only */
+uint64_t store_bytes(const struct store *s);     /* on disk, database and WAL, as of the last commit; any thread */
 
-/* A reader of what was committed. 0 or as store_open(). Close before the store. */
-int store_reader_open(struct store_reader **out, struct store *s);
-void store_reader_close(struct store_reader *r);
+/* A reader of what was committed. 0 or as store_open(). Any thread may open one; close it before the store. */
+int store_reader_open(struct store_reader **out, const struct store *s);
+void store_reader_close(struct store_reader *r); /* NULL is a no-op */
 
-extern const struct archive_ops store_archive_ops; /* `archive` is the struct store_reader */
+/* `archive` is the struct store_reader. A visitor may ask other questions of it, but not the one it is called from. */
+extern const struct archive_ops store_archive_ops;
 
 #endif

@@ -35,7 +35,7 @@ START_TEST(test_form)
 		{"enlight card 1\n", ""},
 		{"enlight card 1\nname Universit\xc3\xa9 de l'Aube\n", ""},
 		{"enlight card 1\nname a\n\n\xe2\x80\x94 a.be " SIGNATURE "\n", ""},
-		{"", "x:1:1: a card has 1 to"},
+		{"", "x:1:1: a note has 1 to"},
 		{"enlight card 1", "x:1:1: the last line has no line end"},
 		{"enlight card 2\n", "x:1:1: the first line is `enlight card 1`"},
 		{"enlight roster 1\n", "x:1:1: the first line is"},
@@ -106,7 +106,7 @@ START_TEST(test_limits)
 	ck_assert_str_eq(problem, "");
 	buffer_str(&b, "\n");
 	read_text(problem, view(&b));
-	ck_assert_str_eq(problem, "x:1:1: a card has 1 to 262144 bytes");
+	ck_assert_str_eq(problem, "x:1:1: a note has 1 to 262144 bytes");
 
 	buffer_clear(&b);
 	buffer_str(&b, "enlight card 1\n\n");

@@ -3,8 +3,12 @@
 #define ENLIGHT_TESTS_UNIT_H
 
 #include <check.h>
+#include <dirent.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Runs the suite and gives main()'s result. */
 static inline int unit_run(Suite *suite)
@@ -19,6 +23,27 @@ static inline int unit_run(Suite *suite)
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A new folder for a test's files; removed with what lies in it (no folders). */
+static inline void unit_folder(char *path, size_t size)
+{
+	const char *parent = getenv("TMPDIR");
+
+	snprintf(path, size, "%s/enlight-test-XXXXXX", parent != NULL ? parent : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(path));
+}
+
+static inline void unit_folder_remove(const char *path)
+{
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+
+	while (folder != NULL && (entry = readdir(folder)) != NULL)
+		unlinkat(dirfd(folder), entry->d_name, 0);
+	if (folder != NULL)
+		closedir(folder);
+	rmdir(path);
 }
 
 #endif

@@ -1,0 +1,56 @@
+#include "base/secret.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIGITS = 2 * SECRET_FILE_LEN };
+
+int secret_read(uint8_t out[static SECRET_FILE_LEN], const char *path, bool private_folder, struct problems *problems)
+{
+	void *text = NULL;
+	struct stat st;
+	size_t len = 0;
+	bool good;
+	int r;
+
+	r = stat(path, &st) < 0 ? -errno : file_read(&text, &len, path, DIGITS + 1);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 && r != -EFBIG) {
+		problem_addf(problems, path, "cannot be read: %s", strerror(-r));
+		return SECRET_BAD;
+	}
+	if (len == DIGITS + 1 && ((char *)text)[DIGITS] == '\n')
+		((char *)text)[DIGITS] = '\0';
+	good = r == 0 && hex_decode(out, SECRET_FILE_LEN, text);
+	if (!good)
+		problem_addf(problems, path, "is no key file: it must hold %d hexadecimal digits", DIGITS);
+	if (!private_folder && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+		problem_add(problems, path, "can be read by others than its owner: chmod 600");
+		good = false;
+	}
+	if (text != NULL)
+		sodium_memzero(text, len);
+	free(text);
+	if (!good)
+		sodium_memzero(out, SECRET_FILE_LEN);
+	return good ? 0 : SECRET_BAD;
+}
+
+int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
+{
+	char text[DIGITS + 2];
+	int r;
+
+	if (access(path, F_OK) == 0)
+		return -EEXIST;
+	hex_encode(text, secret, SECRET_FILE_LEN);
+	text[DIGITS] = '\n';
+	r = file_write(path, text, DIGITS + 1, 0600);
+	sodium_memzero(text, sizeof text);
+	return r;
+}

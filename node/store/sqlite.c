@@ -1,0 +1,848 @@
+#include "store/store.h"
+
+#include "base/log.h"
+#include "store/migrations.h"
+#include "store/sqlite.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* The writer. Its connection is the only one that writes or checkpoints: SQLite before 3.51.3 can damage a database whose WAL is
+ * reset by one connection while another writes. So nothing checkpoints by itself; the owner says when. */
+
+enum statement {
+	SQL_BEGIN,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_SAVEPOINT,
+	SQL_UNDO_PART,
+	SQL_RELEASE,
+	SQL_PAGE_COUNT,
+	SQL_FREE_PAGES,
+	SQL_CHANNEL_FIND,
+	SQL_CHANNEL_ADD,
+	SQL_CHANNEL_REPLACE,
+	SQL_BATCH_ADD,
+	SQL_BATCH_GET,
+	SQL_BATCH_ENDING,
+	SQL_BATCH_HOLDING,
+	SQL_EVENT_FIND,
+	SQL_EVENT_ADD,
+	SQL_OBJECT_FIND,
+	SQL_OBJECT_PUT,
+	SQL_PERSON_ADD,
+	SQL_MARK_ADD,
+	SQL_UNCOVERED_ADD,
+	SQL_UNCOVERED_REMOVE,
+	SQL_RECEIPT_FIND,
+	SQL_RECEIPT_PUT,
+	SQL_NOTE_PUT,
+	SQL_FORK_PUT,
+	SQL_SETTING_PUT,
+	SQL_SETTING_REMOVE,
+	N_STATEMENTS,
+};
+
+static const char *const statements[N_STATEMENTS] = {
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_SAVEPOINT] = "SAVEPOINT part",
+	[SQL_UNDO_PART] = "ROLLBACK TO part",
+	[SQL_RELEASE] = "RELEASE part",
+	[SQL_PAGE_COUNT] = "PRAGMA page_count",
+	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
+	[SQL_CHANNEL_FIND] = "SELECT " CHANNEL_COLUMNS " FROM channel WHERE publisher = ?1 AND audience = ?2",
+	[SQL_CHANNEL_ADD] =
+		"INSERT INTO channel(incarnation, first, last, head, key, uncovered, bytes, stopped, publisher,"
+		" audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[SQL_CHANNEL_REPLACE] = "UPDATE channel SET incarnation = ?1, first = ?2, last = ?3, head = ?4, key = ?5,"
+				" uncovered = ?6, bytes = ?7, stopped = ?8 WHERE id = ?9",
+	[SQL_BATCH_ADD] = "INSERT INTO batch(" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	[SQL_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number = ?1",
+	[SQL_BATCH_ENDING] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last = ?2",
+	[SQL_BATCH_HOLDING] =
+		"SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last >= ?2 ORDER BY last LIMIT 1",
+	[SQL_EVENT_FIND] = "SELECT number, slot FROM event WHERE key = ?1",
+	[SQL_EVENT_ADD] = "INSERT OR REPLACE INTO event(key, number, slot) VALUES (?1, ?2, ?3)",
+	[SQL_OBJECT_FIND] = "SELECT number, slot, revision, data, leaf FROM object WHERE key = ?1"
+			    " ORDER BY number DESC, slot DESC LIMIT 1",
+	[SQL_OBJECT_PUT] = "INSERT OR REPLACE INTO object(key, number, slot, revision, data, leaf)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[SQL_PERSON_ADD] = "INSERT OR IGNORE INTO person(number, key) VALUES (?1, ?2)",
+	[SQL_MARK_ADD] = "INSERT OR REPLACE INTO mark(number, slot, kind, text) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_UNCOVERED_ADD] = "INSERT OR IGNORE INTO uncovered(channel, sequence) VALUES (?1, ?2)",
+	[SQL_UNCOVERED_REMOVE] = "DELETE FROM uncovered WHERE channel = ?1 AND sequence = ?2",
+	[SQL_RECEIPT_FIND] = "SELECT " RECEIPT_COLUMNS " FROM receipt WHERE channel = ?1 AND reader = ?2",
+	[SQL_RECEIPT_PUT] = "INSERT INTO receipt(" RECEIPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+			    " ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, upto = excluded.upto,"
+			    " uncovered = excluded.uncovered, time_ms = excluded.time_ms, packed = excluded.packed,"
+			    " signature = excluded.signature"
+			    " WHERE (excluded.incarnation, excluded.upto) >= (receipt.incarnation, receipt.upto)",
+	[SQL_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, member, number, text) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_FORK_PUT] = "INSERT INTO fork(channel, header_a, signature_a, header_b, signature_b)"
+			 " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
+			 " (SELECT 1 FROM fork WHERE channel = ?1 AND header_a = ?2 AND header_b = ?4)",
+	[SQL_SETTING_PUT] = "INSERT OR REPLACE INTO setting(name, value) VALUES (?1, ?2)",
+	[SQL_SETTING_REMOVE] = "DELETE FROM setting WHERE name = ?1",
+};
+
+/* Small caches: pages that are read again come from the system's cache. What is deleted is overwritten, since erasure means it. */
+static const char *const configuration[] = {
+	"PRAGMA cell_size_check = ON",
+	"PRAGMA trusted_schema = OFF",
+	"PRAGMA foreign_keys = ON",
+	"PRAGMA secure_delete = ON",
+	"PRAGMA synchronous = FULL",
+	"PRAGMA cache_size = -2048",
+	"PRAGMA mmap_size = 0",
+	"PRAGMA temp_store = MEMORY",
+	"PRAGMA journal_size_limit = 16777216",
+};
+
+struct store {
+	sqlite3 *db;
+	char *path;
+	int lock_fd;
+	sqlite3_stmt *statements[N_STATEMENTS];
+	sqlite3_stmt *viewed; /* whose row the caller may still be looking at */
+	uint64_t disk_limit_bytes, reserve_bytes;
+	uint64_t page_bytes;
+	uint64_t next_number;
+	uint64_t added_bytes; /* by batches of this transaction, which are not in the WAL yet */
+	uint64_t wal_bytes;
+	_Atomic uint64_t bytes;
+	bool in_transaction;
+	int lost; /* what ended the transaction by itself; 0: it is alive */
+};
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+/* After these nobody knows which of the last writes are on disk: a second sync would say nothing of pages that the
+ * first could not write. The next start reads what the disk has. */
+static void end_if_unknown(const struct store *s, int rc)
+{
+	static const int unknown[] = {
+		SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE};
+
+	if (sqlite_error(s->db, rc) == LEDGER_FULL)
+		return;
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		if (rc == unknown[i]) {
+			log_error("store: cannot write, ending code=%d errno=%d", rc, sqlite3_system_errno(s->db));
+			_exit(EX_IOERR);
+		}
+}
+
+/* What went wrong in a transaction, for its caller. SQLite may have undone all of it. */
+static int wrong(struct store *s, int rc)
+{
+	int r;
+
+	end_if_unknown(s, rc);
+	r = sqlite_error(s->db, rc);
+	if (s->in_transaction && sqlite3_get_autocommit(s->db))
+		s->lost = r;
+	return r;
+}
+
+static void forget_view(struct store *s)
+{
+	if (s->viewed != NULL)
+		sqlite3_reset(s->viewed);
+	s->viewed = NULL;
+}
+
+/* Arguments may be views of the row that was found last (of another statement), so that row stays until the call is done. */
+static struct call call(struct store *s, enum statement which)
+{
+	if (s->viewed == s->statements[which])
+		forget_view(s);
+	return call_to(s->statements[which]);
+}
+
+/* Runs a statement that gives no rows. */
+static int run(struct store *s, struct call *c)
+{
+	int rc, r;
+
+	assert(s->in_transaction);
+	if (s->lost != 0)
+		return s->lost;
+	rc = call_step(c);
+	r = rc == SQLITE_DONE ? 0 : wrong(s, rc);
+	sqlite3_reset(c->stmt);
+	forget_view(s);
+	return r;
+}
+
+static int run_plain(struct store *s, enum statement which)
+{
+	struct call c = call_to(s->statements[which]);
+
+	forget_view(s);
+	return run(s, &c);
+}
+
+/* Runs a statement that gives at most one row, to be looked at until the next call. 0, LEDGER_NONE or what is wrong. An
+ * argument that is out of range is that of no row. */
+static int find(struct store *s, struct call *c)
+{
+	int rc, r;
+
+	assert(s->in_transaction);
+	if (s->lost != 0)
+		return s->lost;
+	rc = call_step(c);
+	forget_view(s);
+	if (rc == SQLITE_ROW) {
+		s->viewed = c->stmt;
+		return 0;
+	}
+	r = rc == SQLITE_DONE || rc == SQLITE_RANGE ? LEDGER_NONE : wrong(s, rc);
+	sqlite3_reset(c->stmt);
+	return r;
+}
+
+/* A number of the engine's; what was found last may still be looked at. */
+static int ask_number(struct store *s, enum statement which, uint64_t *out)
+{
+	sqlite3_stmt *stmt = s->statements[which];
+	int rc, r = 0;
+
+	assert(s->in_transaction);
+	if (s->lost != 0)
+		return s->lost;
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		*out = column_u64(stmt, 0);
+	else
+		r = wrong(s, rc);
+	sqlite3_reset(stmt);
+	return r;
+}
+
+static uint64_t file_bytes(sqlite3 *db, int which)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_int64 size = 0;
+
+	if (sqlite3_file_control(db, "main", which, &file) != SQLITE_OK || file == NULL || file->pMethods == NULL)
+		return 0;
+	return file->pMethods->xFileSize(file, &size) == SQLITE_OK ? (uint64_t)size : 0;
+}
+
+static void measure(struct store *s)
+{
+	atomic_store(&s->bytes,
+		file_bytes(s->db, SQLITE_FCNTL_FILE_POINTER) + file_bytes(s->db, SQLITE_FCNTL_JOURNAL_POINTER));
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+	return atomic_load(&s->bytes);
+}
+
+uint64_t store_wal_bytes(const struct store *s)
+{
+	return s->wal_bytes;
+}
+
+/* Opening */
+
+/* Called by SQLite after each commit. Having this hook also keeps SQLite from checkpointing by itself. */
+static int committed(void *context, sqlite3 *db, const char *schema, int frames)
+{
+	struct store *s = context;
+
+	s->wal_bytes = (uint64_t)frames * s->page_bytes;
+	return SQLITE_OK;
+}
+
+static int ask_text(sqlite3 *db, const char *sql, const char *expected)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		rc = strcmp(column_text(stmt, 0), expected) == 0 ? SQLITE_OK : SQLITE_CANTOPEN;
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int ask_u64(sqlite3 *db, const char *sql, uint64_t *out)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		*out = column_u64(stmt, 0);
+		rc = SQLITE_OK;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* Nothing is written before migrate() has found the file to be ours. */
+static int open_database(struct store *s)
+{
+	uint64_t in_use = 0, set_aside = 0;
+	int rc;
+
+	rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	rc = sqlite_configure(s->db, configuration, sizeof configuration / sizeof *configuration);
+	if (rc == SQLITE_OK)
+		rc = migrate(s->db, migrations, n_migrations);
+	if (rc == SQLITE_OK)
+		rc = ask_text(s->db, "PRAGMA journal_mode = WAL", "wal");
+	if (rc == SQLITE_OK)
+		rc = ask_u64(s->db, "PRAGMA page_size", &s->page_bytes);
+	if (rc == SQLITE_OK)
+		rc = ask_u64(s->db, "SELECT max(number) FROM batch", &in_use);
+	if (rc == SQLITE_OK)
+		rc = ask_u64(s->db, "SELECT max(number) FROM aside_batch", &set_aside);
+	if (rc == SQLITE_OK)
+		rc = sqlite_prepare(s->db, s->statements, statements, N_STATEMENTS);
+	s->next_number = (in_use > set_aside ? in_use : set_aside) + 1;
+	sqlite3_wal_hook(s->db, committed, s);
+	return rc;
+}
+
+static int explain(const struct store *s, int rc, char **why)
+{
+	int r = sqlite_error(s->db, rc);
+
+	if (r == LEDGER_FULL)
+		r = -ENOSPC;
+	switch (r) {
+	case -EPROTO:
+		return sqlite_why(why, r, "%s was written by a newer version of this node", s->path);
+	case -EBADMSG:
+		return sqlite_why(why, r, "%s is not a node's store, or it is damaged", s->path);
+	default:
+		return sqlite_why(why, r, "cannot open %s: %s", s->path, sqlite3_errstr(rc));
+	}
+}
+
+int store_open(struct store **out, const char *url, const struct store_options *options, char **why)
+{
+	struct store *s = calloc(1, sizeof *s);
+	int r = -ENOMEM, rc;
+
+	*out = NULL;
+	*why = NULL;
+	if (s == NULL)
+		goto out;
+	s->lock_fd = -1;
+	s->disk_limit_bytes = options->disk_limit_bytes;
+	s->reserve_bytes = options->reserve_bytes;
+	r = sqlite_path(&s->path, url, options->folder, why);
+	if (r == 0)
+		r = sqlite_lock(&s->lock_fd, s->path, why);
+	if (r == 0)
+		r = sqlite_settle(s->path, why);
+	if (r != 0)
+		goto out;
+	rc = open_database(s);
+	if (rc != SQLITE_OK) {
+		r = explain(s, rc, why);
+		goto out;
+	}
+	store_checkpoint(s);
+	*out = s;
+	s = NULL;
+out:
+	store_close(s);
+	return r;
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	if (s->in_transaction)
+		store_rollback(s);
+	forget_view(s);
+	sqlite_finalize(s->statements, N_STATEMENTS);
+	sqlite3_close(s->db);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free(s->path);
+	free(s);
+}
+
+/* Transactions */
+
+int store_begin(struct store *s)
+{
+	int r;
+
+	assert(!s->in_transaction);
+	s->in_transaction = true;
+	s->lost = 0;
+	s->added_bytes = 0;
+	r = run_plain(s, SQL_BEGIN);
+	if (r != 0)
+		s->in_transaction = false;
+	return r == LEDGER_FULL ? STORE_FULL : r;
+}
+
+int store_commit(struct store *s)
+{
+	int r = run_plain(s, SQL_COMMIT);
+
+	if (r != 0)
+		store_rollback(s);
+	s->in_transaction = false;
+	measure(s);
+	return r == LEDGER_FULL ? STORE_FULL : r;
+}
+
+void store_rollback(struct store *s)
+{
+	if (!s->in_transaction)
+		return;
+	forget_view(s);
+	if (!sqlite3_get_autocommit(s->db)) {
+		int rc = sqlite3_step(s->statements[SQL_ROLLBACK]);
+
+		if (rc != SQLITE_DONE)
+			log_error("store: cannot undo a transaction code=%d", rc);
+		sqlite3_reset(s->statements[SQL_ROLLBACK]);
+	}
+	s->in_transaction = false;
+}
+
+/* PASSIVE waits for no reader: what one still needs stays for the next time. */
+void store_checkpoint(struct store *s)
+{
+	int in_wal = 0, moved = 0;
+	int rc;
+
+	assert(!s->in_transaction);
+	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+	if (rc == SQLITE_OK && in_wal >= moved)
+		s->wal_bytes = (uint64_t)(in_wal - moved) * s->page_bytes;
+	else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+		end_if_unknown(s, rc);
+		log_warn("store: cannot move the WAL into the database code=%d", rc);
+	}
+	measure(s);
+}
+
+/* The ledger */
+
+static int channel_find(void *ledger, const char *publisher, const char *audience, struct channel_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_CHANNEL_FIND);
+	int r;
+
+	*out = (struct channel_row){0};
+	call_text(&c, publisher);
+	call_text(&c, audience);
+	r = find(s, &c);
+	return r == 0 ? channel_row_read(out, c.stmt) : r;
+}
+
+static int channel_put(void *ledger, struct channel_row *row)
+{
+	struct store *s = ledger;
+	bool add = row->id == 0;
+	struct call c = call(s, add ? SQL_CHANNEL_ADD : SQL_CHANNEL_REPLACE);
+	int r;
+
+	call_u64(&c, row->incarnation);
+	call_position(&c, row->first);
+	call_position(&c, row->last);
+	call_bytes(&c, bytes_of(row->head.bytes, DIGEST_LEN));
+	call_u64(&c, row->key);
+	call_u64(&c, row->uncovered);
+	call_u64(&c, row->bytes);
+	call_u64(&c, row->stopped);
+	if (add) {
+		call_text(&c, row->publisher);
+		call_text(&c, row->audience);
+	} else {
+		call_position(&c, row->id);
+	}
+	r = run(s, &c);
+	if (r == 0 && add)
+		row->id = (uint64_t)sqlite3_last_insert_rowid(s->db);
+	else if (r == 0 && sqlite3_changes(s->db) == 0)
+		r = LEDGER_NONE;
+	return r;
+}
+
+static uint64_t next_number(void *ledger)
+{
+	struct store *s = ledger;
+
+	return s->next_number++;
+}
+
+/* Whether a row of this size would pass the limit or reach into the reserve. It lies in the WAL first and in the database
+ * later, and both count until the WAL is used again. */
+static int check_space(struct store *s, uint64_t row_bytes)
+{
+	uint64_t pages = 0, free_pages = 0, used;
+	struct statvfs fs;
+	int r;
+
+	r = ask_number(s, SQL_PAGE_COUNT, &pages);
+	if (r == 0)
+		r = ask_number(s, SQL_FREE_PAGES, &free_pages);
+	if (r != 0)
+		return r;
+	used = (pages - free_pages) * s->page_bytes + file_bytes(s->db, SQLITE_FCNTL_JOURNAL_POINTER) + s->added_bytes;
+	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes)
+		return LEDGER_FULL;
+	if (statvfs(s->path, &fs) < 0)
+		return -errno;
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < s->reserve_bytes + s->added_bytes + row_bytes)
+		return LEDGER_FULL;
+	s->added_bytes += row_bytes;
+	return 0;
+}
+
+static int batch_add(void *ledger, const struct batch_row *row)
+{
+	enum { ROW_BYTES = 512 }; /* its other columns, and its place in the index */
+	struct store *s = ledger;
+	struct call c;
+	int r;
+
+	r = check_space(s, row->header.len + row->body.len + ROW_BYTES);
+	if (r != 0)
+		return r;
+	c = call(s, SQL_BATCH_ADD);
+	call_position(&c, row->number);
+	call_position(&c, row->channel);
+	call_u64(&c, row->incarnation);
+	call_position(&c, row->first);
+	call_position(&c, row->first + row->count - 1);
+	call_bytes(&c, bytes_of(row->digest.bytes, DIGEST_LEN));
+	call_u64(&c, row->stored_ms);
+	call_bytes(&c, row->header);
+	call_bytes(&c, row->signature);
+	call_bytes(&c, row->wrapped);
+	call_bytes_or_null(&c, row->body);
+	return run(s, &c);
+}
+
+static int batch_get(void *ledger, uint64_t number, struct batch_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_BATCH_GET);
+	int r;
+
+	call_position(&c, number);
+	r = find(s, &c);
+	return r == 0 ? batch_row_read(out, c.stmt) : r;
+}
+
+static int batch_at(struct store *s, enum statement which, uint64_t channel, uint64_t sequence, struct batch_row *out)
+{
+	struct call c = call(s, which);
+	int r;
+
+	call_position(&c, channel);
+	call_position(&c, sequence);
+	r = find(s, &c);
+	return r == 0 ? batch_row_read(out, c.stmt) : r;
+}
+
+static int batch_ending(void *ledger, uint64_t channel, uint64_t last, struct batch_row *out)
+{
+	return batch_at(ledger, SQL_BATCH_ENDING, channel, last, out);
+}
+
+static int batch_holding(void *ledger, uint64_t channel, uint64_t sequence, struct batch_row *out)
+{
+	int r = batch_at(ledger, SQL_BATCH_HOLDING, channel, sequence, out);
+
+	return r == 0 && out->first > sequence ? LEDGER_NONE : r;
+}
+
+/* In this order: the batches say which rows are theirs. Rare, so a scan of the indexes will do. */
+#define ABOVE "channel = ?1 AND last > ?2 AND first > ?2"
+#define THEIRS "number IN (SELECT number FROM batch WHERE " ABOVE ")"
+static const char *const set_aside_steps[] = {
+	"INSERT INTO aside_event(key, number, slot) SELECT key, number, slot FROM event WHERE " THEIRS,
+	"INSERT INTO aside_object(key, number, slot, revision, data, leaf)"
+	" SELECT key, number, slot, revision, data, leaf FROM object WHERE " THEIRS,
+	"INSERT INTO aside_person(number, key) SELECT number, key FROM person WHERE " THEIRS,
+	"INSERT INTO aside_mark(number, slot, kind, text) SELECT number, slot, kind, text FROM mark WHERE " THEIRS,
+	"DELETE FROM event WHERE " THEIRS,
+	"DELETE FROM object WHERE " THEIRS,
+	"DELETE FROM person WHERE " THEIRS,
+	"DELETE FROM mark WHERE " THEIRS,
+	"DELETE FROM uncovered WHERE channel = ?1 AND sequence > ?2",
+	"INSERT INTO aside_batch(" BATCH_COLUMNS ") SELECT " BATCH_COLUMNS " FROM batch WHERE " ABOVE,
+	"DELETE FROM batch WHERE " ABOVE,
+};
+
+static int set_aside_step(struct store *s, const char *sql, uint64_t channel, uint64_t above)
+{
+	struct call c = {0};
+	int r, rc;
+
+	rc = sqlite3_prepare_v2(s->db, sql, -1, &c.stmt, NULL);
+	if (rc != SQLITE_OK)
+		return wrong(s, rc);
+	call_position(&c, channel);
+	call_position(&c, above);
+	r = run(s, &c);
+	sqlite3_finalize(c.stmt);
+	return r;
+}
+
+static int set_aside(void *ledger, uint64_t channel, uint64_t above)
+{
+	struct store *s = ledger;
+	int r = s->lost;
+
+	if (above > INT64_MAX)
+		return r;
+	for (size_t i = 0; i < sizeof set_aside_steps / sizeof *set_aside_steps && r == 0; i++)
+		r = set_aside_step(s, set_aside_steps[i], channel, above);
+	return r;
+}
+
+static void call_key(struct call *c, const struct index_key *key)
+{
+	call_bytes(c, bytes_of(key->bytes, sizeof key->bytes));
+}
+
+static void call_place(struct call *c, const struct place *place)
+{
+	call_position(c, place->number);
+	call_u64(c, place->index);
+}
+
+static struct place column_place(sqlite3_stmt *stmt)
+{
+	return (struct place){.number = column_u64(stmt, 0), .index = (uint32_t)column_u64(stmt, 1)};
+}
+
+static int event_find(void *ledger, const struct index_key *key, struct place *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_EVENT_FIND);
+	int r;
+
+	call_key(&c, key);
+	r = find(s, &c);
+	if (r == 0)
+		*out = column_place(c.stmt);
+	return r;
+}
+
+static int event_add(void *ledger, const struct index_key *key, const struct place *place)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_EVENT_ADD);
+
+	call_key(&c, key);
+	call_place(&c, place);
+	return run(s, &c);
+}
+
+static int object_find(void *ledger, const struct index_key *key, struct object_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_OBJECT_FIND);
+	int r;
+
+	call_key(&c, key);
+	r = find(s, &c);
+	if (r != 0)
+		return r;
+	out->place = column_place(c.stmt);
+	out->revision = column_u64(c.stmt, 2);
+	return column_digest(&out->data, c.stmt, 3) && column_digest(&out->leaf, c.stmt, 4) ? 0 : -EBADMSG;
+}
+
+static int object_put(void *ledger, const struct index_key *key, const struct object_row *row)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_OBJECT_PUT);
+
+	call_key(&c, key);
+	call_place(&c, &row->place);
+	call_u64(&c, row->revision);
+	call_bytes(&c, bytes_of(row->data.bytes, DIGEST_LEN));
+	call_bytes(&c, bytes_of(row->leaf.bytes, DIGEST_LEN));
+	return run(s, &c);
+}
+
+static int person_add(void *ledger, const struct index_key *key, uint64_t number)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_PERSON_ADD);
+
+	call_position(&c, number);
+	call_key(&c, key);
+	return run(s, &c);
+}
+
+static int mark_add(void *ledger, const struct place *place, enum mark_kind kind, const char *text)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_MARK_ADD);
+
+	call_place(&c, place);
+	call_u64(&c, kind);
+	call_text(&c, text);
+	return run(s, &c);
+}
+
+static int uncovered_add(void *ledger, uint64_t channel, uint64_t sequence)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_UNCOVERED_ADD);
+
+	call_position(&c, channel);
+	call_position(&c, sequence);
+	return run(s, &c);
+}
+
+static int uncovered_remove(void *ledger, uint64_t channel, uint64_t sequence)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_UNCOVERED_REMOVE);
+	int r;
+
+	call_position(&c, channel);
+	call_position(&c, sequence);
+	r = run(s, &c);
+	if (r == -ERANGE || (r == 0 && sqlite3_changes(s->db) == 0))
+		r = LEDGER_NONE;
+	return r;
+}
+
+static int receipt_find(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_RECEIPT_FIND);
+	int r;
+
+	call_position(&c, channel);
+	call_text(&c, reader);
+	r = find(s, &c);
+	return r == 0 ? receipt_row_read(out, c.stmt) : r;
+}
+
+static int receipt_put(void *ledger, const struct receipt_row *row)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_RECEIPT_PUT);
+
+	call_position(&c, row->channel);
+	call_text(&c, row->reader);
+	call_u64(&c, row->incarnation);
+	call_position(&c, row->to);
+	call_u64(&c, row->uncovered);
+	call_u64(&c, row->time_ms);
+	call_bytes(&c, row->packed);
+	call_bytes(&c, bytes_of(row->signature, SIGNATURE_LEN));
+	return run(s, &c);
+}
+
+static int note_put(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_NOTE_PUT);
+
+	call_text(&c, kind);
+	call_text(&c, member != NULL ? member : "");
+	call_u64(&c, number);
+	call_bytes(&c, text);
+	return run(s, &c);
+}
+
+static int fork_put(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
+	struct bytes header_b, struct bytes signature_b)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_FORK_PUT);
+
+	call_position(&c, channel);
+	call_bytes(&c, header_a);
+	call_bytes(&c, signature_a);
+	call_bytes(&c, header_b);
+	call_bytes(&c, signature_b);
+	return run(s, &c);
+}
+
+static int setting_put(void *ledger, const char *name, const char *value)
+{
+	struct store *s = ledger;
+	struct call c = call(s, value != NULL ? SQL_SETTING_PUT : SQL_SETTING_REMOVE);
+
+	call_text(&c, name);
+	if (value != NULL)
+		call_text(&c, value);
+	return run(s, &c);
+}
+
+static int savepoint(void *ledger)
+{
+	return run_plain(ledger, SQL_SAVEPOINT);
+}
+
+static int rollback(void *ledger)
+{
+	int r = run_plain(ledger, SQL_UNDO_PART);
+
+	return r == 0 ? run_plain(ledger, SQL_RELEASE) : r;
+}
+
+static int release(void *ledger)
+{
+	return run_plain(ledger, SQL_RELEASE);
+}
+
+const struct ledger_ops store_ledger_ops = {
+	.channel_find = channel_find,
+	.channel_put = channel_put,
+	.next_number = next_number,
+	.batch_add = batch_add,
+	.batch_get = batch_get,
+	.batch_ending = batch_ending,
+	.batch_holding = batch_holding,
+	.set_aside = set_aside,
+	.event_find = event_find,
+	.event_add = event_add,
+	.object_find = object_find,
+	.object_put = object_put,
+	.person_add = person_add,
+	.mark_add = mark_add,
+	.uncovered_add = uncovered_add,
+	.uncovered_remove = uncovered_remove,
+	.receipt_find = receipt_find,
+	.receipt_put = receipt_put,
+	.note_put = note_put,
+	.fork_put = fork_put,
+	.setting_put = setting_put,
+	.savepoint = savepoint,
+	.rollback = rollback,
+	.release = release,
+};

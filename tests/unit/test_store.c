@@ -1,0 +1,824 @@
+#include "memory_ledger.h"
+#include "store/store.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What core relies on must hold for every ledger: each test runs over all of them. */
+
+static char folder[128];
+static struct store *store;
+static struct store_reader *reader;
+static struct memory_ledger *memory;
+static const struct ledger_ops *ops;
+static const struct archive_ops *archive_ops;
+static void *ledger, *archive;
+
+static void open_sqlite(void)
+{
+	struct store_options options = {.folder = folder};
+	char *why = NULL;
+
+	ck_assert_msg(store_open(&store, "sqlite:node.db", &options, &why) == 0, "%s", why);
+	ck_assert_int_eq(store_reader_open(&reader, store), 0);
+	ops = &store_ledger_ops;
+	archive_ops = &store_archive_ops;
+	ledger = store;
+	archive = reader;
+}
+
+static void close_sqlite(void)
+{
+	store_reader_close(reader);
+	store_close(store);
+}
+
+static void start_sqlite(void)
+{
+	unit_folder(folder, sizeof folder);
+	open_sqlite();
+}
+
+static void end_sqlite(void)
+{
+	close_sqlite();
+	unit_folder_remove(folder);
+}
+
+static void start_memory(void)
+{
+	memory = memory_ledger_new();
+	ck_assert_ptr_nonnull(memory);
+	ops = &memory_ledger_ops;
+	archive_ops = &memory_archive_ops;
+	ledger = archive = memory;
+}
+
+static void end_memory(void)
+{
+	memory_ledger_free(memory);
+}
+
+static void begin(void)
+{
+	if (ops == &memory_ledger_ops)
+		memory_ledger_begin(memory);
+	else
+		ck_assert_int_eq(store_begin(store), 0);
+}
+
+static void commit(void)
+{
+	if (ops == &memory_ledger_ops)
+		memory_ledger_commit(memory);
+	else
+		ck_assert_int_eq(store_commit(store), 0);
+}
+
+static void undo(void)
+{
+	if (ops == &memory_ledger_ops)
+		memory_ledger_rollback(memory);
+	else
+		store_rollback(store);
+}
+
+/* What is committed is there after the node was stopped and started. */
+static void restart(void)
+{
+	struct memory_ledger *copy;
+
+	if (ops != &memory_ledger_ops) {
+		close_sqlite();
+		open_sqlite();
+		return;
+	}
+	copy = memory_ledger_copy(memory);
+	ck_assert_ptr_nonnull(copy);
+	memory_ledger_free(memory);
+	ledger = archive = memory = copy;
+}
+
+/* Sample rows */
+
+static struct digest digest_of(uint8_t tag)
+{
+	struct digest d;
+
+	memset(d.bytes, tag, sizeof d.bytes);
+	return d;
+}
+
+static struct index_key name_of(uint8_t tag)
+{
+	struct index_key k;
+
+	memset(k.bytes, tag, sizeof k.bytes);
+	return k;
+}
+
+static uint64_t add_channel(const char *publisher, const char *audience)
+{
+	char copy[64];
+	struct channel_row row = {.audience = copy};
+
+	snprintf(copy, sizeof copy, "%s", audience);
+	snprintf(row.publisher, sizeof row.publisher, "%s", publisher);
+	ck_assert_int_eq(ops->channel_put(ledger, &row), 0);
+	ck_assert_uint_ne(row.id, 0);
+	return row.id;
+}
+
+static const uint8_t signature[SIGNATURE_LEN] = {7};
+
+static int try_batch(uint64_t number, uint64_t channel, uint64_t first, uint32_t count, struct bytes body)
+{
+	char header[64];
+	struct batch_row row = {.number = number,
+		.channel = channel,
+		.incarnation = 1,
+		.first = first,
+		.count = count,
+		.digest = digest_of((uint8_t)first),
+		.signature = bytes_of(signature, sizeof signature),
+		.body = body,
+		.wrapped = bytes_str("wrapped"),
+		.stored_ms = 1700000000000};
+
+	snprintf(header, sizeof header, "header of %ju", (uintmax_t)first);
+	row.header = bytes_str(header);
+	return ops->batch_add(ledger, &row);
+}
+
+static uint64_t add_batch(uint64_t channel, uint64_t first, uint32_t count)
+{
+	uint64_t number = ops->next_number(ledger);
+
+	ck_assert_int_eq(try_batch(number, channel, first, count, bytes_str("body")), 0);
+	return number;
+}
+
+static bool text_is(struct bytes b, const char *text)
+{
+	return bytes_equal(b, bytes_str(text));
+}
+
+/* A channel is found by publisher and audience, with all that was put. */
+START_TEST(test_channels)
+{
+	struct channel_row row, again;
+	uint64_t id, other;
+
+	begin();
+	ck_assert_int_eq(ops->channel_find(ledger, "ugent.be", "network", &row), LEDGER_NONE);
+	id = add_channel("ugent.be", "network");
+	other = add_channel("ugent.be", "rug.nl,ut.ee");
+	ck_assert_uint_ne(id, other);
+	ck_assert_int_eq(ops->channel_find(ledger, "ugent.be", "network", &row), 0);
+	row.incarnation = 2;
+	row.first = 1;
+	row.last = 40;
+	row.head = digest_of(9);
+	row.key = 3;
+	row.uncovered = 1;
+	row.bytes = 1000;
+	row.stopped = true;
+	ck_assert_int_eq(ops->channel_put(ledger, &row), 0);
+	commit();
+	restart();
+	begin();
+	ck_assert_int_eq(ops->channel_find(ledger, "ugent.be", "network", &again), 0);
+	ck_assert_uint_eq(again.id, id);
+	ck_assert_str_eq(again.publisher, "ugent.be");
+	ck_assert_str_eq(again.audience, "network");
+	ck_assert_uint_eq(again.incarnation, 2);
+	ck_assert_uint_eq(again.first, 1);
+	ck_assert_uint_eq(again.last, 40);
+	ck_assert(digest_equal(&again.head, &row.head));
+	ck_assert_uint_eq(again.key, 3);
+	ck_assert_uint_eq(again.uncovered, 1);
+	ck_assert_uint_eq(again.bytes, 1000);
+	ck_assert(again.stopped);
+	channel_row_deinit(&row);
+	channel_row_deinit(&again);
+	ck_assert_int_eq(ops->channel_find(ledger, "ugent.be", "rug.nl", &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->channel_find(ledger, "ut.ee", "network", &row), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
+/* A channel is added once; replacing one that is not there says so. */
+START_TEST(test_channels_are_not_doubled)
+{
+	struct channel_row row = {.publisher = "ugent.be", .audience = (char[]){"network"}};
+
+	begin();
+	add_channel("ugent.be", "network");
+	ck_assert_int_eq(ops->channel_put(ledger, &row), -EEXIST);
+	row.id = 77;
+	ck_assert_int_eq(ops->channel_put(ledger, &row), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
+/* A batch is found by number, by its last sequence and by any that it holds. */
+START_TEST(test_batches)
+{
+	struct batch_row row;
+	uint64_t channel, second;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	add_batch(channel, 1, 10);
+	second = add_batch(channel, 11, 5);
+	commit();
+	restart();
+	begin();
+	ck_assert_int_eq(ops->batch_get(ledger, second, &row), 0);
+	ck_assert_uint_eq(row.number, second);
+	ck_assert_uint_eq(row.channel, channel);
+	ck_assert_uint_eq(row.incarnation, 1);
+	ck_assert_uint_eq(row.first, 11);
+	ck_assert_uint_eq(row.count, 5);
+	ck_assert_uint_eq(row.stored_ms, 1700000000000);
+	ck_assert_uint_eq(row.digest.bytes[31], 11);
+	ck_assert(text_is(row.header, "header of 11"));
+	ck_assert(bytes_equal(row.signature, bytes_of(signature, sizeof signature)));
+	ck_assert(text_is(row.body, "body"));
+	ck_assert(text_is(row.wrapped, "wrapped"));
+	ck_assert_int_eq(ops->batch_get(ledger, second + 1, &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, 10, &row), 0);
+	ck_assert_uint_eq(row.first, 1);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, 9, &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel + 1, 10, &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 1, &row), 0);
+	ck_assert_uint_eq(row.first, 1);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 10, &row), 0);
+	ck_assert_uint_eq(row.first, 1);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 11, &row), 0);
+	ck_assert_uint_eq(row.first, 11);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 16, &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 0, &row), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
+/* Numbers and places in a channel are taken once; a batch needs its channel; a body may be absent. */
+START_TEST(test_what_a_batch_must_be)
+{
+	struct batch_row row;
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	ck_assert_int_eq(try_batch(1, channel, 1, 10, bytes_of(NULL, 0)), 0);
+	ck_assert_int_eq(ops->batch_get(ledger, 1, &row), 0);
+	ck_assert_ptr_null(row.body.data);
+	ck_assert_int_eq(try_batch(1, channel, 11, 10, bytes_str("body")), -EEXIST);
+	ck_assert_int_eq(try_batch(2, channel, 5, 6, bytes_str("body")), -EEXIST);
+	ck_assert_int_eq(try_batch(2, channel + 1, 1, 1, bytes_str("body")), -EINVAL);
+	ck_assert_int_eq(ops->batch_get(ledger, 2, &row), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
+/* Positions end at 2^63: above, nothing is written and nothing found. */
+START_TEST(test_positions_out_of_range)
+{
+	const uint64_t high = (uint64_t)1 << 63;
+	struct receipt_row receipt = {
+		.channel = 1, .reader = "rug.nl", .to = high, .packed = bytes_str("r"), .signature = signature};
+	struct channel_row row = {.publisher = "ugent.be", .audience = (char[]){"network"}, .last = high};
+	struct batch_row batch;
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	add_batch(channel, 1, 10);
+	ck_assert_int_eq(try_batch(9, channel, high, 1, bytes_str("body")), -ERANGE);
+	ck_assert_int_eq(try_batch(9, channel, high - 1, 2, bytes_str("body")), -ERANGE);
+	ck_assert_int_eq(ops->channel_put(ledger, &row), -ERANGE);
+	ck_assert_int_eq(ops->receipt_put(ledger, &receipt), -ERANGE);
+	ck_assert_int_eq(ops->uncovered_add(ledger, channel, high), -ERANGE);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, high), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_get(ledger, UINT64_MAX, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, high, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, UINT64_MAX, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, UINT64_MAX), 0);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, 10, &batch), 0);
+	commit();
+}
+END_TEST
+
+/* An argument may be a view of the row that was found just before. */
+START_TEST(test_views_as_arguments)
+{
+	struct batch_row row;
+	struct place place = {1, 0};
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	add_batch(channel, 1, 10);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 4, &row), 0);
+	ck_assert_int_eq(
+		ops->fork_put(ledger, channel, row.header, row.signature, bytes_str("other"), row.signature), 0);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 4, &row), 0);
+	row.number = 2;
+	row.first = 11;
+	ck_assert_int_eq(ops->batch_add(ledger, &row), 0);
+	ck_assert_int_eq(ops->mark_add(ledger, &place, MARK_STALE, "old"), 0);
+	ck_assert_int_eq(ops->batch_get(ledger, 2, &row), 0);
+	ck_assert(text_is(row.header, "header of 1"));
+	ck_assert(text_is(row.body, "body"));
+	commit();
+}
+END_TEST
+
+/* An event's name leads to its place; the last one counts. */
+START_TEST(test_events)
+{
+	struct index_key a = name_of(1), b = name_of(2);
+	struct place place = {.number = 4, .index = 17};
+
+	begin();
+	ck_assert_int_eq(ops->event_find(ledger, &a, &place), LEDGER_NONE);
+	ck_assert_int_eq(ops->event_add(ledger, &a, &place), 0);
+	place.index = 18;
+	ck_assert_int_eq(ops->event_add(ledger, &a, &place), 0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->event(archive, &b, &place), LEDGER_NONE);
+	place = (struct place){0};
+	ck_assert_int_eq(archive_ops->event(archive, &a, &place), 0);
+	ck_assert_uint_eq(place.number, 4);
+	ck_assert_uint_eq(place.index, 18);
+	begin();
+	place = (struct place){0};
+	ck_assert_int_eq(ops->event_find(ledger, &a, &place), 0);
+	ck_assert_uint_eq(place.index, 18);
+	commit();
+}
+END_TEST
+
+/* An object's last revision is the one put last. */
+START_TEST(test_objects)
+{
+	struct index_key a = name_of(1), b = name_of(2);
+	struct object_row row = {.revision = 1, .data = digest_of(5), .leaf = digest_of(6), .place = {3, 9}};
+
+	begin();
+	ck_assert_int_eq(ops->object_put(ledger, &a, &row), 0);
+	row = (struct object_row){.revision = 2, .data = digest_of(7), .leaf = digest_of(8), .place = {12, 1}};
+	ck_assert_int_eq(ops->object_put(ledger, &a, &row), 0);
+	commit();
+	restart();
+	begin();
+	ck_assert_int_eq(ops->object_find(ledger, &b, &row), LEDGER_NONE);
+	memset(&row, 0, sizeof row);
+	ck_assert_int_eq(ops->object_find(ledger, &a, &row), 0);
+	ck_assert_uint_eq(row.revision, 2);
+	ck_assert_uint_eq(row.data.bytes[0], 7);
+	ck_assert_uint_eq(row.leaf.bytes[0], 8);
+	ck_assert_uint_eq(row.place.number, 12);
+	ck_assert_uint_eq(row.place.index, 1);
+	commit();
+}
+END_TEST
+
+static int write_mark(void *context, uint32_t index, enum mark_kind kind, const char *text)
+{
+	buffer_printf(context, "%u %d %s\n", index, (int)kind, text);
+	return 0;
+}
+
+/* Marks of a batch come by slot; a person is noted once for each batch. */
+START_TEST(test_marks_and_persons)
+{
+	struct place places[] = {{3, 7}, {3, 2}, {4, 0}};
+	struct index_key person = name_of(3);
+	struct buffer text = {0};
+
+	begin();
+	ck_assert_int_eq(ops->person_add(ledger, &person, 3), 0);
+	ck_assert_int_eq(ops->person_add(ledger, &person, 3), 0);
+	ck_assert_int_eq(ops->person_add(ledger, &person, 4), 0);
+	ck_assert_int_eq(ops->mark_add(ledger, &places[0], MARK_REFUSED, "first"), 0);
+	ck_assert_int_eq(ops->mark_add(ledger, &places[1], MARK_STALE, "second"), 0);
+	ck_assert_int_eq(ops->mark_add(ledger, &places[2], MARK_STALE, "of another batch"), 0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->marks(archive, 3, write_mark, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "2 2 second\n7 1 first\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+/* An uncovered slot is removed once. */
+START_TEST(test_uncovered_slots)
+{
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	ck_assert_int_eq(ops->uncovered_add(ledger, channel, 5), 0);
+	ck_assert_int_eq(ops->uncovered_add(ledger, channel, 5), 0);
+	commit();
+	restart();
+	begin();
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, 6), LEDGER_NONE);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel + 1, 5), LEDGER_NONE);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, 5), 0);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, 5), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
+static int write_receipt(void *context, const struct receipt_row *row)
+{
+	buffer_printf(context, "%ju %s %u %ju %ju %ju %.*s %u\n", (uintmax_t)row->channel, row->reader,
+		row->incarnation, (uintmax_t)row->to, (uintmax_t)row->uncovered, (uintmax_t)row->time_ms,
+		(int)row->packed.len, (const char *)row->packed.data, row->signature[0]);
+	return 0;
+}
+
+/* Of each reader and channel the newest receipt stays: by incarnation, then by how far it goes. */
+START_TEST(test_receipts)
+{
+	static const struct {
+		const char *reader;
+		uint32_t incarnation;
+		uint64_t to;
+		const char *packed;
+	} put[] = {
+		{"rug.nl", 1, 10, "ten"},
+		{"rug.nl", 1, 9, "nine"},
+		{"ugent.be", 1, 4, "four"},
+		{"rug.nl", 1, 12, "twelve"},
+		{"rug.nl", 1, 12, "twelve again"},
+		{"ugent.be", 2, 3, "three"},
+		{"ugent.be", 1, 30, "thirty"},
+	};
+	struct receipt_row row;
+	struct buffer text = {0};
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	for (size_t i = 0; i < sizeof put / sizeof *put; i++) {
+		row = (struct receipt_row){.channel = channel,
+			.reader = put[i].reader,
+			.incarnation = put[i].incarnation,
+			.to = put[i].to,
+			.uncovered = 2,
+			.time_ms = UINT64_MAX, /* a reader's clock is its own */
+			.packed = bytes_str(put[i].packed),
+			.signature = signature};
+		ck_assert_int_eq(ops->receipt_put(ledger, &row), 0);
+	}
+	ck_assert_int_eq(ops->receipt_find(ledger, channel, "rug.nl", &row), 0);
+	ck_assert_uint_eq(row.to, 12);
+	ck_assert_str_eq(row.reader, "rug.nl");
+	ck_assert_int_eq(ops->receipt_find(ledger, channel, "ru.nl", &row), LEDGER_NONE);
+	row = (struct receipt_row){.channel = channel + 1, .reader = "rug.nl", .signature = signature};
+	ck_assert_int_eq(ops->receipt_put(ledger, &row), -EINVAL);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->receipts(archive, write_receipt, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "1 rug.nl 1 12 2 18446744073709551615 twelve again 7\n"
+					     "1 ugent.be 2 3 2 18446744073709551615 three 7\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+static int write_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	buffer_printf(context, "%s %s %u %.*s\n", kind, member, number, (int)text.len, (const char *)text.data);
+	return 0;
+}
+
+/* Rosters come first, then cards, both by number, so that each is read when what it builds on is known. */
+START_TEST(test_notes)
+{
+	struct buffer text = {0};
+
+	begin();
+	ck_assert_int_eq(ops->note_put(ledger, "card", "ut.ee", 1, bytes_str("a")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "roster", "", 2, bytes_str("b")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "card", "rug.nl", 2, bytes_str("c")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "card", "rug.nl", 1, bytes_str("d")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "roster", NULL, 1, bytes_str("e")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "card", "ut.ee", 1, bytes_str("f")), 0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->notes(archive, write_note, &text), 0);
+	ck_assert_str_eq(
+		buffer_cstr(&text), "roster  1 e\nroster  2 b\ncard rug.nl 1 d\ncard ut.ee 1 f\ncard rug.nl 2 c\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+static int write_setting(void *context, const char *name, const char *value)
+{
+	buffer_printf(context, "%s=%s\n", name, value);
+	return 0;
+}
+
+/* A setting is put, replaced and removed. */
+START_TEST(test_settings)
+{
+	struct buffer text = {0};
+
+	begin();
+	ck_assert_int_eq(ops->setting_put(ledger, "block ut.ee", "late with fees"), 0);
+	ck_assert_int_eq(ops->setting_put(ledger, "block rug.nl", "x"), 0);
+	ck_assert_int_eq(ops->setting_put(ledger, "block rug.nl", NULL), 0);
+	ck_assert_int_eq(ops->setting_put(ledger, "block rug.nl", NULL), 0);
+	ck_assert_int_eq(ops->setting_put(ledger, "block ut.ee", "paid half"), 0);
+	ck_assert_int_eq(ops->setting_put(ledger, "empty", ""), 0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->settings(archive, write_setting, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "block ut.ee=paid half\nempty=\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+/* A transaction that is undone leaves nothing, but the numbers it took stay taken. */
+START_TEST(test_undone_transaction)
+{
+	struct channel_row row;
+	struct index_key a = name_of(1);
+	struct place place = {1, 0};
+	uint64_t number;
+
+	begin();
+	add_channel("rug.nl", "network");
+	ck_assert_int_eq(ops->event_add(ledger, &a, &place), 0);
+	commit();
+	begin();
+	number = add_batch(add_channel("ut.ee", "network"), 1, 5);
+	place.number = number;
+	ck_assert_int_eq(ops->event_add(ledger, &a, &place), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, 1, 0), 0);
+	undo();
+	begin();
+	ck_assert_int_eq(ops->channel_find(ledger, "ut.ee", "network", &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->channel_find(ledger, "rug.nl", "network", &row), 0);
+	channel_row_deinit(&row);
+	ck_assert_int_eq(ops->event_find(ledger, &a, &place), 0);
+	ck_assert_uint_eq(place.number, 1);
+	ck_assert_uint_gt(ops->next_number(ledger), number);
+	commit();
+}
+END_TEST
+
+/* A part can be undone alone, again and again, and what was before and comes after it stays. */
+START_TEST(test_undone_part)
+{
+	struct index_key before = name_of(1), inside = name_of(2), after = name_of(3);
+	struct place place = {1, 1}, found;
+
+	begin();
+	ck_assert_int_eq(ops->event_add(ledger, &before, &place), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(ops->savepoint(ledger), 0);
+		place.index = 100 + i;
+		ck_assert_int_eq(ops->event_add(ledger, &before, &place), 0);
+		ck_assert_int_eq(ops->event_add(ledger, &inside, &place), 0);
+		ck_assert_int_eq(ops->event_find(ledger, &inside, &found), 0);
+		ck_assert_int_eq(ops->rollback(ledger), 0);
+	}
+	ck_assert_int_eq(ops->savepoint(ledger), 0);
+	ck_assert_int_eq(ops->event_add(ledger, &after, &place), 0);
+	ck_assert_int_eq(ops->release(ledger), 0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->event(archive, &before, &found), 0);
+	ck_assert_uint_eq(found.index, 1);
+	ck_assert_int_eq(archive_ops->event(archive, &inside, &found), LEDGER_NONE);
+	ck_assert_int_eq(archive_ops->event(archive, &after, &found), 0);
+}
+END_TEST
+
+static int write_batch(void *context, const struct batch_row *row)
+{
+	buffer_printf(context, "%ju: %ju+%u\n", (uintmax_t)row->number, (uintmax_t)row->first, row->count);
+	return 0;
+}
+
+static int stop_at_second(void *context, const struct batch_row *row)
+{
+	int *n = context;
+
+	return ++*n == 2 ? -ECANCELED : 0;
+}
+
+/* The archive walks all batches by number, or those of a channel by sequence; a visitor ends the walk with its own result. */
+START_TEST(test_walks)
+{
+	struct buffer text = {0};
+	uint64_t one, two;
+	int n = 0;
+
+	ck_assert_uint_eq(archive_ops->last_number(archive), 0);
+	begin();
+	one = add_channel("ut.ee", "network");
+	two = add_channel("rug.nl", "network");
+	add_batch(one, 1, 3);
+	add_batch(two, 1, 1);
+	add_batch(one, 4, 2);
+	ops->next_number(ledger);
+	add_batch(one, 6, 1);
+	commit();
+	ck_assert_uint_eq(archive_ops->last_number(archive), 5);
+	ck_assert_int_eq(archive_ops->batches(archive, 2, write_batch, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "2: 1+1\n3: 4+2\n5: 6+1\n");
+	buffer_clear(&text);
+	ck_assert_int_eq(archive_ops->channel_batches(archive, one, 3, write_batch, &text), 0);
+	ck_assert_int_eq(archive_ops->channel_batches(archive, one, 2, write_batch, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "3: 4+2\n5: 6+1\n1: 1+3\n3: 4+2\n5: 6+1\n");
+	buffer_clear(&text);
+	ck_assert_int_eq(archive_ops->batch_ending(archive, one, 5, write_batch, &text), 0);
+	ck_assert_int_eq(archive_ops->batch(archive, 2, write_batch, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "3: 4+2\n2: 1+1\n");
+	ck_assert_int_eq(archive_ops->batch_ending(archive, one, 4, write_batch, &text), LEDGER_NONE);
+	ck_assert_int_eq(archive_ops->batch(archive, 4, write_batch, &text), LEDGER_NONE);
+	ck_assert_int_eq(archive_ops->batches(archive, 1, stop_at_second, &n), -ECANCELED);
+	ck_assert_int_eq(n, 2);
+	buffer_clear(&text);
+	ck_assert_int_eq(archive_ops->batches(archive, 6, write_batch, &text), 0);
+	ck_assert_int_eq(archive_ops->batches(archive, UINT64_MAX, write_batch, &text), 0);
+	ck_assert_int_eq(archive_ops->channel_batches(archive, one, UINT64_MAX, write_batch, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "");
+	buffer_deinit(&text);
+}
+END_TEST
+
+/* A walk over more batches than any cache holds gives each of them once, in order. */
+static int count_batch(void *context, const struct batch_row *row)
+{
+	uint64_t *next = context;
+
+	ck_assert_uint_eq(row->number, *next);
+	ck_assert_uint_eq(row->body.len, 10000);
+	ck_assert_uint_eq(row->body.data[9999], row->number % 251);
+	++*next;
+	return 0;
+}
+
+START_TEST(test_long_walk)
+{
+	enum { N = 1000 };
+	static uint8_t body[10000];
+	uint64_t channel = 0, next = 1;
+
+	for (uint64_t i = 1; i <= N; i++) {
+		if (i % 100 == 1)
+			begin();
+		if (i == 1)
+			channel = add_channel("ut.ee", "network");
+		memset(body, (int)(i % 251), sizeof body);
+		ck_assert_int_eq(try_batch(i, channel, i, 1, bytes_of(body, sizeof body)), 0);
+		if (i % 100 == 0)
+			commit();
+	}
+	restart();
+	ck_assert_int_eq(archive_ops->batches(archive, 1, count_batch, &next), 0);
+	ck_assert_uint_eq(next, N + 1);
+	next = 501;
+	ck_assert_int_eq(archive_ops->channel_batches(archive, channel, 500, count_batch, &next), 0);
+	ck_assert_uint_eq(next, N + 1);
+}
+END_TEST
+
+static int write_channel(void *context, const struct channel_row *row)
+{
+	buffer_printf(context, "%s to %s\n", row->publisher, row->audience);
+	return 0;
+}
+
+/* The archive shows every channel. */
+START_TEST(test_channel_walk)
+{
+	struct buffer text = {0};
+
+	begin();
+	add_channel("ut.ee", "rug.nl");
+	add_channel("rug.nl", "network");
+	commit();
+	ck_assert_int_eq(archive_ops->channels(archive, write_channel, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "ut.ee to rug.nl\nrug.nl to network\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+/* What is set aside is no longer found, nor is what was indexed for it; an object's revision before is the last again;
+ * the channel goes on from there and other channels are not touched. */
+START_TEST(test_set_aside)
+{
+	struct index_key kept = name_of(1), gone = name_of(2), object = name_of(3), person = name_of(4);
+	struct object_row row = {.revision = 1};
+	struct buffer text = {0};
+	struct place place;
+	struct batch_row batch;
+	uint64_t channel, other, numbers[4];
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	other = add_channel("rug.nl", "network");
+	numbers[0] = add_batch(channel, 1, 10);
+	numbers[1] = add_batch(channel, 11, 10);
+	numbers[2] = add_batch(other, 1, 50);
+	numbers[3] = add_batch(channel, 21, 1);
+	for (uint32_t i = 0; i < 4; i++) {
+		place = (struct place){numbers[i], i};
+		ck_assert_int_eq(ops->event_add(ledger, i == 0 || i == 2 ? &kept : &gone, &place), 0);
+		ck_assert_int_eq(ops->mark_add(ledger, &place, MARK_STALE, "x"), 0);
+		ck_assert_int_eq(ops->person_add(ledger, &person, numbers[i]), 0);
+		if (i == 2)
+			continue;
+		row.place = place;
+		ck_assert_int_eq(ops->object_put(ledger, &object, &row), 0);
+		row.revision++;
+	}
+	ck_assert_int_eq(ops->uncovered_add(ledger, channel, 10), 0);
+	ck_assert_int_eq(ops->uncovered_add(ledger, channel, 11), 0);
+	ck_assert_int_eq(ops->uncovered_add(ledger, other, 11), 0);
+	commit();
+
+	begin();
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 10), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 10), 0);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, 20, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_holding(ledger, channel, 15, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_get(ledger, numbers[3], &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->batch_get(ledger, numbers[0], &batch), 0);
+	ck_assert_int_eq(ops->event_find(ledger, &gone, &place), LEDGER_NONE);
+	ck_assert_int_eq(ops->event_find(ledger, &kept, &place), 0);
+	ck_assert_int_eq(ops->object_find(ledger, &object, &row), 0);
+	ck_assert_uint_eq(row.revision, 1);
+	ck_assert_uint_eq(row.place.number, numbers[0]);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, 10), 0);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, channel, 11), LEDGER_NONE);
+	ck_assert_int_eq(ops->uncovered_remove(ledger, other, 11), 0);
+	commit();
+
+	restart();
+	begin();
+	ck_assert_uint_gt(ops->next_number(ledger), numbers[3]);
+	ck_assert_uint_eq(add_batch(channel, 11, 10), numbers[3] + 2);
+	commit();
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(archive_ops->marks(archive, numbers[i], write_mark, &text), 0);
+	ck_assert_int_eq(archive_ops->batches(archive, 1, write_batch, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "0 2 x\n2 2 x\n1: 1+10\n3: 1+50\n6: 11+10\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
+/* Nothing above 0 is everything. */
+START_TEST(test_set_all_aside)
+{
+	struct buffer text = {0};
+	uint64_t channel;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	add_batch(channel, 1, 10);
+	add_batch(channel, 11, 10);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 0), 0);
+	commit();
+	ck_assert_int_eq(archive_ops->batches(archive, 0, write_batch, &text), 0);
+	ck_assert_uint_eq(text.len, 0);
+	ck_assert_uint_eq(archive_ops->last_number(archive), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store");
+	static const struct {
+		const char *name;
+		void (*start)(void);
+		void (*end)(void);
+	} ledgers[] = {{"sqlite", start_sqlite, end_sqlite}, {"memory", start_memory, end_memory}};
+	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches,
+		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
+		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes, test_settings,
+		test_undone_transaction, test_undone_part, test_walks, test_long_walk, test_channel_walk,
+		test_set_aside, test_set_all_aside};
+
+	for (size_t i = 0; i < sizeof ledgers / sizeof *ledgers; i++) {
+		TCase *tc = tcase_create(ledgers[i].name);
+
+		tcase_add_checked_fixture(tc, ledgers[i].start, ledgers[i].end);
+		for (size_t k = 0; k < sizeof tests / sizeof *tests; k++)
+			tcase_add_test(tc, tests[k]);
+		suite_add_tcase(suite, tc);
+	}
+	return unit_run(suite);
+}
