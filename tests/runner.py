@@ -139,11 +139,11 @@ def meson_programs(folder):
 
 
 def scenario_programs():
-    """Every file of tests/scenarios but the harness."""
+    """Every file of tests/scenarios; what they share is the package harness."""
     folder = ROOT / "tests" / "scenarios"
     environment = {"ENLIGHT_BUILD": str(SANITIZED), "ENLIGHT_PLAIN_BUILD": str(PLAIN), "PYTHONDONTWRITEBYTECODE": "1"}
     return [Program("scenarios", path.stem, ["/usr/bin/python3", str(path)], environment, str(ROOT), SCENARIO_LIMIT_S)
-            for path in sorted(folder.glob("*.py")) if path.stem != "harness"]
+            for path in sorted(folder.glob("*.py"))]
 
 
 class Tap:
@@ -159,6 +159,10 @@ class Tap:
         self.comments = []
         self.pending = None
         self.last = time.monotonic()
+
+    def read(self, lines):
+        for line in lines:
+            self.line(line.rstrip("\n"))
 
     def line(self, line):
         result = self.RESULT.match(line)
@@ -215,7 +219,6 @@ def kill_all(processes):
 def run_program(report, program):
     """Runs one test program and reports its tests; its own death, silence or leavings count as one more that failed."""
     tap = Tap(report, program)
-    timed_out = threading.Event()
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         try:
             process = subprocess.Popen(program.command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
@@ -224,25 +227,24 @@ def run_program(report, program):
         except OSError as error:
             report.add(program.path, False, str(error))
             return
-
-        def end():
-            timed_out.set()
-            kill_all([(process.pid, "")] + left_behind(process.pid))
-
-        timer = threading.Timer(program.limit_s, end)
-        timer.start()
-        for line in process.stdout:
-            tap.line(line.rstrip("\n"))
-        code = process.wait()
-        timer.cancel()
+        # What it leaves running may hold the pipe open, so the end of the pipe is not the end of the program.
+        reader = threading.Thread(target=tap.read, args=(process.stdout,))
+        reader.start()
+        try:
+            code = process.wait(program.limit_s)
+        except subprocess.TimeoutExpired:
+            code = None
+            process.kill()
+            process.wait()
         leavings = left_behind(process.pid)
         kill_all(leavings)
+        reader.join()
         tap.flush()
         errors.seek(0)
         tail = "".join(errors.readlines()[-TAIL:])
 
     trouble = []
-    if timed_out.is_set():
+    if code is None:
         trouble.append(f"not done after {program.limit_s} s")
     elif code < 0:
         trouble.append(f"ended by {signal.Signals(-code).name}")
@@ -250,7 +252,7 @@ def run_program(report, program):
         trouble.append(f"exit status {code}")
     elif tap.planned is None or tap.planned != tap.seen:
         trouble.append(f"{tap.seen} tests were run, {tap.planned} were planned")
-    if leavings:
+    if leavings and code is not None:
         trouble.append("left running: " + "; ".join(f"{pid} {command}" for pid, command in leavings))
     if trouble:
         report.add(f"{program.path}: ends well", False, "\n".join(trouble + tap.comments + [tail]))

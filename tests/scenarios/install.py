@@ -1,0 +1,100 @@
+"""Where `meson install` puts things, and whether systemd is content with the unit."""
+
+import json
+import pathlib
+import stat
+
+import harness
+from harness import check, equal
+
+PROGRAMS = {"enlightd": "sbin/enlightd", "enlight": "bin/enlight"}
+
+
+def program(name):
+    return harness.PLAIN_BUILD / "node" / name
+
+
+def options():
+    """The directories that the plain build was set up with."""
+    answer = harness.run(["meson", "introspect", "--buildoptions", harness.PLAIN_BUILD])
+    return {option["name"]: option["value"] for option in json.loads(answer.stdout)}
+
+
+def install(tree=None):
+    """Installs the plain build into a tree of the test's own. Returns the tree, and where prefix and configuration are in it."""
+    tree = tree or harness.folder("install")
+    harness.run(["meson", "install", "-C", harness.PLAIN_BUILD, "--no-rebuild", "--destdir", tree])
+    prefix = pathlib.Path(options()["prefix"])
+    inside = [str(path).lstrip("/") for path in (prefix, prefix / options()["sysconfdir"] / "enlight/enlight.yaml")]
+    return tree, tree / inside[0], tree / inside[1]
+
+
+def test_files():
+    """Daemon, command, unit, user, configuration, contracts and manuals stand where Debian users look"""
+    tree, prefix, configuration = install()
+    expected = {
+        prefix / "lib/systemd/system/enlightd.service": 0o644,
+        prefix / "lib/sysusers.d/enlight.conf": 0o644,
+        prefix / "share/enlight/proto/enlight/event/v1/common.proto": 0o644,
+        prefix / "share/enlight/proto/enlight/link/v1/link.proto": 0o644,
+        prefix / "share/enlight/proto/enlight/log/v1/log.proto": 0o644,
+        prefix / "share/enlight/proto/enlight/plugin/v1/plugin.proto": 0o644,
+        prefix / "share/doc/enlight/README.md": 0o644,
+        prefix / "share/doc/enlight/examples/enlight.yaml": 0o644,
+        configuration: 0o644,
+    }
+    expected.update({prefix / place: 0o755 for name, place in PROGRAMS.items() if program(name).exists()})
+    for path, mode in expected.items():
+        check(path.is_file(), f"{path.relative_to(tree)} is not there")
+        equal(oct(stat.S_IMODE(path.stat().st_mode)), oct(mode), f"mode of {path.relative_to(tree)}")
+
+
+def test_nothing_else():
+    """Nothing of the build itself is installed: no library, no Meson file, no test"""
+    tree, _, _ = install()
+    strays = [path for path in tree.rglob("*")
+              if path.suffix in (".a", ".so", ".h", ".build", ".in") or path.name.startswith("test_")]
+    equal(strays, [], "files that nobody asked for")
+
+
+def test_configuration_is_kept():
+    """A configuration that is there already is never replaced"""
+    tree, _, configuration = install()
+    configuration.write_text("member: ugent.be\n")
+    install(tree)
+    equal(configuration.read_text(), "member: ugent.be\n", "the operator's own file")
+
+
+def placed_unit():
+    """The unit with the daemon's path as it is in the tree, as for systemd only that differs from a real installation."""
+    tree, prefix, _ = install()
+    unit = prefix / "lib/systemd/system/enlightd.service"
+    daemon = options()["prefix"] + "/sbin/enlightd"
+    text = unit.read_text()
+    check(f"ExecStart={daemon} " in text, "the unit starts the daemon that was installed", text)
+    placed = harness.folder("unit") / "enlightd.service"
+    stand_in = f"{tree}{daemon}" if program("enlightd").exists() else "/bin/true"
+    placed.write_text(text.replace(f"ExecStart={daemon} ", f"ExecStart={stand_in} "))
+    return placed
+
+
+def test_unit_is_valid():
+    """systemd finds nothing to complain about in the unit"""
+    said = harness.run(["systemd-analyze", "verify", "--man=no", placed_unit()])
+    equal((said.stdout + said.stderr).strip(), "", "what systemd-analyze says of the unit")
+
+
+def test_unit_is_tight():
+    """By systemd's own measure the unit is exposed to almost nothing: at most 2.0 of 10"""
+    harness.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", placed_unit()])
+
+
+def test_dependencies_are_there():
+    """Once everything is installed, deploy/dependencies does nothing and says nothing"""
+    for purpose in ("run", "build", "test"):
+        said = harness.run([pathlib.Path(harness.ROOT) / "deploy/dependencies", purpose])
+        equal(said.stdout + said.stderr, "", f"what `deploy/dependencies {purpose}` says")
+
+
+if __name__ == "__main__":
+    harness.main()
