@@ -1,0 +1,204 @@
+#include "cli/cli.h"
+
+#include <libsmartcols.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command *const tables[] = {
+	online_commands,
+	event_commands,
+	local_commands,
+	doctor_commands,
+	help_commands,
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct command *const *)a)->name, (*(const struct command *const *)b)->name);
+}
+
+const struct command **cli_commands(void)
+{
+	const struct command **all;
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		for (const struct command *row = tables[i]; row->name != NULL; row++)
+			n++;
+	}
+	all = calloc(n + 1, sizeof *all);
+	if (all == NULL)
+		return NULL;
+	n = 0;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		for (const struct command *row = tables[i]; row->name != NULL; row++)
+			all[n++] = row;
+	}
+	qsort(all, n, sizeof *all, by_name);
+	return all;
+}
+
+const char *cli_value(const struct cli *c, const char *option)
+{
+	for (size_t i = 0; c->command->options != NULL && c->command->options[i].name != NULL; i++) {
+		if (strcmp(c->command->options[i].name, option) == 0)
+			return c->values[i];
+	}
+	return NULL;
+}
+
+void cli_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("enlight: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+void cli_note(const struct cli *c, const char *format, ...)
+{
+	va_list args;
+
+	if (c->quiet)
+		return;
+	va_start(args, format);
+	fputs("enlight: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+void cli_problems(struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		fprintf(stderr, "%s: %s\n", p->items[i].place, p->items[i].rule);
+	if (p->total > p->n)
+		fprintf(stderr, "and %zu more\n", p->total - p->n);
+	problems_deinit(p);
+}
+
+const json_t *cli_get(const json_t *object, const char *key)
+{
+	const char *dot = strchr(key, '.');
+	char name[64];
+
+	if (dot == NULL)
+		return json_object_get(object, key);
+	snprintf(name, sizeof name, "%.*s", (int)(dot - key), key);
+	return cli_get(json_object_get(object, name), dot + 1);
+}
+
+const char *cli_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(cli_get(object, key));
+
+	return text != NULL ? text : "";
+}
+
+void cli_size(char out[static 32], uint64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+		value /= 1024;
+	snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+/* ---- tables ---- */
+
+/* A value as a cell; memory the caller frees. NULL: out of memory. */
+static char *cell(const struct column *column, const json_t *row)
+{
+	const json_t *value = cli_get(row, column->key);
+	struct buffer b = {0};
+	char size[32];
+
+	if (json_is_string(value)) {
+		buffer_str(&b, json_string_value(value));
+	} else if (json_is_integer(value) && column->kind == COLUMN_SIZE) {
+		cli_size(size, (uint64_t)json_integer_value(value));
+		buffer_str(&b, size);
+	} else if (json_is_integer(value)) {
+		buffer_printf(&b, "%lld", (long long)json_integer_value(value));
+	} else if (json_is_boolean(value)) {
+		buffer_str(&b, json_is_true(value) ? "yes" : "no");
+	} else if (json_is_array(value)) {
+		for (size_t i = 0; i < json_array_size(value); i++)
+			buffer_printf(&b, "%s%s", i == 0 ? "" : ", ",
+				json_string_value(json_array_get(value, i)) != NULL
+					? json_string_value(json_array_get(value, i))
+					: "?");
+	}
+	/* What comes from other members must not steer the terminal. */
+	for (size_t i = 0; i < b.len; i++) {
+		if (b.data[i] < 0x20 || b.data[i] == 0x7f)
+			b.data[i] = '?';
+	}
+	return buffer_take(&b, NULL);
+}
+
+static int add_row(struct libscols_table *table, const struct column *columns, size_t n, const json_t *row)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+
+	if (line == NULL)
+		return EX_OSERR;
+	for (size_t i = 0; i < n; i++) {
+		char *text = cell(&columns[i], row);
+
+		if (text == NULL || scols_line_refer_data(line, i, text) != 0) {
+			free(text);
+			return EX_OSERR;
+		}
+	}
+	return EX_OK;
+}
+
+static int print_table(
+	const struct cli *c, struct libscols_table *table, const struct column *columns, size_t n, const json_t *rows)
+{
+	int flags, r = EX_OK;
+
+	for (size_t i = 0; i < n; i++) {
+		flags = columns[i].kind == COLUMN_NUMBER || columns[i].kind == COLUMN_SIZE ? SCOLS_FL_RIGHT : 0;
+		if (scols_table_new_column(table, columns[i].title, 0, flags) == NULL)
+			return EX_OSERR;
+	}
+	scols_table_enable_raw(table, c->raw);
+	scols_table_enable_noheadings(table, c->raw);
+	if (!isatty(STDOUT_FILENO))
+		scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER); /* a pipe has no width to cut to */
+	for (size_t i = 0; i < json_array_size(rows) && r == EX_OK; i++)
+		r = add_row(table, columns, n, json_array_get(rows, i));
+	return r == EX_OK && scols_print_table(table) != 0 ? EX_OSERR : r;
+}
+
+int cli_table(const struct cli *c, const struct column *columns, size_t n, const json_t *rows)
+{
+	struct libscols_table *table;
+	int r;
+
+	if (c->json)
+		return cli_json(rows);
+	table = scols_new_table();
+	r = table != NULL ? print_table(c, table, columns, n, rows) : EX_OSERR;
+	scols_unref_table(table);
+	if (r != EX_OK)
+		cli_error("out of memory");
+	return r;
+}
+
+int cli_json(const json_t *json)
+{
+	if (json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
+		return EX_IOERR;
+	putchar('\n');
+	return EX_OK;
+}

@@ -1,0 +1,223 @@
+#include "cli/cli.h"
+#include "cli/http.h"
+
+#include <string.h>
+
+enum { SHORT_DIGEST = 12 };
+
+/* ---- status ---- */
+
+static void print_reasons(const json_t *reasons, const char *before)
+{
+	const json_t *reason;
+	size_t i;
+
+	json_array_foreach(reasons, i, reason)
+		printf("%s%s\n", before, json_string_value(reason) != NULL ? json_string_value(reason) : "?");
+}
+
+static long long number(const json_t *object, const char *key)
+{
+	return (long long)json_integer_value(cli_get(object, key));
+}
+
+static void print_status(const json_t *s)
+{
+	char bytes[32], limit[32];
+
+	cli_size(bytes, (uint64_t)number(s, "store.bytes"));
+	cli_size(limit, (uint64_t)number(s, "store.limit_bytes"));
+	printf("%s, card %lld, enlightd %s since %s\n", cli_text(s, "member"), number(s, "card"),
+		cli_text(s, "version"), cli_text(s, "started"));
+	printf("%s\n", json_is_true(cli_get(s, "ready")) ? "ready" : "NOT READY");
+	print_reasons(cli_get(s, "reasons"), "  ");
+	printf("network  %.*s, roster %lld (%.*s)\n", SHORT_DIGEST, cli_text(s, "network"), number(s, "roster.number"),
+		SHORT_DIGEST, cli_text(s, "roster.digest"));
+	printf("links    %lld live of %lld members\n", number(s, "links.live"), number(s, "links.members"));
+	printf("events   %lld published, %lld received, %lld refused\n", number(s, "events.published"),
+		number(s, "events.received"), number(s, "events.refused"));
+	if (number(s, "store.limit_bytes") != 0)
+		printf("store    %s of %s\n", bytes, limit);
+	else
+		printf("store    %s\n", bytes);
+}
+
+static int run_status(struct cli *c, int argc, char **argv)
+{
+	json_t *status;
+	int r;
+
+	r = http_get(c, &status, "/v1/status");
+	if (r == EX_OK && c->json)
+		r = cli_json(status);
+	else if (r == EX_OK)
+		print_status(status);
+	json_decref(status);
+	return r;
+}
+
+/* ---- lists ---- */
+
+/* Gets a list and prints it. `name` is the member of the answer that holds the list. */
+static int list(struct cli *c, const char *path, const char *name, const struct column *columns, size_t n)
+{
+	json_t *answer;
+	int r;
+
+	r = http_get(c, &answer, path);
+	if (r == EX_OK)
+		r = cli_table(c, columns, n, json_object_get(answer, name));
+	json_decref(answer);
+	return r;
+}
+
+static const struct column peer_columns[] = {
+	{"MEMBER", "member", COLUMN_TEXT},
+	{"STATE", "state", COLUMN_TEXT},
+	{"SINCE", "since", COLUMN_TEXT},
+	{"DIALLED", "dialled", COLUMN_FLAG},
+	{"ENDPOINT", "endpoint", COLUMN_TEXT},
+	{"CARD", "card", COLUMN_NUMBER},
+	{"KEY", "key", COLUMN_NUMBER},
+	{"IN", "bytes_in", COLUMN_SIZE},
+	{"OUT", "bytes_out", COLUMN_SIZE},
+	{"BEHIND", "behind", COLUMN_NUMBER},
+	{"LAST ERROR", "last_error", COLUMN_TEXT},
+};
+
+static int run_peers(struct cli *c, int argc, char **argv)
+{
+	return list(c, "/v1/peers", "peers", peer_columns, sizeof peer_columns / sizeof *peer_columns);
+}
+
+static const struct column channel_columns[] = {
+	{"PUBLISHER", "publisher", COLUMN_TEXT},
+	{"AUDIENCE", "audience", COLUMN_TEXT},
+	{"INC", "incarnation", COLUMN_NUMBER},
+	{"FIRST", "first", COLUMN_NUMBER},
+	{"LAST", "last", COLUMN_NUMBER},
+	{"HEAD", "digest", COLUMN_TEXT},
+	{"STATE", "state", COLUMN_TEXT},
+	{"RECEIPTS", "summary", COLUMN_TEXT},
+};
+
+/* "ugent.be 18, rug.nl 12": who holds how much of a channel. */
+static void summarise(json_t *channel)
+{
+	const json_t *receipts = json_object_get(channel, "receipts"), *receipt;
+	const char *digest = cli_text(channel, "digest");
+	struct buffer b = {0};
+	size_t i;
+
+	json_array_foreach(receipts, i, receipt)
+		buffer_printf(&b, "%s%s %lld", i == 0 ? "" : ", ", cli_text(receipt, "reader"), number(receipt, "to"));
+	if (buffer_cstr(&b) != NULL)
+		json_object_set_new(channel, "summary", json_string(buffer_cstr(&b)));
+	if (strlen(digest) > SHORT_DIGEST)
+		json_object_set_new(channel, "digest", json_stringn(digest, SHORT_DIGEST));
+	buffer_deinit(&b);
+}
+
+static int run_channels(struct cli *c, int argc, char **argv)
+{
+	json_t *answer, *channel;
+	size_t i;
+	int r;
+
+	r = http_get(c, &answer, "/v1/channels");
+	if (r == EX_OK && !c->json) {
+		json_array_foreach(json_object_get(answer, "channels"), i, channel) summarise(channel);
+	}
+	if (r == EX_OK)
+		r = cli_table(c, channel_columns, sizeof channel_columns / sizeof *channel_columns,
+			json_object_get(answer, "channels"));
+	json_decref(answer);
+	return r;
+}
+
+/* ---- blocking ---- */
+
+static int ask_block(struct cli *c, const char *method, const char *member, json_t *body)
+{
+	char *text = body != NULL ? json_dumps(body, 0) : NULL;
+	struct bytes bytes = text != NULL ? bytes_str(text) : (struct bytes){0};
+	struct http_reply reply = {0};
+	struct buffer path = {0};
+	struct http *h;
+	int r;
+
+	buffer_str(&path, "/v1/peers/");
+	http_segment(&path, member);
+	buffer_str(&path, "/block");
+	r = http_open(&h, c);
+	if (r == EX_OK && buffer_cstr(&path) != NULL)
+		r = http_ask(h, &reply, method, buffer_cstr(&path), body != NULL ? "application/json" : NULL, bytes);
+	if (r == EX_OK && (reply.status < 200 || reply.status > 299))
+		r = http_problem(&reply);
+	http_reply_deinit(&reply);
+	http_close(h);
+	buffer_deinit(&path);
+	free(text);
+	return r;
+}
+
+static int run_block(struct cli *c, int argc, char **argv)
+{
+	const char *reason = cli_value(c, "reason");
+	json_t *body;
+	int r;
+
+	if (reason == NULL || *reason == '\0') {
+		cli_error("peers block: --reason is needed; it goes into the audit trail");
+		return EX_USAGE;
+	}
+	if (c->dry_run) {
+		cli_note(c, "would end the link with %s and refuse new ones", argv[0]);
+		return EX_OK;
+	}
+	body = json_pack("{ss}", "reason", reason);
+	r = body != NULL ? ask_block(c, "POST", argv[0], body) : EX_OSERR;
+	json_decref(body);
+	if (r == EX_OK)
+		cli_note(c, "%s is blocked; what it publishes waits at its node", argv[0]);
+	return r;
+}
+
+static int run_unblock(struct cli *c, int argc, char **argv)
+{
+	int r;
+
+	if (c->dry_run) {
+		cli_note(c, "would let %s link again", argv[0]);
+		return EX_OK;
+	}
+	r = ask_block(c, "DELETE", argv[0], NULL);
+	if (r == EX_OK)
+		cli_note(c, "%s may link again", argv[0]);
+	return r;
+}
+
+static const struct cli_option block_options[] = {
+	{"reason", "TEXT", "Why, for the audit trail; needed"},
+	{0},
+};
+
+const struct command online_commands[] = {
+	{"channels", NULL, "List the channels this node holds, with their heads and receipts",
+		"A channel is one publisher's log for one audience. RECEIPTS says up to which sequence each reader has "
+		"signed for.",
+		"enlight channels", 0, 0, NULL, run_channels},
+	{"peers", NULL, "List the other members and the links to them",
+		"BEHIND counts the events of the peer's channels that it has announced and this node has not fetched "
+		"yet.",
+		"enlight peers", 0, 0, NULL, run_peers},
+	{"peers block", "MEMBER", "End the link with a member and refuse new ones",
+		"Nothing is lost: what the member publishes waits at its node, and the other way round.",
+		"enlight peers block ut.ee --reason 'floods us, told them by telephone'", 1, 1, block_options,
+		run_block},
+	{"peers unblock", "MEMBER", "Let a blocked member link again", NULL, "enlight peers unblock ut.ee", 1, 1, NULL,
+		run_unblock},
+	{"status", NULL, "Show what the node is and whether it is well", NULL,
+		"enlight status\nenlight status --json | jq .ready", 0, 0, NULL, run_status},
+	{0},
+};
