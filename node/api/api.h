@@ -2,62 +2,66 @@
  * loopback TCP (health, metrics and counts only).
  *
  * Runs in the loop's thread. Knows HTTP, JSON and who may do what; publishing and reading are asked for through `struct api_ops` and
- * answered later, by api_published() and api_queried(). Routes stand in one table, as do metrics (metrics.h). */
+ * answered later, by api_published() and api_queried(). Routes stand in one table (route.h), as do metrics (metrics.h). */
 #ifndef ENLIGHT_API_API_H
 #define ENLIGHT_API_API_H
 
+#include "api/access.h"
 #include "core/commit.h"
 #include "core/query.h"
 #include "core/trust.h"
 
 struct api;
 
-/* Who may do what: the configuration's access rows. Root and the node's own user are operators. */
-struct api_access {
-	bool by_uid; /* else by gid */
-	unsigned id;
-	char *const *publish; /* topic patterns */
-	size_t n_publish;
-	char *const *read;
-	size_t n_read;
-	bool operator_;
-};
-
-/* What the node answers at once, from the loop's own picture. JSON objects are new references. */
+/* What the node answers at once, from the loop's own picture. JSON objects are new references; NULL: out of memory. */
 struct api_ops {
 	json_t *(*status)(void *context); /* /v1/status, without what api knows itself */
 	json_t *(*peers)(void *context);
 	json_t *(*channels)(void *context);
 	/* Reasons why the node is not ready, as a JSON array of strings; empty: ready. */
 	json_t *(*not_ready)(void *context);
+	/* Number of the newest batch stored, 0: none. Event streams without a cursor begin behind it. */
+	uint64_t (*last_number)(void *context);
 	/* Appends this node's metrics; see metrics.h. */
 	void (*metrics)(void *context, struct buffer *out);
 
-	/* Takes a job or query and answers later with the same tag; 0, or -EAGAIN: too many are waiting (503). Taken on 0 only. */
+	/* Takes a job (its `trust` is NULL and the loop's to fill in) or query and answers later with the same tag; 0, or
+	 * -EAGAIN: too many are waiting (503). Taken on 0 only. */
 	int (*publish)(void *context, struct job *job);
 	int (*query)(void *context, struct query *query);
 
-	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0; 1: known already; with `problems`: 422. */
+	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0; 1: known already; -ENOENT: no such member (404); with
+	 * `problems`: 422; any other negative errno: 503. */
 	int (*import_note)(void *context, struct bytes text, struct problems *problems);
 	int (*block)(void *context, const char *member, bool block, const char *reason, struct problems *problems);
-	/* An operator's act, for the audit trail: what was done and to what; without payloads or persons. */
+	/* An act for the audit trail: what was done and to what; without payloads or persons. `reason` may be NULL. */
 	void (*audit)(void *context, unsigned uid, const char *act, const char *object, const char *reason);
 	uint64_t (*now_ms)(void *context); /* since 1970 */
 };
 
 struct api_options {
 	const char *socket;   /* path; created 0660 */
-	const char *loopback; /* "127.0.0.1:4848"; NULL: none */
+	const char *loopback; /* "127.0.0.1:4848" (port 0: any free one); NULL: none */
 	const char *member;
-	const struct api_access *access;
+	const struct api_access *access; /* stays valid, or api_set_access() */
 	size_t n_access;
 	const struct api_ops *ops;
 	void *context;
+	/* Who is at the other end of a connection's descriptor; NULL: the kernel says (access_peer_of). */
+	int (*identify)(void *context, int fd, struct api_peer *out);
+	unsigned ping_ms; /* of idle event streams; 0: 15 s */
 };
 
-/* 0 or -errno; `*why` (memory the caller frees) says what is wrong. */
+/* 0 or -errno; `*why` (memory the caller frees) says what is wrong. Strings and tables of `options` are borrowed until
+ * api_close(). */
 int api_open(struct api **out, const struct api_options *options, char **why);
 void api_close(struct api *a); /* NULL is a no-op; ends all connections */
+
+/* The access table of a configuration that was read again; holds from the next request on. */
+void api_set_access(struct api *a, const struct api_access *access, size_t n_access);
+
+/* The TCP port in use; 0: none. */
+unsigned api_loopback_port(const struct api *a);
 
 /* For the loop: descriptors to poll for reading (at most 2), how long it may sleep at most (UINT64_MAX: no limit), and
  * the turn to take after each poll. */

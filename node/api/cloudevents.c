@@ -1,0 +1,606 @@
+#include "api/cloudevents.h"
+
+#include "api/stamp.h"
+#include "core/limits.h"
+#include "core/wire.h"
+#include "io/cloudevents/v1/cloudevents.pb-c.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+typedef Io__Cloudevents__V1__CloudEvent CloudEvent;
+typedef Io__Cloudevents__V1__CloudEventAttributeValue AttributeValue;
+typedef Io__Cloudevents__V1__CloudEvent__AttributesEntry AttributesEntry;
+
+enum {
+	PLACE_LEN = 24,               /* "/4095" */
+	EVENT_SLACK = 16 * 1024,      /* of one event in protobuf, beside its data: attributes */
+	UNPACK_CAP = 2 * 1024 * 1024, /* bytes one unpacked event may take */
+};
+
+static const int64_t instant_max = 253402300799; /* seconds: the end of the year 9999 */
+
+/* ---- what all forms share ---- */
+
+/* The outcomes are numbered from the worst to the mildest. */
+static void worsen(struct drafts *d, int outcome)
+{
+	if (d->outcome == 0 || outcome < d->outcome)
+		d->outcome = outcome;
+}
+
+static void refuse(struct drafts *d, int outcome, const char *place, const char *rule)
+{
+	problem_add(&d->problems, place, rule);
+	worsen(d, outcome);
+}
+
+static void place_of(const struct drafts *d, size_t i, char place[static PLACE_LEN])
+{
+	if (d->type->batch)
+		snprintf(place, PLACE_LEN, "/%zu", i);
+	else
+		place[0] = '\0';
+}
+
+static void refuse_event(struct drafts *d, size_t i, int outcome, const char *where, const char *rule)
+{
+	char place[PLACE_LEN];
+	struct problems found = {0};
+
+	place_of(d, i, place);
+	problem_add(&found, where, rule);
+	problems_move(&d->problems, place, &found);
+	problems_deinit(&found);
+	worsen(d, outcome);
+}
+
+static int push(struct drafts *d, struct draft *draft)
+{
+	if (d->n == d->size) {
+		size_t size = d->size == 0 ? (d->type->batch ? 64 : 1) : d->size * 2;
+		struct draft *items = realloc(d->items, size * sizeof *items);
+
+		if (items == NULL)
+			return -ENOMEM;
+		d->items = items;
+		d->size = size;
+	}
+	d->items[d->n++] = *draft;
+	*draft = (struct draft){0};
+	return 0;
+}
+
+/* Whether the topic may be published by who asks. A type that names none is the validation's to refuse. */
+static bool may_publish(const struct drafts *d, const char *type)
+{
+	char topic[TYPE_MAX + 1];
+
+	return type == NULL || !topic_name_of_type(topic, type) || d->may_publish(d->context, topic);
+}
+
+static bool refuse_topic(struct drafts *d, size_t i, const char *type)
+{
+	if (may_publish(d, type))
+		return false;
+	refuse_event(d, i, DRAFT_FORBIDDEN, "/type", "the access table does not let you publish this topic");
+	return true;
+}
+
+static int complete(struct drafts *d, size_t i, struct draft *draft)
+{
+	char id[STAMP_UUID], time[STAMP_TIME], today[STAMP_DAY];
+
+	if (draft->event.id == NULL)
+		stamp_uuid(id, d->now_ms, (unsigned)i);
+	stamp_time(time, d->now_ms);
+	stamp_day(today, d->now_ms);
+	return draft_complete(
+		draft, draft->event.id == NULL ? id : NULL, draft->event.time == NULL ? time : NULL, today);
+}
+
+/* Takes one event that was read with result `r`, what was found wrong with it included. Once one is refused the others are
+ * looked at too, so that all that is wrong is said at once, but not kept. */
+static int take(struct drafts *d, size_t i, int r, struct draft *draft, struct problems *found)
+{
+	char place[PLACE_LEN];
+
+	if (r > 0)
+		worsen(d, r);
+	if (r == 0 && d->outcome == 0)
+		r = complete(d, i, draft);
+	if (r == 0 && d->outcome == 0)
+		r = push(d, draft);
+	place_of(d, i, place);
+	problems_move(&d->problems, place, found);
+	problems_deinit(found);
+	draft_deinit(draft);
+	return r < 0 ? r : 0;
+}
+
+/* ---- attributes that stand apart from the data ---- */
+
+static const char *const known_attributes[] = {EVENT_ATTRIBUTES};
+
+static const char *find_attribute(void *context, const char *name)
+{
+	const struct event_parts *p = context;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->items[i].name, name) == 0)
+			return p->items[i].value;
+	return NULL;
+}
+
+bool event_parts_add(struct event_parts *p, const char *name, const char *value)
+{
+	if (p->n == EVENT_ATTRIBUTES_MAX || find_attribute(p, name) != NULL)
+		return false;
+	p->items[p->n++] = (struct event_attribute){.name = name, .value = value};
+	return true;
+}
+
+static bool known_attribute(const char *name)
+{
+	for (size_t i = 0; i < sizeof known_attributes / sizeof *known_attributes; i++)
+		if (strcmp(name, known_attributes[i]) == 0)
+			return true;
+	return false;
+}
+
+/* An attribute that would be dropped on the way to the readers is refused instead. */
+static bool refuse_unknown(struct drafts *d, size_t i, const struct event_parts *p)
+{
+	for (size_t k = 0; k < p->n; k++) {
+		char where[80];
+
+		if (known_attribute(p->items[k].name))
+			continue;
+		snprintf(where, sizeof where, "/%.64s", p->items[k].name);
+		refuse_event(d, i, DRAFT_RULE, where, "not an attribute of these events, which could not carry it");
+		return true;
+	}
+	return false;
+}
+
+static int take_parts(struct drafts *d, size_t i, const struct event_parts *parts, struct bytes data, bool packed)
+{
+	struct draft_source in = {
+		.attribute = find_attribute, .context = (void *)parts, .data = data, .packed = packed};
+	struct problems found = {0};
+	struct draft draft = {0};
+	int r;
+
+	if (refuse_unknown(d, i, parts) || refuse_topic(d, i, find_attribute((void *)parts, "type")))
+		return 0;
+	r = draft_from_parts(&draft, &in, d->member, &found);
+	return take(d, i, r, &draft, &found);
+}
+
+static int read_binary(struct drafts *d, struct bytes body)
+{
+	return take_parts(d, 0, d->headers, body, d->type->packed);
+}
+
+/* ---- JSON ---- */
+
+/* jansson's own texts quote what was sent; these do not. */
+static const char *json_words(enum json_error_code code)
+{
+	static const struct {
+		enum json_error_code code;
+		const char *words;
+	} rows[] = {
+		{json_error_stack_overflow, "nested too deep"},
+		{json_error_invalid_utf8, "not UTF-8"},
+		{json_error_premature_end_of_input, "ends before it is complete"},
+		{json_error_end_of_input_expected, "something stands behind the value"},
+		{json_error_null_character, "a NUL character"},
+		{json_error_null_byte_in_key, "a NUL character in a name"},
+		{json_error_duplicate_key, "the same name twice in one object"},
+		{json_error_numeric_overflow, "a number that is too large"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].code == code)
+			return rows[i].words;
+	return "not JSON";
+}
+
+/* Says where in the whole body it is, in lines and characters from 1. */
+enum { RULE_LEN = 128 };
+static void json_rule(char rule[static RULE_LEN], struct bytes body, size_t at, const char *words)
+{
+	unsigned long line = 1, column = 1;
+
+	for (size_t k = 0; k < at && k < body.len; k++) {
+		if (body.data[k] == '\n') {
+			line++;
+			column = 1;
+		} else if ((body.data[k] & 0xc0) != 0x80) {
+			column++;
+		}
+	}
+	snprintf(rule, RULE_LEN, "line %lu, column %lu: %s", line, column, words);
+}
+
+static void refuse_list(struct drafts *d, struct bytes body, size_t at, const char *words)
+{
+	char rule[RULE_LEN];
+
+	json_rule(rule, body, at, words);
+	refuse(d, DRAFT_SYNTAX, "", rule);
+}
+
+/* What a scan over JSON text finds without parsing it: where a value ends, and how many values are in it at most. */
+struct json_scan {
+	size_t end;
+	size_t values;
+};
+
+/* From `from` to the comma or bracket that ends the value in a list, or to the end of the body. */
+static struct json_scan scan_value(struct bytes body, size_t from)
+{
+	struct json_scan s = {.end = from, .values = 1};
+	size_t depth = 0;
+	bool text = false;
+
+	for (; s.end < body.len; s.end++) {
+		uint8_t c = body.data[s.end];
+
+		if (text) {
+			if (c == '\\')
+				s.end++;
+			else if (c == '"')
+				text = false;
+			continue;
+		}
+		if (depth == 0 && (c == ',' || c == ']'))
+			break;
+		if (c == '"')
+			text = true;
+		else if (c == '{' || c == '[')
+			depth++;
+		else if ((c == '}' || c == ']') && depth > 0)
+			depth--;
+		if (c == '{' || c == '[' || c == ',')
+			s.values++;
+	}
+	if (s.end > body.len)
+		s.end = body.len;
+	return s;
+}
+
+static int take_json(struct drafts *d, size_t i, struct bytes body, size_t from, struct json_scan scan)
+{
+	struct problems found = {0};
+	struct draft draft = {0};
+	char rule[RULE_LEN];
+	json_error_t error;
+	json_t *json;
+	int r = 0;
+
+	if (scan.end - from > EVENT_JSON_MAX || scan.values > EVENT_JSON_VALUES) {
+		refuse_event(d, i, DRAFT_TOO_LARGE, "", "an event of at most 1 MiB of JSON and 65536 values in it");
+		return 0;
+	}
+	json = json_loadb((const char *)body.data + from, scan.end - from, JSON_REJECT_DUPLICATES, &error);
+	if (json == NULL) {
+		if (json_error_code(&error) == json_error_out_of_memory)
+			return -ENOMEM;
+		json_rule(rule, body, from + (size_t)error.position, json_words(json_error_code(&error)));
+		refuse_event(d, i, DRAFT_SYNTAX, "", rule);
+		return 0;
+	}
+	if (!refuse_topic(d, i, json_string_value(json_object_get(json, "type")))) {
+		r = draft_from_json(&draft, json, d->member, &found);
+		r = take(d, i, r, &draft, &found);
+	}
+	json_decref(json);
+	return r;
+}
+
+static int read_json(struct drafts *d, struct bytes body)
+{
+	struct json_scan scan = scan_value(body, 0);
+
+	scan.end = body.len; /* a comma after the value is the parser's to refuse */
+	return take_json(d, 0, body, 0, scan);
+}
+
+static size_t skip_space(struct bytes body, size_t at)
+{
+	while (at < body.len && strchr(" \t\r\n", body.data[at]) != NULL && body.data[at] != '\0')
+		at++;
+	return at;
+}
+
+static int read_json_batch(struct drafts *d, struct bytes body)
+{
+	size_t at = skip_space(body, 0), i = 0;
+	int r = 0;
+
+	if (at == body.len || body.data[at] != '[') {
+		refuse(d, DRAFT_SYNTAX, "", "a batch is a JSON list");
+		return 0;
+	}
+	at = skip_space(body, at + 1);
+	if (at < body.len && body.data[at] == ']')
+		at++;
+	else
+		for (bool more = true; more && r == 0; i++) {
+			struct json_scan scan = scan_value(body, at);
+
+			if (i == EVENTS_MAX) {
+				refuse(d, DRAFT_TOO_LARGE, "", "at most 4096 events in one request");
+				return 0;
+			}
+			r = take_json(d, i, body, at, scan);
+			if (scan.end == body.len) {
+				refuse_list(d, body, body.len, "the list ends before it is complete");
+				return r;
+			}
+			more = body.data[scan.end] == ',';
+			at = scan.end + 1;
+		}
+	if (r == 0 && skip_space(body, at) != body.len)
+		refuse_list(d, body, at, "something stands behind the list");
+	return r;
+}
+
+/* ---- protobuf ---- */
+
+/* Room for the text forms of attributes that are not text. */
+struct attribute_texts {
+	char items[EVENT_ATTRIBUTES_MAX][STAMP_TIME + 8];
+	size_t n;
+};
+
+static const char *instant_text(char *out, const Io__Cloudevents__V1__Instant *t)
+{
+	if (t->seconds < 0 || t->seconds > instant_max || t->nanos < 0 || t->nanos > 999999999)
+		return NULL;
+	stamp_time(out, (uint64_t)t->seconds * 1000);
+	snprintf(out + 19, STAMP_TIME + 8 - 19, ".%09dZ", (int)t->nanos);
+	return out;
+}
+
+/* An attribute's value as text, as the JSON and HTTP forms have it. NULL: a kind that has none. */
+static const char *value_text(struct attribute_texts *texts, const AttributeValue *v)
+{
+	char *out = texts->items[texts->n];
+
+	switch (v->attr_case) {
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_STRING:
+		return v->ce_string;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_URI:
+		return v->ce_uri;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_URI_REF:
+		return v->ce_uri_ref;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_BOOLEAN:
+		return v->ce_boolean ? "true" : "false";
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_INTEGER:
+		texts->n++;
+		snprintf(out, sizeof texts->items[0], "%" PRId32, v->ce_integer);
+		return out;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_TIMESTAMP:
+		texts->n++;
+		return instant_text(out, v->ce_timestamp);
+	default:
+		return NULL;
+	}
+}
+
+/* Empty is absent: that is how proto3 senders leave a field out. */
+static bool add_fixed(struct event_parts *p, const char *name, const char *value)
+{
+	return value == NULL || value[0] == '\0' || event_parts_add(p, name, value);
+}
+
+static const char *collect_parts(struct event_parts *p, struct attribute_texts *texts, const CloudEvent *e)
+{
+	add_fixed(p, "id", e->id);
+	add_fixed(p, "source", e->source);
+	add_fixed(p, "specversion", e->spec_version);
+	add_fixed(p, "type", e->type);
+	if (e->n_attributes > EVENT_ATTRIBUTES_MAX - p->n)
+		return "too many attributes";
+	for (size_t i = 0; i < e->n_attributes; i++) {
+		const AttributesEntry *entry = e->attributes[i];
+		const char *value = entry->value == NULL ? NULL : value_text(texts, entry->value);
+
+		if (entry->key == NULL || value == NULL)
+			return "an attribute without a name, or with a value that is not text, number, true, false or "
+			       "time";
+		if (!event_parts_add(p, entry->key, value))
+			return "an attribute twice";
+	}
+	return NULL;
+}
+
+static bool collect_data(struct bytes *data, bool *packed, const CloudEvent *e)
+{
+	*packed = true;
+	switch (e->data_case) {
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_BINARY_DATA:
+		*data = bytes_of(e->binary_data.data, e->binary_data.len);
+		return true;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_PROTO_DATA:
+		*data = bytes_of(e->proto_data->value.data, e->proto_data->value.len);
+		return true;
+	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_TEXT_DATA:
+		*data = bytes_str(e->text_data);
+		*packed = false;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What stands behind the last slash of the type URL must be the topic's message. */
+static bool type_url_fits(const CloudEvent *e)
+{
+	const struct topic *topic = e->type == NULL ? NULL : topic_of_type(e->type);
+	const char *url, *name;
+
+	if (e->data_case != IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_PROTO_DATA || topic == NULL)
+		return true;
+	url = e->proto_data->type_url;
+	name = url == NULL ? NULL : strrchr(url, '/');
+	return name != NULL && strcmp(name + 1, topic->message->name) == 0;
+}
+
+static int take_cloud_event(struct drafts *d, size_t i, const CloudEvent *e)
+{
+	struct event_parts parts = {.n = 0};
+	struct attribute_texts texts = {.n = 0};
+	const char *wrong = collect_parts(&parts, &texts, e);
+	struct bytes data = {0};
+	bool packed = true;
+
+	if (wrong != NULL) {
+		refuse_event(d, i, DRAFT_SYNTAX, "", wrong);
+		return 0;
+	}
+	if (!collect_data(&data, &packed, e)) {
+		refuse_event(d, i, DRAFT_RULE, "/data", "is required");
+		return 0;
+	}
+	if (!type_url_fits(e)) {
+		refuse_event(d, i, DRAFT_RULE, "/data", "the type URL names another message than the topic's");
+		return 0;
+	}
+	return take_parts(d, i, &parts, data, packed);
+}
+
+static int take_packed(struct drafts *d, size_t i, struct bytes packed)
+{
+	CloudEvent *e;
+	int r;
+
+	if (packed.len > EVENT_MAX + EVENT_SLACK) {
+		refuse_event(d, i, DRAFT_TOO_LARGE, "", "an event of at most 192 KiB");
+		return 0;
+	}
+	e = wire_unpack(&io__cloudevents__v1__cloud_event__descriptor, packed, UNPACK_CAP);
+	if (e == NULL && errno == ENOMEM)
+		return -ENOMEM;
+	if (e == NULL) {
+		refuse_event(d, i, DRAFT_SYNTAX, "", "not an io.cloudevents.v1.CloudEvent");
+		return 0;
+	}
+	r = take_cloud_event(d, i, e);
+	wire_free(e);
+	return r;
+}
+
+static int read_packed(struct drafts *d, struct bytes body)
+{
+	return take_packed(d, 0, body);
+}
+
+static bool take_varint(struct bytes *rest, uint64_t *out)
+{
+	*out = 0;
+	for (unsigned shift = 0; rest->len > 0 && shift < 64; shift += 7) {
+		uint8_t b = *rest->data++;
+
+		rest->len--;
+		*out |= (uint64_t)(b & 0x7f) << shift;
+		if (b < 0x80)
+			return true;
+	}
+	return false;
+}
+
+/* The next `events` field of a CloudEventBatch (number 1, with a length: tag 0x0a). The batch has no other field, so anything
+ * else is not one. The walk over the inside is the event's own: together they could hold more fields than one message may. */
+static bool next_packed(struct bytes *rest, struct bytes *out)
+{
+	uint64_t tag, len;
+
+	if (!take_varint(rest, &tag) || tag != 0x0a || !take_varint(rest, &len) || len > rest->len)
+		return false;
+	*out = bytes_of(rest->data, (size_t)len);
+	rest->data += len;
+	rest->len -= (size_t)len;
+	return true;
+}
+
+static int read_packed_batch(struct drafts *d, struct bytes body)
+{
+	int r = 0;
+
+	for (size_t i = 0; body.len > 0 && r == 0; i++) {
+		struct bytes event;
+
+		if (i == EVENTS_MAX) {
+			refuse(d, DRAFT_TOO_LARGE, "", "at most 4096 events in one request");
+			return 0;
+		}
+		if (!next_packed(&body, &event)) {
+			refuse_event(d, i, DRAFT_SYNTAX, "", "not an io.cloudevents.v1.CloudEventBatch");
+			return 0;
+		}
+		r = take_packed(d, i, event);
+	}
+	return r;
+}
+
+/* ---- media types ---- */
+
+const struct media_type media_types[] = {
+	{"application/cloudevents+json", read_json, .help = "one event"},
+	{"application/cloudevents-batch+json", read_json_batch, .batch = true, .help = "a list of events"},
+	{"application/cloudevents+protobuf", read_packed, .help = "one `io.cloudevents.v1.CloudEvent`"},
+	{"application/cloudevents-batch+protobuf", read_packed_batch, .batch = true,
+		.help = "an `io.cloudevents.v1.CloudEventBatch`: the fast way for many"},
+	{"application/json", read_binary, .binary = true, .help = "the data; the attributes as `ce-` headers"},
+	{"application/protobuf", read_binary, .binary = true, .packed = true,
+		.help = "the packed data; the attributes as `ce-` headers"},
+};
+const size_t n_media_types = sizeof media_types / sizeof *media_types;
+
+static bool parameters_fit(const char *p)
+{
+	p += strspn(p, " \t");
+	if (*p == '\0')
+		return true;
+	if (*p++ != ';')
+		return false;
+	p += strspn(p, " \t");
+	if (strncasecmp(p, "charset=", 8) != 0)
+		return false;
+	p += 8;
+	return strcasecmp(p, "utf-8") == 0 || strcasecmp(p, "\"utf-8\"") == 0;
+}
+
+const struct media_type *media_type_find(const char *content_type)
+{
+	size_t len;
+
+	if (content_type == NULL)
+		return NULL;
+	len = strcspn(content_type, " \t;");
+	for (size_t i = 0; i < n_media_types; i++)
+		if (strlen(media_types[i].name) == len && strncasecmp(media_types[i].name, content_type, len) == 0)
+			return parameters_fit(content_type + len) ? &media_types[i] : NULL;
+	return NULL;
+}
+
+int drafts_read(struct drafts *d, struct bytes body)
+{
+	return d->type->read(d, body);
+}
+
+void drafts_deinit(struct drafts *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		draft_deinit(&d->items[i]);
+	free(d->items);
+	problems_deinit(&d->problems);
+	*d = (struct drafts){0};
+}

@@ -1,0 +1,92 @@
+#include "api/filter.h"
+
+#include "core/handle.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool number_parse(uint64_t *out, const char **text, uint64_t max)
+{
+	const char *p = *text;
+	uint64_t v = 0;
+
+	if (*p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+
+		if (v > (max - digit) / 10)
+			return false;
+		v = v * 10 + digit;
+	}
+	*text = p;
+	*out = v;
+	return true;
+}
+
+bool place_parse(struct place *out, const char *text)
+{
+	uint64_t number, index;
+
+	if (!number_parse(&number, &text, INT64_MAX) || *text++ != '.' ||
+		!number_parse(&index, &text, PLACE_INDEX_MAX) || *text != '\0')
+		return false;
+	*out = (struct place){.number = number, .index = (uint32_t)index};
+	return true;
+}
+
+static int take_copy(char **out, const char *value)
+{
+	if (value == NULL)
+		return 0;
+	*out = strdup(value);
+	return *out == NULL ? -ENOMEM : 0;
+}
+
+/* People write an audience in any order; the publisher, when it is asked for too, may stand among the members. */
+static int take_audience(struct event_filter *out, const char *value, struct problems *problems)
+{
+	if (value == NULL)
+		return 0;
+	errno = 0;
+	out->audience = audience_normalise(value, out->source == NULL ? "" : out->source);
+	if (out->audience != NULL)
+		return 0;
+	if (errno == ENOMEM)
+		return -ENOMEM;
+	problem_add(problems, "audience", "`network`, or handles of members with commas between");
+	return 0;
+}
+
+int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems)
+{
+	const char *source = request_value(rq, "source"), *topic = request_value(rq, "topic");
+	int r;
+
+	if (source != NULL && !handle_valid(source))
+		problem_add(problems, "source", "a member's handle");
+	if (topic != NULL && !topic_pattern_valid(topic))
+		problem_add(problems, "topic", "a topic, or a pattern that covers one (`course.*`, `*.decision`, `*`)");
+	r = take_copy(&out->source, source);
+	if (r == 0)
+		r = take_copy(&out->topic, topic);
+	if (r == 0)
+		r = take_copy(&out->subject, request_value(rq, "subject"));
+	if (r == 0)
+		r = take_audience(out, request_value(rq, "audience"), problems);
+	if (r == 0)
+		r = access_readable(&rq->api->access, rq->peer, &out->readable, &out->n_readable);
+	return r;
+}
+
+void filter_audit(const struct request *rq, const char *act, const struct event_filter *f)
+{
+	struct buffer object = {0};
+	const char *text;
+
+	buffer_printf(
+		&object, "source=%s topic=%s", f->source == NULL ? "*" : f->source, f->topic == NULL ? "*" : f->topic);
+	text = buffer_cstr(&object);
+	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, text == NULL ? "" : text, NULL);
+	buffer_deinit(&object);
+}

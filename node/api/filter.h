@@ -1,0 +1,20 @@
+/* filter - what a request asks to see: its parameters as a query's filter and cursor, within what the access table lets it read. */
+#ifndef ENLIGHT_API_FILTER_H
+#define ENLIGHT_API_FILTER_H
+
+#include "api/request.h"
+
+/* No batch has a slot with a higher index, so a place with this one is behind the whole batch. */
+enum { PLACE_INDEX_MAX = BATCH_EVENTS_MAX - 1 };
+
+/* A cursor's two numbers. False: not NUMBER.INDEX. */
+bool place_parse(struct place *out, const char *text);
+
+/* Fills in `out` from source, topic, subject and audience, and from what the peer may read. All that is wrong goes to
+ * `problems`, whose places are names of parameters. 0 or -ENOMEM; free with the query either way. */
+int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems);
+
+/* Notes in the audit trail that payloads were read, and of what; subjects and ids stay out. */
+void filter_audit(const struct request *rq, const char *act, const struct event_filter *f);
+
+#endif

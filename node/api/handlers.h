@@ -1,0 +1,33 @@
+/* handlers - what the rows of the route table call. Each is called once, when the body is whole, and answers, or leaves the request
+ * waiting. */
+#ifndef ENLIGHT_API_HANDLERS_H
+#define ENLIGHT_API_HANDLERS_H
+
+struct request;
+
+/* events_post.c */
+void handle_events_post(struct request *rq);
+
+/* events_get.c */
+void handle_events_get(struct request *rq);
+void handle_event_get(struct request *rq);
+
+/* stream.c */
+void handle_events_stream(struct request *rq);
+
+/* operate.c */
+void handle_index(struct request *rq);
+void handle_status(struct request *rq);
+void handle_peers(struct request *rq);
+void handle_peer_block(struct request *rq);
+void handle_peer_unblock(struct request *rq);
+void handle_channels(struct request *rq);
+void handle_topics(struct request *rq);
+void handle_topic(struct request *rq);
+void handle_card(struct request *rq);
+void handle_roster(struct request *rq);
+void handle_metrics(struct request *rq);
+void handle_live(struct request *rq);
+void handle_ready(struct request *rq);
+
+#endif

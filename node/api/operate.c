@@ -1,0 +1,249 @@
+/* What operators and monitoring ask: status, peers, channels, topics, notes by hand, health and metrics. Answered at once, out of
+ * the loop's own picture. */
+#include "api/handlers.h"
+
+#include "api/request.h"
+#include "core/handle.h"
+#include <errno.h>
+#include <string.h>
+
+static json_t *ask(const struct request *rq, json_t *(*op)(void *context))
+{
+	return op(rq->api->options.context);
+}
+
+static json_t *parameters_json(const struct route *route)
+{
+	json_t *list = json_array();
+
+	for (const struct route_parameter *p = route->parameters; p->name != NULL; p++)
+		if (json_array_append_new(list, json_pack("{s:s, s:s}", "name", p->name, "help", p->help)) != 0)
+			goto fail;
+	return list;
+fail:
+	json_decref(list);
+	return NULL;
+}
+
+/* What is served at this door. */
+void handle_index(struct request *rq)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n_routes && list != NULL; i++) {
+		const struct route *r = &routes[i];
+		json_t *row;
+
+		if (rq->door->loopback && !r->loopback)
+			continue;
+		row = json_pack("{s:s, s:s, s:s, s:o}", "method", r->method, "path", r->path, "help", r->help,
+			"parameters", parameters_json(r));
+		if (json_array_append_new(list, row) != 0) {
+			json_decref(list);
+			list = NULL;
+		}
+	}
+	request_json(rq, 200, list == NULL ? NULL : json_pack("{s:o}", "routes", list));
+}
+
+void handle_status(struct request *rq)
+{
+	json_t *status = ask(rq, rq->api->options.ops->status);
+
+	if (status != NULL && json_object_set_new(status, "version", json_string(ENLIGHT_VERSION)) != 0) {
+		json_decref(status);
+		status = NULL;
+	}
+	request_json(rq, 200, status);
+}
+
+void handle_peers(struct request *rq)
+{
+	request_json(rq, 200, ask(rq, rq->api->options.ops->peers));
+}
+
+void handle_channels(struct request *rq)
+{
+	request_json(rq, 200, ask(rq, rq->api->options.ops->channels));
+}
+
+/* ---- topics ---- */
+
+static json_t *topic_json(const struct topic *t)
+{
+	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:s, s:s}", "name", t->name, "type", t->type, "family",
+		t->family, "personal", t->personal ? 1 : 0, "dataClass", t->data_class, "publisher", t->publisher,
+		"keepDays", (int)t->keep_days, "message", t->message->name, "purpose", t->purpose);
+}
+
+void handle_topics(struct request *rq)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n_topics; i++)
+		if (json_array_append_new(list, topic_json(&topics[i])) != 0) {
+			json_decref(list);
+			request_out_of_memory(rq);
+			return;
+		}
+	request_json(rq, 200, json_pack("{s:o}", "topics", list));
+}
+
+void handle_topic(struct request *rq)
+{
+	const struct topic *t = topic_find(request_value(rq, "topic"));
+	json_t *json;
+
+	if (t == NULL) {
+		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+		return;
+	}
+	json = topic_json(t);
+	if (json == NULL || json_object_set_new(json, "example", event_example(t)) != 0) {
+		json_decref(json);
+		json = NULL;
+	}
+	request_json(rq, 200, json);
+}
+
+/* ---- acts of an operator ---- */
+
+static void audit(const struct request *rq, const char *act, const char *object, const char *reason)
+{
+	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, object, reason);
+}
+
+/* The results that import_note() and block() share. */
+static void answer_act(struct request *rq, int r, const struct problems *problems, unsigned done, json_t *json)
+{
+	if (r == 0 || (r == 1 && problems->total == 0)) {
+		request_json(rq, r == 0 ? done : 200, json);
+		return;
+	}
+	json_decref(json);
+	if (problems->total > 0)
+		request_problem(rq, REFUSED_RULE, problems);
+	else
+		request_problem(rq, r == -ENOENT ? REFUSED_NOT_FOUND : REFUSED_FAILED, NULL);
+}
+
+/* Parameters of a media type are not looked at: notes are ASCII but for names in UTF-8, and say so themselves. */
+static bool is_text(const struct request *rq)
+{
+	const char *type = request_header(rq, "Content-Type");
+
+	return type != NULL && strncmp(type, "text/plain", 10) == 0 && strchr("; \t", type[10]) != NULL;
+}
+
+static void import_note(struct request *rq, const char *first_word, const char *act)
+{
+	struct bytes text = bytes_of(rq->body.data, rq->body.len);
+	struct problems problems = {0};
+	size_t len = strlen(first_word);
+	int r;
+
+	if (!is_text(rq)) {
+		request_problem_at(rq, REFUSED_MEDIA_TYPE, "Content-Type", "text/plain");
+		return;
+	}
+	if (text.len < len || memcmp(text.data, first_word, len) != 0) {
+		request_problem_at(rq, REFUSED_RULE, "", "the first line does not say what this path takes");
+		return;
+	}
+	r = rq->api->options.ops->import_note(rq->api->options.context, text, &problems);
+	if (r >= 0 && problems.total == 0)
+		audit(rq, act, r == 0 ? "taken" : "known", NULL);
+	answer_act(rq, r, &problems, 201, json_pack("{s:s}", "state", r == 0 ? "taken" : "known"));
+	problems_deinit(&problems);
+}
+
+void handle_card(struct request *rq)
+{
+	import_note(rq, "enlight card ", "import card");
+}
+
+void handle_roster(struct request *rq)
+{
+	import_note(rq, "enlight roster ", "import roster");
+}
+
+static void set_block(struct request *rq, bool block, const char *reason)
+{
+	const char *member = request_value(rq, "member");
+	struct problems problems = {0};
+	int r;
+
+	if (!handle_valid(member)) {
+		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+		return;
+	}
+	r = rq->api->options.ops->block(rq->api->options.context, member, block, reason, &problems);
+	if (r >= 0 && problems.total == 0)
+		audit(rq, block ? "block peer" : "unblock peer", member, reason);
+	answer_act(rq, r, &problems, 200, json_pack("{s:s, s:b}", "member", member, "blocked", block ? 1 : 0));
+	problems_deinit(&problems);
+}
+
+enum { REASON_MAX = 500 };
+
+void handle_peer_block(struct request *rq)
+{
+	json_t *json = json_loadb((const char *)rq->body.data, rq->body.len, JSON_REJECT_DUPLICATES, NULL);
+	const char *reason = json_string_value(json_object_get(json, "reason"));
+
+	if (json == NULL)
+		request_problem_at(rq, REFUSED_SYNTAX, "", "a JSON object with a reason");
+	else if (reason == NULL || reason[0] == '\0' || strlen(reason) > REASON_MAX || json_object_size(json) != 1)
+		request_problem_at(rq, REFUSED_RULE, "/reason", "a text of 1 to 500 bytes, and nothing else");
+	else
+		set_block(rq, true, reason);
+	json_decref(json);
+}
+
+void handle_peer_unblock(struct request *rq)
+{
+	set_block(rq, false, NULL);
+}
+
+/* ---- health ---- */
+
+void handle_metrics(struct request *rq)
+{
+	api_metrics(rq->api, &rq->answer);
+	rq->answered = true;
+	rq->status = 200;
+	rq->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	if (rq->answer.error != 0)
+		request_out_of_memory(rq);
+}
+
+void handle_live(struct request *rq)
+{
+	request_json(rq, 200, json_pack("{s:b}", "live", 1));
+}
+
+/* Answers 503 with the reasons when there are any; true then. */
+bool request_not_ready(struct request *rq)
+{
+	json_t *reasons = ask(rq, rq->api->options.ops->not_ready), *reason;
+	struct problems problems = {0};
+	size_t i;
+
+	if (reasons == NULL) {
+		request_out_of_memory(rq);
+		return true;
+	}
+	json_array_foreach(reasons, i, reason)
+		problem_add(&problems, "", json_string_value(reason) == NULL ? "" : json_string_value(reason));
+	json_decref(reasons);
+	if (problems.total > 0)
+		request_problem(rq, REFUSED_NOT_READY, &problems);
+	problems_deinit(&problems);
+	return rq->answered;
+}
+
+void handle_ready(struct request *rq)
+{
+	if (!request_not_ready(rq))
+		request_json(rq, 200, json_pack("{s:b}", "ready", 1));
+}

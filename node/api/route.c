@@ -1,0 +1,155 @@
+#include "api/route.h"
+
+#include "api/access.h"
+#include "api/cloudevents.h"
+#include "api/handlers.h"
+#include "core/limits.h"
+#include "core/wire.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILTERS                                                                                                        \
+	{"source", "only events that this member published"}, {"topic", "only this topic, or pattern (`course.*`)"},   \
+		{"subject", "only events about this object"},                                                          \
+	{                                                                                                              \
+		"audience", "only events to this audience (`network`, or members with commas between)"                 \
+	}
+#define DATA                                                                                                           \
+	{                                                                                                              \
+		"data", "`true`: with payloads; noted in the audit trail"                                              \
+	}
+
+/* By path; of one path GET first. */
+const struct route routes[] = {
+	{"GET", "/", ACCESS_ANYONE, true, 0, handle_index, {{0}}, "This list"},
+	{"GET", "/livez", ACCESS_ANYONE, true, 0, handle_live, {{0}}, "200 while the loop turns"},
+	{"GET", "/metrics", ACCESS_ANYONE, true, 0, handle_metrics, {{0}}, "Metrics and counts, as Prometheus text"},
+	{"GET", "/readyz", ACCESS_ANYONE, true, 0, handle_ready, {{0}},
+		"200 when events can be published, else 503 with reasons"},
+	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {{0}},
+		"Takes in a member's card (text/plain)"},
+	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},
+		"Channels, their heads and receipts"},
+	{"GET", "/v1/events", ACCESS_READER, false, 0, handle_events_get,
+		{FILTERS, {"after", "cursor: events behind this place"}, {"limit", "1 to 1000 (200 with data); 100"},
+			DATA},
+		"A page of events, oldest first"},
+	{"POST", "/v1/events", ACCESS_PUBLISHER, false, EVENTS_BODY_MAX, handle_events_post, {{0}},
+		"Publishes CloudEvents: all of a request or none"},
+	{"GET", "/v1/events/stream", ACCESS_READER, false, 0, handle_events_stream,
+		{FILTERS,
+			{"after", "cursor; `0.0`: from the beginning; neither this nor Last-Event-ID: only what comes"},
+			DATA},
+		"Events as they come, as server-sent events; Last-Event-ID resumes"},
+	{"GET", "/v1/events/{source}/{id}", ACCESS_READER, false, 0, handle_event_get, {DATA}, "One event"},
+	{"GET", "/v1/peers", ACCESS_OPERATOR, false, 0, handle_peers, {{0}}, "Members and the links to their nodes"},
+	{"POST", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 4096, handle_peer_block, {{0}},
+		"Ends the link to a member; body `{\"reason\": \"...\"}`"},
+	{"DELETE", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 0, handle_peer_unblock, {{0}},
+		"Lets it connect again"},
+	{"POST", "/v1/rosters", ACCESS_OPERATOR, false, NOTE_MAX, handle_roster, {{0}},
+		"Takes in the next roster (text/plain)"},
+	{"GET", "/v1/status", ACCESS_READER | ACCESS_PUBLISHER, false, 0, handle_status, {{0}}, "The node in one view"},
+	{"GET", "/v1/topics", ACCESS_ANYONE, false, 0, handle_topics, {{0}}, "Kinds of event there are"},
+	{"GET", "/v1/topics/{topic}", ACCESS_ANYONE, false, 0, handle_topic, {{0}},
+		"One of them, with an example of an event"},
+};
+const size_t n_routes = sizeof routes / sizeof *routes;
+
+/* Cuts the first part off a path: what is between the first slash and the next. */
+static struct bytes next_part(const char **path)
+{
+	const char *begin = *path + (**path == '/');
+	size_t len = strcspn(begin, "/");
+
+	*path = begin + len;
+	return bytes_of(begin, len);
+}
+
+static bool is_variable(struct bytes part)
+{
+	return part.len > 2 && part.data[0] == '{';
+}
+
+static bool path_matches(const char *row, const char *path)
+{
+	do {
+		struct bytes want = next_part(&row), have = next_part(&path);
+
+		if (is_variable(want) ? have.len == 0 : !bytes_equal(want, have))
+			return false;
+		if ((*row == '\0') != (*path == '\0'))
+			return false;
+	} while (*row != '\0');
+	return true;
+}
+
+static bool method_matches(const char *row, const char *method)
+{
+	return strcmp(row, method) == 0 || (strcmp(row, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* Rows without a variable part go before those with one: /v1/events/stream has three parts, an event's path four. */
+const struct route *route_find(const char *method, const char *path, bool loopback, char allow[static ROUTE_ALLOW_MAX])
+{
+	allow[0] = '\0';
+	if (path[0] != '/')
+		return NULL;
+	for (size_t i = 0; i < n_routes; i++) {
+		if ((loopback && !routes[i].loopback) || !path_matches(routes[i].path, path))
+			continue;
+		if (method_matches(routes[i].method, method)) {
+			allow[0] = '\0';
+			return &routes[i];
+		}
+		strcat(allow, allow[0] == '\0' ? "" : ", ");
+		strcat(allow, strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method);
+	}
+	return NULL;
+}
+
+int route_parts(const struct route *route, const char *path,
+	int (*part)(void *context, struct bytes name, struct bytes value), void *context)
+{
+	const char *row = route->path;
+	int r = 0;
+
+	while (r == 0 && *row != '\0') {
+		struct bytes want = next_part(&row), have = next_part(&path);
+
+		if (is_variable(want))
+			r = part(context, bytes_of(want.data + 1, want.len - 2), have);
+	}
+	return r;
+}
+
+char *percent_decode(struct bytes text)
+{
+	char *out = malloc(text.len + 1);
+	size_t n = 0;
+
+	if (out == NULL)
+		return NULL;
+	for (size_t i = 0; i < text.len; i++) {
+		char hex[3] = {0};
+
+		if (text.data[i] != '%') {
+			out[n++] = (char)text.data[i];
+			continue;
+		}
+		if (text.len - i < 3)
+			goto bad;
+		memcpy(hex, text.data + i + 1, 2);
+		if (!hex_decode((uint8_t *)out + n++, 1, hex))
+			goto bad;
+		i += 2;
+	}
+	out[n] = '\0';
+	if (utf8_valid((const uint8_t *)out, n))
+		return out;
+bad:
+	free(out);
+	errno = EINVAL;
+	return NULL;
+}
