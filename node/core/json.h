@@ -3,8 +3,9 @@
  *
  * json_to_message() refuses what the format refuses and also unknown fields, duplicate keys, wrong types, NUL in text,
  * numbers out of range and messages deeper than DEPTH_MAX; each with a JSON pointer. A field may go by either of its names
- * (courseId, course_id), null means absent, 64-bit integers are written as strings and read as either. Enumerations,
- * floating point, maps and oneofs do not occur in our contracts (a unit test walks them). */
+ * (courseId, course_id), null means absent, and 64-bit integers are written as strings and read as either (as numbers only
+ * up to 2^63 - 1, the most that jansson reads). Enumerations, floating point, maps and oneofs do not occur in our contracts
+ * (a unit test walks them). */
 #ifndef ENLIGHT_CORE_JSON_H
 #define ENLIGHT_CORE_JSON_H
 
