@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "core/handle.h"
+#include "core/topic.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -29,16 +30,9 @@ static const char *check_anchor(const char *value)
 
 static const char *check_pattern(const char *value)
 {
-	size_t len = strlen(value), from = strncmp(value, "*.", 2) == 0 ? 2 : 0;
-	size_t to = len - (len > from + 2 && strcmp(value + len - 2, ".*") == 0 ? 2 : 0);
-
-	if (strcmp(value, "*") == 0)
-		return NULL;
-	for (size_t i = from; i < to; i++) {
-		if (!islower((unsigned char)value[i]) && (value[i] != '.' || i == from || i + 1 == to))
-			return "must be a topic or a pattern of topics such as course.* (see enlight topics)";
-	}
-	return from < to ? NULL : "must be a topic or a pattern of topics such as course.* (see enlight topics)";
+	return topic_pattern_valid(value) ? NULL
+					  : "must be a topic or a pattern of topics such as course.*, \"*.decision\" "
+					    "or \"*\" (see enlight topics)";
 }
 
 /* Whether a text is a port. */

@@ -49,7 +49,8 @@ struct cli {
 /* The tables, each ended by a row without a name. All verbs, sorted by name: cli_commands(); the caller frees the array, which
  * ends with NULL. NULL: out of memory. */
 extern const struct command online_commands[]; /* online.c: they ask the running node */
-extern const struct command event_commands[];  /* events.c: publish, events, tail */
+extern const struct command event_commands[];  /* events.c: events, tail */
+extern const struct command publish_commands[];
 extern const struct command local_commands[];  /* local.c: they need no node */
 extern const struct command doctor_commands[]; /* doctor.c */
 extern const struct command help_commands[];   /* help.c */

@@ -1,7 +1,9 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- events ---- */
 
@@ -33,7 +35,7 @@ enum { N_EVENT_COLUMNS = sizeof event_columns / sizeof *event_columns };
 /* The address of events or stream with the filters that were given. */
 static void filtered(struct buffer *path, const struct cli *c, const char *base)
 {
-	static const char *const names[] = {"source", "topic", "subject", "audience", "after"};
+	static const char *const names[] = {"source", "topic", "subject", "audience"};
 
 	buffer_str(path, base);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -57,6 +59,7 @@ static int run_events(struct cli *c, int argc, char **argv)
 	int r = EX_OSERR;
 
 	filtered(&path, c, "/v1/events");
+	http_query(&path, "after", cli_value(c, "after"));
 	http_query(&path, "limit", limit != NULL ? limit : "100");
 	if (buffer_cstr(&path) != NULL)
 		r = http_get(c, &page, buffer_cstr(&path));
@@ -67,8 +70,110 @@ static int run_events(struct cli *c, int argc, char **argv)
 	return r;
 }
 
+/* ---- tail ---- */
+
+struct tail {
+	const struct cli *cli;
+	unsigned long left; /* events still wanted; 0: all */
+	char after[64];     /* cursor of the last one seen */
+};
+
+static void print_event(const struct cli *c, const json_t *event)
+{
+	const json_t *reason = json_object_get(event, "reason");
+
+	if (c->json) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		printf("%s %s %s -> %s %lld %s %s r%lld%s%s%s%s\n", cli_text(event, "cursor"), cli_text(event, "time"),
+			cli_text(event, "source"), cli_text(event, "enlightaudience"),
+			(long long)json_integer_value(json_object_get(event, "sequence")), cli_text(event, "type"),
+			cli_text(event, "subject"),
+			(long long)json_integer_value(json_object_get(event, "enlightrevision")),
+			strcmp(cli_text(event, "state"), "accepted") == 0 ? "" : " ",
+			strcmp(cli_text(event, "state"), "accepted") == 0 ? "" : cli_text(event, "state"),
+			reason != NULL ? ": " : "", cli_text(event, "reason"));
+	}
+	fflush(stdout);
+}
+
+static bool on_event(void *context, const char *id, const char *data)
+{
+	struct tail *t = context;
+	json_t *event = json_loads(data, 0, NULL);
+
+	if (*id != '\0')
+		snprintf(t->after, sizeof t->after, "%s", id);
+	if (event == NULL)
+		return true;
+	print_event(t->cli, event);
+	json_decref(event);
+	return t->left == 0 || --t->left != 0;
+}
+
+/* Follows until enough is seen. A node that went away is waited for: the cursor says where to go on. */
+static int follow(struct http *h, struct tail *t)
+{
+	const struct timespec wait = {.tv_sec = 1};
+	struct buffer path = {0};
+	bool was_there = false;
+	int r;
+
+	for (;;) {
+		buffer_clear(&path);
+		filtered(&path, t->cli, "/v1/events/stream");
+		if (*t->after != '\0')
+			http_query(&path, "after", t->after);
+		if (buffer_cstr(&path) == NULL) {
+			r = EX_OSERR;
+			break;
+		}
+		r = http_stream(h, buffer_cstr(&path), on_event, t);
+		was_there = was_there || *t->after != '\0';
+		if (r != EX_UNAVAILABLE || !was_there)
+			break;
+		cli_note(t->cli, "waiting for the node");
+		nanosleep(&wait, NULL);
+	}
+	buffer_deinit(&path);
+	return r;
+}
+
+static int run_tail(struct cli *c, int argc, char **argv)
+{
+	const char *limit = cli_value(c, "limit"), *after = cli_value(c, "after");
+	struct tail t = {.cli = c, .left = limit != NULL ? strtoul(limit, NULL, 10) : 0};
+	struct http *h;
+	int r;
+
+	snprintf(t.after, sizeof t.after, "%s", after != NULL ? after : "");
+	r = http_open(&h, c);
+	if (r == EX_OK)
+		r = follow(h, &t);
+	http_close(h);
+	return r;
+}
+
+static const struct cli_option tail_options[] = {
+	{"source", "MEMBER", "Only events that this member published"},
+	{"topic", "PATTERN", "Only events of this topic; a pattern such as mobility.* is possible"},
+	{"subject", "FAMILY/ID", "Only events about this object"},
+	{"audience", "MEMBER,...", "Only events for this audience"},
+	{"after", "CURSOR", "Begin behind this place; 0.0 is the very beginning. Default: now"},
+	{"limit", "N", "End after so many events"},
+	{"data", NULL, "With their data; the node notes in its audit trail who read it"},
+	{0},
+};
+
 const struct command event_commands[] = {
-	{"events", NULL, "List events this node published or received, as it stored them", NULL,
-		"enlight events --topic 'mobility.*' --source ut.ee", 0, 0, filter_options, run_events},
+	{"events", NULL, "List events this node published or received",
+		"In the order in which this node stored them, oldest first. Data is shown as JSON only (--data "
+		"--json).",
+		"enlight events --topic 'mobility.*' --source ut.ee --limit 20", 0, 0, filter_options, run_events},
+	{"tail", NULL, "Show events as they come in, until interrupted",
+		"With --json one object a line, for programs. The first word of a line is its cursor: --after goes on "
+		"behind it.",
+		"enlight tail --topic course.offering --json | jq -r .subject", 0, 0, tail_options, run_tail},
 	{0},
 };

@@ -1,5 +1,9 @@
 #include "cli/cli.h"
 #include "config.h"
+#include "core/event.h"
+#include "core/rule.h"
+
+#include <string.h>
 
 /* ---- check-config ---- */
 
@@ -21,9 +25,116 @@ static int run_check_config(struct cli *c, int argc, char **argv)
 	return r == 0 ? EX_OK : r < 0 ? EX_OSERR : EX_CONFIG;
 }
 
+/* ---- topics ---- */
+
+static const struct column topic_columns[] = {
+	{"TOPIC", "name", COLUMN_TEXT},
+	{"PERSONAL", "personal", COLUMN_FLAG},
+	{"PUBLISHER", "publisher", COLUMN_TEXT},
+	{"KEEP DAYS", "keep_days", COLUMN_NUMBER},
+	{"PURPOSE", "purpose", COLUMN_TEXT},
+};
+
+static json_t *topic_json(const struct topic *t)
+{
+	return json_pack("{ss, ss, ss, sb, ss, si, ss}", "name", t->name, "type", t->type, "family", t->family,
+		"personal", t->personal, "publisher", t->publisher, "keep_days", (int)t->keep_days, "purpose",
+		t->purpose);
+}
+
+static int list_topics(const struct cli *c)
+{
+	json_t *rows = json_array();
+	int r;
+
+	for (size_t i = 0; i < n_topics; i++)
+		json_array_append_new(rows, topic_json(&topics[i]));
+	r = cli_table(c, topic_columns, sizeof topic_columns / sizeof *topic_columns, rows);
+	json_decref(rows);
+	return r;
+}
+
+static const struct column field_columns[] = {
+	{"FIELD", "place", COLUMN_TEXT},
+	{"TYPE", "type", COLUMN_TEXT},
+	{"NEEDED", "required", COLUMN_FLAG},
+	{"MANY", "repeated", COLUMN_FLAG},
+	{"RULE", "rule", COLUMN_TEXT},
+};
+
+static int on_field(void *context, const struct rule_line *line)
+{
+	return json_array_append_new(context,
+		json_pack("{ss, ss, sb, sb, ss}", "place", *line->place != '\0' ? line->place : "(together)", "type",
+			line->type, "required", line->required, "repeated", line->repeated, "rule", line->rule));
+}
+
+static int print_topic(const struct cli *c, const struct topic *t, const json_t *fields, const json_t *example)
+{
+	int r;
+
+	printf("%s: %s\n\n", t->name, t->purpose);
+	printf("type       %s\nsubject    %s/ID\npublisher  %s\naudience   %s\nkept       %u days\n\n", t->type,
+		t->family, t->publisher,
+		t->personal ? "named members only; it is about persons" : "named members or network", t->keep_days);
+	r = cli_table(c, field_columns, sizeof field_columns / sizeof *field_columns, fields);
+	if (r != EX_OK)
+		return r;
+	printf("\nAn example:\n\n");
+	return cli_json(example);
+}
+
+static int show_topic(const struct cli *c, const struct topic *t)
+{
+	json_t *example = event_example(t), *fields = json_array(), *all = NULL;
+	int r = EX_OSERR;
+
+	if (example == NULL || fields == NULL || rule_each(t, on_field, fields) != 0)
+		goto out;
+	if (cli_value(c, "example") != NULL) {
+		r = cli_json(example);
+	} else if (c->json) {
+		all = topic_json(t);
+		json_object_set(all, "fields", fields);
+		json_object_set(all, "example", example);
+		r = cli_json(all);
+	} else {
+		r = print_topic(c, t, fields, example);
+	}
+out:
+	if (r == EX_OSERR)
+		cli_error("out of memory");
+	json_decref(all);
+	json_decref(fields);
+	json_decref(example);
+	return r;
+}
+
+static int run_topics(struct cli *c, int argc, char **argv)
+{
+	const struct topic *t = NULL;
+
+	if (argc == 0)
+		return list_topics(c);
+	t = strncmp(argv[0], TYPE_PREFIX, strlen(TYPE_PREFIX)) == 0 ? topic_of_type(argv[0]) : topic_find(argv[0]);
+	if (t != NULL)
+		return show_topic(c, t);
+	cli_error("there is no topic \"%s\"; `enlight topics` lists them", argv[0]);
+	return EX_NOINPUT;
+}
+
+static const struct cli_option topic_options[] = {
+	{"example", NULL, "Print only a valid event, ready for enlight publish"},
+	{0},
+};
+
 const struct command local_commands[] = {
 	{"check-config", "[FILE]", "Check a configuration, its files and secrets included",
 		"Prints every mistake as file:line:column: text. Run it as the user that runs the node, or as root.",
 		"enlight check-config /etc/enlight/enlight.yaml", 0, 1, NULL, run_check_config},
+	{"topics", "[NAME]", "List the topics, or show the fields and rules of one and an example",
+		"Needs no node: the topics are those that this version knows.",
+		"enlight topics mobility.nomination\nenlight topics course.offering --example | enlight publish", 0, 1,
+		topic_options, run_topics},
 	{0},
 };

@@ -134,10 +134,14 @@ static const struct {
 	{"patterns",
 		MINIMAL
 		"access:\n  - {uid: 1, publish: [course.*, Course, \"a.\", \"**\", \"course*\"], read: [\"\"]}\n",
-		"4:34: publish: must be a topic or a pattern of topics such as course.* (see enlight topics)\n"
-		"4:42: publish: must be a topic or a pattern of topics such as course.* (see enlight topics)\n"
-		"4:48: publish: must be a topic or a pattern of topics such as course.* (see enlight topics)\n"
-		"4:54: publish: must be a topic or a pattern of topics such as course.* (see enlight topics)\n"
+		"4:34: publish: must be a topic or a pattern of topics such as course.*, \"*.decision\" or \"*\" (see "
+		"enlight topics)\n"
+		"4:42: publish: must be a topic or a pattern of topics such as course.*, \"*.decision\" or \"*\" (see "
+		"enlight topics)\n"
+		"4:48: publish: must be a topic or a pattern of topics such as course.*, \"*.decision\" or \"*\" (see "
+		"enlight topics)\n"
+		"4:54: publish: must be a topic or a pattern of topics such as course.*, \"*.decision\" or \"*\" (see "
+		"enlight topics)\n"
 		"4:73: read: must not be empty"},
 	{"who", MINIMAL "access:\n  - read: [course.*]\n  - {uid: 1, group: root, operator: true}\n  - {user: root}\n",
 		"4:5: access: name whom this row is about, by user, uid or group\n"
