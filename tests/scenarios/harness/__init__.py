@@ -80,6 +80,14 @@ def at_exit(function, *arguments):
     _undo.append((function, arguments))
 
 
+_witnesses = []
+
+
+def on_failure(function):
+    """When the test fails, what this returns is shown."""
+    _witnesses.append(function)
+
+
 def undo_all():
     """Returns what went wrong on the way."""
     trouble = []
@@ -119,6 +127,9 @@ def _run_test(function):
         trouble += [f"{type(error).__name__}: {error}" if not isinstance(error, Failure) else str(error)] + where
     finally:
         signal.alarm(0)
+    if trouble:
+        trouble += [text for witness in _witnesses for text in witness().split("\n")]
+    _witnesses.clear()
     return trouble + undo_all()
 
 

@@ -1,0 +1,101 @@
+"""How a node starts and ends: with nothing, with what is wrong, a second time, reloaded; and what a stream shows meanwhile."""
+
+import os
+import signal
+import socket
+
+import harness
+from harness import check, equal
+from harness.node import Network, course
+
+
+def check_config(node):
+    return harness.run([node.build / "node/enlightd", "--check-config", "--config", node.configuration], expect=None)
+
+
+def test_empty():
+    """A node alone with an empty store is ready, can publish, and ends with 0 when it is told to"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    node = network["rug.nl"]
+    equal(node.get("/livez").status, 200, "/livez")
+    equal(node.events(), [], "what it holds")
+    equal(node.publish(course("rug.nl"))[0]["sequence"], 1, "the first event's sequence")
+    node.stop()
+
+
+def test_what_is_stored_stays():
+    """What was published before a restart is there after it, and the sequence goes on"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    node = network["rug.nl"]
+    event = course("rug.nl")
+    node.publish(event)
+    node.stop()
+    node.start()
+    equal([one["id"] for one in node.events()], [event["id"]], "what it holds")
+    equal(node.publish(event)[0]["state"], "again", "the same id once more")
+    equal(node.publish(course("rug.nl"))[0]["sequence"], 2, "the next event's sequence")
+
+
+def test_one_node_for_each_store():
+    """A second node on the same store refuses to start and leaves the first alone"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    node = network["rug.nl"]
+    second = harness.run([node.build / "node/enlightd", "--config", node.configuration], expect=None)
+    check(second.returncode not in (0, -signal.SIGSEGV), "the second ends with an error", second.returncode)
+    equal(node.publish(course("rug.nl"))[0]["sequence"], 1, "the first goes on")
+
+
+def test_all_mistakes_at_once():
+    """A configuration with several mistakes is refused with all of them, each as file:line:column, and exit status 78"""
+    network = Network(["rug.nl"])
+    node = network["rug.nl"]
+    equal(check_config(node).returncode, 0, "a good configuration")
+    good = node.configuration.read_text()
+    node.configuration.write_text(good.replace("member: rug.nl", "member: RUG").replace("  cards: cards", "  cards: nowhere")
+                                  + "bogus: 1\nstore: {disk_limit: lots}\n")
+    for said in (check_config(node),
+                 harness.run([node.build / "node/enlightd", "--config", node.configuration], expect=None)):
+        equal(said.returncode, 78, "exit status")
+        lines = good.split("\n")
+        expected = [(lines.index("member: rug.nl") + 1, "handle"), (lines.index("  cards: cards") + 1, "nowhere"),
+                    (len(lines), "unknown"), (len(lines) + 1, "disk_limit")]
+        for line, word in expected:
+            check(any(text.startswith(f"{node.configuration}:{line}:") and word in text for text in said.stderr.split("\n")),
+                  f"line {line} is named, with {word}", said.stderr)
+
+
+def test_systemd_is_told():
+    """systemd is told when the node is ready, and when it ends"""
+    network = Network(["rug.nl", "ugent.be"])
+    path = network.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(60)
+        os.environ["NOTIFY_SOCKET"] = str(path)
+        harness.at_exit(os.environ.pop, "NOTIFY_SOCKET")
+        network.start("rug.nl")
+        check(b"READY=1" in notify.recv(4096), "READY=1 comes first")
+        network["rug.nl"].stop()
+        said = b""
+        while b"STOPPING=1" not in said:
+            said = notify.recv(4096)
+
+
+def test_stream():
+    """A stream shows what comes while it is open, from a cursor what came since, and of what it may not read nothing"""
+    network = Network(["rug.nl", "ugent.be"]).start()
+    stream = network["rug.nl"].stream()
+    events = [course("ugent.be", "rug.nl", title=f"Course {i}") for i in range(20)]
+    for event in events:
+        network["ugent.be"].publish(event)
+    seen = [stream.read() for _ in events]
+    equal([one["id"] for _, one in seen], [event["id"] for event in events], "events as they come")
+    again = network["rug.nl"].stream(last_id=seen[4][0])
+    equal([again.read()[1]["id"] for _ in events[5:]], [event["id"] for event in events[5:]], "events since the fifth")
+    check(all("data" not in one for _, one in seen), "payloads stay out unless asked for")
+    full = network["rug.nl"].stream(after="0.0", data="true")
+    equal(full.read()[1]["data"], events[0]["data"], "the payload")
+
+
+if __name__ == "__main__":
+    harness.main()
