@@ -50,6 +50,7 @@ void job_free(struct job *j)
 		free(j->setting.value);
 		break;
 	}
+	commit_changes_free(j->changes);
 	trust_unref(j->trust);
 	free(j);
 }

@@ -157,7 +157,10 @@ static int peer_compare(const void *member, const void *peer)
 
 struct peer *node_peer(const struct node *n, const char *member)
 {
-	struct peer **found = bsearch(member, n->peers, n->n_peers, sizeof(struct peer *), peer_compare);
+	struct peer **found = NULL;
+
+	if (n->n_peers > 0)
+		found = bsearch(member, n->peers, n->n_peers, sizeof(struct peer *), peer_compare);
 
 	return found == NULL ? NULL : *found;
 }
@@ -585,6 +588,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 		if (c != NULL && put_receipt(c, &receipt) != 0)
 			n->short_of_memory = true;
 	}
+	if (ch != NULL && ch->last_number > n->last_number)
+		n->last_number = ch->last_number;
 	if (ch != NULL && ch->n_batches > 0)
 		serve_published(n, ch->batches, ch->n_batches);
 	for (size_t i = 0; i < in->n_jobs; i++) {
@@ -760,6 +765,16 @@ int node_step(struct node *n, const struct node_input *in, struct node_update *u
 struct trust *node_trust(const struct node *n)
 {
 	return n->trust;
+}
+
+uint64_t node_last_number(const struct node *n)
+{
+	return n->last_number;
+}
+
+void node_load_last_number(struct node *n, uint64_t number)
+{
+	n->last_number = number;
 }
 
 uint8_t *node_allowed(const struct node *n, size_t *n_keys)

@@ -39,6 +39,7 @@ void node_free(struct node *n);
 /* What is remembered, before the first step. `header` and `signature` are the head's. All borrowed. 0 or -ENOMEM. */
 int node_load_channel(struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature);
 int node_load_receipt(struct node *n, const struct receipt_row *row);
+void node_load_last_number(struct node *n, uint64_t number);
 int node_load_blocked(struct node *n, const char *member, const char *reason);
 
 enum node_input_kind {
@@ -102,7 +103,8 @@ struct node_update {
 int node_step(struct node *n, const struct node_input *in, struct node_update *up);
 void node_update_clear(struct node_update *up);
 
-struct trust *node_trust(const struct node *n); /* borrowed */
+struct trust *node_trust(const struct node *n);  /* borrowed */
+uint64_t node_last_number(const struct node *n); /* of the newest batch stored; 0: none */
 
 /* Link keys that may connect now: n * 32 bytes in memory the caller frees. NULL: none (n 0) or out of memory (n SIZE_MAX). */
 uint8_t *node_allowed(const struct node *n, size_t *n_keys);

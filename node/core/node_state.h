@@ -110,6 +110,7 @@ struct node {
 	struct meeting meetings[MEETINGS_MAX];
 	uint32_t next_connection;
 	uint64_t next_serial;
+	uint64_t last_number;
 	bool started;
 	struct node_counters counters;
 

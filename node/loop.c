@@ -1,0 +1,605 @@
+#include "loop.h"
+
+#include "base/log.h"
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	POLL_MAX = 2048,
+	TAKE_MAX = 256, /* jobs and queries taken back in one round */
+	UNSENT_MAX_BYTES = 64 << 20,
+	UNSENT_RETRY_MS = 5,
+	PUBLISHING_MAX_BYTES = 16 << 20, /* of events on their way to the disk; beyond it POST answers 503 */
+	SLEEP_MAX_MS = 1000,
+};
+
+static uint64_t clock_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t loop_monotonic_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t loop_time_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
+}
+
+/* ---- the commit worker's thread ---- */
+
+int loop_writer_run(void *context, const struct ledger_ops *ops, void *ledger, void **jobs, size_t n)
+{
+	struct loop *l = context;
+	uint8_t seed[32];
+	int r;
+
+	randombytes_buf(seed, sizeof seed);
+	commit_changes_free(l->changes);
+	r = commit_run(l->committer, ops, ledger, (struct job *const *)jobs, n, loop_time_ms(), seed, &l->changes);
+	sodium_memzero(seed, sizeof seed);
+	return r;
+}
+
+void loop_writer_done(void *context, void **jobs, size_t n, int result)
+{
+	struct loop *l = context;
+	struct job *first = jobs[0];
+
+	if (result == 0) {
+		first->changes = l->changes;
+		l->changes = NULL;
+		return;
+	}
+	commit_failed((struct job *const *)jobs, n, result == STORE_FULL ? LEDGER_FULL : result);
+}
+
+/* ---- the read worker's thread ---- */
+
+void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job)
+{
+	struct loop *l = context;
+	uint8_t seed[32];
+
+	randombytes_buf(seed, sizeof seed);
+	query_run(l->querier, ops, archive, job, seed);
+	sodium_memzero(seed, sizeof seed);
+}
+
+/* ---- actions ---- */
+
+static void step(struct loop *l, struct node_input *in);
+
+/* Hands a job of the node's own over; a worker that cannot take it answers as a full disk would: later. */
+static void put_job(struct loop *l, struct job *job)
+{
+	struct node_input in = {.kind = NODE_COMMITTED, .jobs = &job, .n_jobs = 1};
+
+	if (writer_put(l->writer, job) == 0)
+		return;
+	commit_failed(&job, 1, -ENOMEM);
+	step(l, &in);
+	job_free(job);
+}
+
+static void put_query(struct loop *l, struct query *query)
+{
+	struct node_input in = {.kind = NODE_FETCHED, .query = query};
+
+	if (reader_put(l->reader, query) == 0)
+		return;
+	query->result = -EAGAIN;
+	step(l, &in);
+	query_free(query);
+}
+
+/* Keeps a frame until its connection takes it; core's credit bounds how much that can be. Takes the frame. */
+static void keep_unsent(struct loop *l, uint32_t connection, struct bytes frame)
+{
+	struct unsent *u = calloc(1, sizeof *u);
+
+	if (u == NULL || l->unsent_bytes + frame.len > UNSENT_MAX_BYTES) {
+		log_warn("link: a frame was dropped, the queue is full");
+		free(u);
+		free((void *)frame.data);
+		return;
+	}
+	*u = (struct unsent){.connection = connection, .frame = frame};
+	*l->unsent_tail = u;
+	l->unsent_tail = &u->next;
+	l->unsent_bytes += frame.len;
+}
+
+static bool has_unsent(const struct loop *l, uint32_t connection)
+{
+	for (const struct unsent *u = l->unsent; u != NULL; u = u->next)
+		if (u->connection == connection)
+			return true;
+	return false;
+}
+
+/* Removes frames of a connection, or with `retry` those that can be sent now; what stays keeps its order. */
+static void sweep_unsent(struct loop *l, uint32_t connection, bool retry)
+{
+	uint32_t busy[64];
+	size_t n_busy = 0;
+
+	for (struct unsent **at = &l->unsent; *at != NULL;) {
+		struct unsent *u = *at;
+		bool stays = !retry && u->connection != connection;
+
+		for (size_t i = 0; retry && i < n_busy; i++)
+			stays |= busy[i] == u->connection;
+		if (retry && !stays && n_busy < 64 && link_send(l->link, u->connection, u->frame) == LINK_BUSY) {
+			busy[n_busy++] = u->connection;
+			stays = true;
+		}
+		if (stays || (retry && n_busy == 64)) {
+			at = &u->next;
+			continue;
+		}
+		*at = u->next;
+		l->unsent_bytes -= u->frame.len;
+		free((void *)u->frame.data);
+		free(u);
+	}
+	l->unsent_tail = &l->unsent;
+	while (*l->unsent_tail != NULL)
+		l->unsent_tail = &(*l->unsent_tail)->next;
+}
+
+/* Takes the action's frame. */
+static void send_frame(struct loop *l, struct node_action *a)
+{
+	struct bytes frame = a->frame;
+
+	a->frame = (struct bytes){0};
+	if (has_unsent(l, a->connection) || link_send(l->link, a->connection, frame) == LINK_BUSY)
+		keep_unsent(l, a->connection, frame);
+	else
+		free((void *)frame.data);
+}
+
+static void allow(struct loop *l)
+{
+	size_t n;
+	uint8_t *keys = node_allowed(l->node, &n);
+
+	if (n == SIZE_MAX || link_allow(l->link, keys, n) != 0)
+		log_error("link: out of memory: who may connect is not up to date");
+	free(keys);
+}
+
+static void act(struct loop *l, struct node_action *a)
+{
+	int r = 0;
+
+	switch (a->kind) {
+	case NODE_SEND:
+		send_frame(l, a);
+		break;
+	case NODE_HANG_UP:
+		sweep_unsent(l, a->connection, false);
+		link_hang_up(l->link, a->connection);
+		break;
+	case NODE_DIAL:
+		r = link_dial(l->link, a->connection, a->endpoint, a->key);
+		if (r != 0)
+			log_error("link: cannot dial endpoint=%s error=\"%s\"", a->endpoint, strerror(-r));
+		break;
+	case NODE_ALLOW:
+		allow(l);
+		break;
+	case NODE_REBIND:
+		r = link_rebind(l->link);
+		if (r != 0)
+			log_error("link: cannot bind anew error=\"%s\"", strerror(-r));
+		break;
+	case NODE_COMMIT:
+		put_job(l, a->job);
+		a->job = NULL;
+		break;
+	case NODE_QUERY:
+		put_query(l, a->query);
+		a->query = NULL;
+		break;
+	case NODE_LOG:
+		if (a->text != NULL)
+			log_line((enum log_level)a->level, "%s", a->text);
+		break;
+	}
+}
+
+/* Feeds one input in and carries out what comes back. The result is the update's. */
+static int step_result(struct loop *l, struct node_input *in)
+{
+	struct node_update up = {0};
+	int result;
+
+	in->now_ms = loop_monotonic_ms();
+	in->time_ms = loop_time_ms();
+	randombytes_buf(in->entropy, sizeof in->entropy);
+	if (node_step(l->node, in, &up) != 0)
+		log_error("node: out of memory");
+	l->wake_ms = up.wake_ms;
+	for (size_t i = 0; i < up.n_actions; i++)
+		act(l, &up.actions[i]);
+	result = up.result;
+	node_update_clear(&up);
+	sodium_memzero(in->entropy, sizeof in->entropy);
+	return result;
+}
+
+static void step(struct loop *l, struct node_input *in)
+{
+	step_result(l, in);
+}
+
+/* ---- what happens ---- */
+
+void loop_link_event(void *context, const struct link_event *event)
+{
+	struct loop *l = context;
+	struct node_input in = {
+		.connection = event->connection, .key = event->key, .frame = event->frame, .reason = event->reason};
+
+	switch (event->kind) {
+	case LINK_UP:
+		in.kind = NODE_UP;
+		break;
+	case LINK_DOWN:
+		in.kind = NODE_DOWN;
+		sweep_unsent(l, event->connection, false);
+		break;
+	case LINK_FRAME:
+		in.kind = NODE_FRAME;
+		break;
+	}
+	step(l, &in);
+}
+
+static size_t job_bytes(const struct job *job)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < job->publish.n_drafts; i++)
+		bytes += job->publish.drafts[i].event.data.len + 256;
+	return bytes;
+}
+
+static void take_jobs(struct loop *l)
+{
+	void *jobs[TAKE_MAX];
+	size_t n = writer_take(l->writer, jobs, TAKE_MAX);
+	bool stored = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct job *job = jobs[i];
+		struct node_input in = {.kind = NODE_COMMITTED, .jobs = &job, .n_jobs = 1, .changes = job->changes};
+
+		stored |= job->changes != NULL && job->changes->last_number != 0;
+		step(l, &in);
+		if (job->kind == JOB_PUBLISH) {
+			l->publishing_bytes -= job_bytes(job);
+			api_published(l->api, job);
+		} else {
+			job_free(job);
+		}
+	}
+	if (stored)
+		api_committed(l->api);
+}
+
+static void take_queries(struct loop *l)
+{
+	void *queries[TAKE_MAX];
+	size_t n = reader_take(l->reader, queries, TAKE_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		struct query *query = queries[i];
+		struct node_input in = {.kind = NODE_FETCHED, .query = query};
+
+		if (query->kind != QUERY_FETCH) {
+			api_queried(l->api, query);
+			continue;
+		}
+		step(l, &in);
+		query_free(query);
+	}
+}
+
+/* ---- what api asks for ---- */
+
+static int ask_publish(void *context, struct job *job)
+{
+	struct loop *l = context;
+	size_t bytes = job_bytes(job);
+
+	if (l->stopping || (l->publishing_bytes > 0 && l->publishing_bytes + bytes > PUBLISHING_MAX_BYTES))
+		return -EAGAIN;
+	job->trust = trust_ref(node_trust(l->node));
+	if (writer_put(l->writer, job) != 0)
+		return -EAGAIN;
+	l->publishing_bytes += bytes;
+	return 0;
+}
+
+static int ask_query(void *context, struct query *query)
+{
+	struct loop *l = context;
+
+	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
+}
+
+static int ask_import(void *context, struct bytes text, struct problems *problems)
+{
+	struct node_input in = {.kind = NODE_NOTE, .frame = text, .reason = "operator", .problems = problems};
+	int r = step_result(context, &in);
+
+	if (r == TRUST_FORK)
+		problem_add(problems, "", "another text with this number is held already");
+	if (r == TRUST_OLDER)
+		problem_add(problems, "", "a newer one is held already");
+	return r == TRUST_KNOWN ? 1 : r < 0 ? r : 0;
+}
+
+static int ask_block(void *context, const char *member, bool block, const char *reason, struct problems *problems)
+{
+	struct node_input in = {.kind = NODE_BLOCK, .member = member, .block = block, .reason = reason};
+
+	(void)problems;
+	return step_result(context, &in);
+}
+
+static void audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
+{
+	(void)context;
+	log_info("audit: %s uid=%u object=%s reason=\"%s\"", act, uid, object, reason == NULL ? "" : reason);
+}
+
+static json_t *peers(void *context)
+{
+	return node_peers(((struct loop *)context)->node, loop_monotonic_ms());
+}
+
+static json_t *channels(void *context)
+{
+	return node_channels(((struct loop *)context)->node);
+}
+
+static json_t *not_ready(void *context)
+{
+	return node_not_ready(((struct loop *)context)->node);
+}
+
+static uint64_t last_number(void *context)
+{
+	return node_last_number(((struct loop *)context)->node);
+}
+
+static uint64_t time_ms(void *context)
+{
+	(void)context;
+	return loop_time_ms();
+}
+
+const struct api_ops loop_api_ops = {
+	.status = loop_status,
+	.peers = peers,
+	.channels = channels,
+	.not_ready = not_ready,
+	.last_number = last_number,
+	.metrics = loop_metrics,
+	.publish = ask_publish,
+	.query = ask_query,
+	.import_note = ask_import,
+	.block = ask_block,
+	.audit = audit,
+	.now_ms = time_ms,
+};
+
+/* ---- configuration ---- */
+
+struct api_access *loop_access(const struct config *c)
+{
+	struct api_access *rows = calloc(c->n_access + 1, sizeof *rows);
+
+	for (size_t i = 0; i < c->n_access && rows != NULL; i++) {
+		const struct config_access *a = &c->access[i];
+
+		rows[i] = (struct api_access){
+			a->by_uid, a->id, a->publish, a->n_publish, a->read, a->n_read, a->operator_};
+	}
+	return rows;
+}
+
+static void import_card(struct loop *l, const char *path)
+{
+	struct problems problems = {0};
+	struct node_input in = {.kind = NODE_NOTE, .reason = path, .problems = &problems};
+	void *text;
+	size_t len;
+	int r;
+
+	r = file_read(&text, &len, path, NOTE_MAX);
+	if (r != 0) {
+		log_error("trust: cannot read file=%s error=\"%s\"", path, strerror(-r));
+		return;
+	}
+	in.frame = bytes_of(text, len);
+	r = step_result(l, &in);
+	if (r == TRUST_REFUSED)
+		for (size_t i = 0; i < problems.n; i++)
+			log_error("trust: refused %s: %s", problems.items[i].place, problems.items[i].rule);
+	problems_deinit(&problems);
+	free(text);
+}
+
+void loop_import_cards(struct loop *l)
+{
+	const char *folder = l->config->trust.cards;
+	struct dirent **names = NULL;
+	char *path;
+	int n;
+
+	if (folder == NULL)
+		return;
+	n = scandir(folder, &names, NULL, alphasort);
+	if (n < 0)
+		log_error("trust: cannot read folder=%s error=\"%s\"", folder, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (names[i]->d_name[0] != '.' && asprintf(&path, "%s/%s", folder, names[i]->d_name) >= 0) {
+			import_card(l, path);
+			free(path);
+		}
+		free(names[i]);
+	}
+	free(names);
+}
+
+/* SIGHUP: a good file's access table and cards hold from now on; a bad one changes nothing. */
+static void reload(struct loop *l)
+{
+	struct problems problems = {0};
+	struct api_access *access;
+	struct config *c = NULL;
+	int r = config_load(&c, l->config_path, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		log_error("config: %s: %s", problems.items[i].place, problems.items[i].rule);
+	problems_deinit(&problems);
+	access = r == 0 ? loop_access(c) : NULL;
+	if (access == NULL) {
+		log_error("config: not read again; what was in force stays file=%s", l->config_path);
+		config_free(c);
+		return;
+	}
+	api_set_access(l->api, access, c->n_access);
+	free(l->access);
+	l->access = access;
+	config_free(l->config);
+	l->config = c;
+	loop_import_cards(l);
+	log_info("config: read again file=%s", l->config_path);
+}
+
+/* ---- the loop ---- */
+
+static void take_signals(struct loop *l)
+{
+	struct signalfd_siginfo info;
+
+	while (read(l->signals, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			sd_notify(0, "RELOADING=1");
+			reload(l);
+			sd_notify(0, "READY=1");
+		} else {
+			log_info("node: stopping signal=%s", strsignal((int)info.ssi_signo));
+			l->stopping = true;
+		}
+	}
+}
+
+/* What the node is doing, for `systemctl status`, and the sign of life for systemd's watchdog. */
+static void notify(struct loop *l, uint64_t now_ms, uint64_t *next_ms)
+{
+	struct node_counters c;
+
+	if (now_ms < *next_ms)
+		return;
+	*next_ms = now_ms + 5000;
+	node_counters(l->node, &c);
+	sd_notifyf(0, "WATCHDOG=1\nSTATUS=%zu of %zu links live, %llu events to be acknowledged", c.live,
+		c.members > 0 ? c.members - 1 : 0, (unsigned long long)c.behind);
+}
+
+static long sleep_ms(struct loop *l, uint64_t now_ms)
+{
+	uint64_t most = api_timeout_ms(l->api);
+
+	if (most > SLEEP_MAX_MS)
+		most = SLEEP_MAX_MS;
+	if (l->unsent != NULL && most > UNSENT_RETRY_MS)
+		most = UNSENT_RETRY_MS;
+	if (l->wake_ms <= now_ms)
+		return 0;
+	return (long)(l->wake_ms - now_ms < most ? l->wake_ms - now_ms : most);
+}
+
+/* Descriptors to wait for; link's items come last, since their number varies. */
+static size_t poll_items(struct loop *l, zmq_pollitem_t *items)
+{
+	int fds[5] = {l->signals, writer_fd(l->writer), reader_fd(l->reader)};
+	size_t n = 3 + api_fds(l->api, fds + 3, 2);
+
+	for (size_t i = 0; i < n; i++)
+		items[i] = (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
+	return n + link_poll_items(l->link, items + n, POLL_MAX - n);
+}
+
+/* One round: waits, then lets each part take a bounded turn. */
+static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
+{
+	uint64_t now_ms = loop_monotonic_ms();
+	size_t n = poll_items(l, items);
+	struct node_input tick = {.kind = NODE_TICK};
+
+	if (zmq_poll(items, (int)n, *more ? 0 : sleep_ms(l, now_ms)) < 0 && errno != EINTR)
+		return -errno;
+	now_ms = loop_monotonic_ms();
+	take_signals(l);
+	take_jobs(l);
+	take_queries(l);
+	if (l->unsent != NULL)
+		sweep_unsent(l, 0, true);
+	*more = link_turn(l->link, now_ms) > 0;
+	api_turn(l->api, now_ms);
+	if (now_ms >= l->wake_ms)
+		step(l, &tick);
+	return 0;
+}
+
+/* Everything accepted becomes durable, and who waits gets its answer. */
+static void finish(struct loop *l)
+{
+	writer_drain(l->writer);
+	for (int i = 0; i < 100 && l->publishing_bytes > 0; i++)
+		take_jobs(l);
+	api_turn(l->api, loop_monotonic_ms());
+}
+
+int loop_run(struct loop *l)
+{
+	zmq_pollitem_t *items = calloc(POLL_MAX, sizeof *items);
+	uint64_t notify_ms = 0;
+	bool more = false;
+	int r = 0;
+
+	if (items == NULL)
+		return -ENOMEM;
+	sd_notify(0, "READY=1");
+	while (!l->stopping && r == 0) {
+		r = turn(l, items, &more);
+		notify(l, loop_monotonic_ms(), &notify_ms);
+	}
+	sd_notify(0, "STOPPING=1");
+	finish(l);
+	free(items);
+	return r;
+}

@@ -1,0 +1,67 @@
+/* loop - one thread, one zmq_poll(): turns readiness into inputs for core's node, and carries out the actions that come back.
+ *
+ * The parts know nothing of each other: link has frames, api has requests, the commit and read workers have jobs and queries. What
+ * passes between them passes here, as values. */
+#ifndef ENLIGHT_LOOP_H
+#define ENLIGHT_LOOP_H
+
+#include "api/api.h"
+#include "config.h"
+#include "core/node.h"
+#include "link/link.h"
+#include "store/reader.h"
+#include "store/writer.h"
+
+/* A frame that its connection could not take yet. */
+struct unsent {
+	struct unsent *next;
+	uint32_t connection;
+	struct bytes frame; /* owned */
+};
+
+struct loop {
+	struct config *config;
+	const char *config_path;
+	struct api_access *access; /* of the configuration in force */
+	struct node *node;
+	struct link *link;
+	struct api *api;
+	struct store *store; /* owned by the writer once that runs; for store_bytes() */
+	struct writer *writer;
+	struct reader *reader;
+	struct committer *committer;
+	struct querier *querier;
+	struct commit_changes *changes; /* of the running transaction; the commit worker's */
+	struct unsent *unsent, **unsent_tail;
+	size_t unsent_bytes;
+	size_t publishing_bytes; /* of events whose commit is under way */
+	uint64_t wake_ms, started_ms;
+	int signals; /* signalfd */
+	bool stopping;
+};
+
+uint64_t loop_monotonic_ms(void);
+uint64_t loop_time_ms(void);
+
+/* What the workers and the parts call; `context` is the struct loop. */
+extern const struct api_ops loop_api_ops;
+void loop_link_event(void *context, const struct link_event *event);
+int loop_writer_run(void *context, const struct ledger_ops *ops, void *ledger, void **jobs, size_t n);
+void loop_writer_done(void *context, void **jobs, size_t n, int result);
+void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job);
+
+/* Runs until SIGTERM or SIGINT; then what was accepted is made durable and answered. 0 or -errno. SIGHUP reads the configuration again:
+ * the access table, blocked members and cards; a file with mistakes changes nothing. */
+int loop_run(struct loop *l);
+
+/* Takes in the cards of the configured folder. Files that are refused are logged. */
+void loop_import_cards(struct loop *l);
+
+/* report.c: /v1/status and the metrics. */
+json_t *loop_status(void *context);
+void loop_metrics(void *context, struct buffer *out);
+
+/* The configuration's access rows in the form of api; memory the caller frees. NULL: none, or out of memory. */
+struct api_access *loop_access(const struct config *c);
+
+#endif

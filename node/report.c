@@ -1,0 +1,158 @@
+/* report - what the node says of itself: /v1/status and the metrics of everything but HTTP. */
+#include "api/metrics.h"
+#include "loop.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Resident memory in bytes; 0: unknown. */
+static uint64_t resident_bytes(void)
+{
+	unsigned long size = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+json_t *loop_status(void *context)
+{
+	const struct loop *l = context;
+	const struct trust *trust = node_trust(l->node);
+	const struct card *card = trust_card(trust, l->config->member);
+	char network[2 * DIGEST_LEN + 1], digest[2 * DIGEST_LEN + 1];
+	struct node_counters c;
+
+	node_counters(l->node, &c);
+	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
+	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
+	return json_pack("{s:s, s:s, s:s, s:{s:I, s:s}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
+			 "s:{s:I, s:I, s:I, s:I}}",
+		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
+		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "card",
+		(json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
+		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
+		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
+		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
+		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
+		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
+		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks);
+}
+
+static double resident(const struct loop *l)
+{
+	(void)l;
+	return (double)resident_bytes();
+}
+
+static double stored(const struct loop *l)
+{
+	return (double)store_bytes(l->store);
+}
+
+static double store_limit(const struct loop *l)
+{
+	return (double)l->config->store.disk_limit_bytes;
+}
+
+static double started(const struct loop *l)
+{
+	return (double)(loop_time_ms() - (loop_monotonic_ms() - l->started_ms)) / 1000.0;
+}
+
+/* What is asked of the process. */
+static const struct {
+	struct metric metric;
+	double (*value)(const struct loop *l);
+} gauges[] = {
+	{{"enlight_resident_memory_bytes", METRIC_GAUGE, "bytes", "Resident memory of the node"}, resident},
+	{{"enlight_start_time_seconds", METRIC_GAUGE, "seconds", "When the node started, since 1970"}, started},
+	{{"enlight_store_bytes", METRIC_GAUGE, "bytes", "Store on disk, database and write-ahead log"}, stored},
+	{{"enlight_store_limit_bytes", METRIC_GAUGE, "bytes", "Limit of the store; 0: none"}, store_limit},
+};
+
+/* What is counted in core, by its place in struct node_counters. */
+#define COUNT(field) offsetof(struct node_counters, field), sizeof(((struct node_counters *)0)->field)
+static const struct {
+	struct metric metric;
+	size_t offset, size;
+} counts[] = {
+	{{"enlight_events_published_total", METRIC_COUNTER, "", "Events that this node published since it started"},
+		COUNT(published)},
+	{{"enlight_events_received_total", METRIC_COUNTER, "", "Events taken in from others since the node started"},
+		COUNT(received)},
+	{{"enlight_events_refused_total", METRIC_COUNTER, "", "Events taken in that break a rule of their topic"},
+		COUNT(refused)},
+	{{"enlight_events_stale_total", METRIC_COUNTER, "", "Decisions taken in that judge an older revision"},
+		COUNT(stale)},
+	{{"enlight_events_behind", METRIC_GAUGE, "", "Events of ours without a receipt, summed over readers"},
+		COUNT(behind)},
+	{{"enlight_receipts_total", METRIC_COUNTER, "", "Good receipts of readers"}, COUNT(receipts)},
+	{{"enlight_batches_refused_total", METRIC_COUNTER, "", "Batches of others that were not good"}, COUNT(forged)},
+	{{"enlight_gaps_total", METRIC_COUNTER, "", "Batches that came out of order and were asked for again"},
+		COUNT(gaps)},
+	{{"enlight_forks_total", METRIC_COUNTER, "", "Publishers found to show two histories"}, COUNT(forks)},
+	{{"enlight_channels", METRIC_GAUGE, "", "Channels held"}, COUNT(channels)},
+	{{"enlight_channels_stopped", METRIC_GAUGE, "", "Channels stopped by a fork"}, COUNT(stopped)},
+	{{"enlight_channels_withheld", METRIC_GAUGE, "", "Channels with empty slots that no erasure lists"},
+		COUNT(withheld)},
+	{{"enlight_links_live", METRIC_GAUGE, "", "Peers with a live session"}, COUNT(live)},
+	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
+	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
+		COUNT(no_session)},
+};
+
+/* What link counts, all of the same type. */
+static const struct {
+	struct metric metric;
+	size_t offset;
+} link_counts[] = {
+	{{"enlight_link_received_bytes_total", METRIC_COUNTER, "bytes", "Bytes of frames received"},
+		offsetof(struct link_counters, bytes_in)},
+	{{"enlight_link_sent_bytes_total", METRIC_COUNTER, "bytes", "Bytes of frames sent"},
+		offsetof(struct link_counters, bytes_out)},
+	{{"enlight_link_frames_received_total", METRIC_COUNTER, "", "Frames received"},
+		offsetof(struct link_counters, frames_in)},
+	{{"enlight_link_frames_sent_total", METRIC_COUNTER, "", "Frames sent"},
+		offsetof(struct link_counters, frames_out)},
+	{{"enlight_link_frames_dropped_total", METRIC_COUNTER, "", "Frames dropped: several parts, too large"},
+		offsetof(struct link_counters, dropped_frames)},
+	{{"enlight_link_keys_refused_total", METRIC_COUNTER, "", "Handshakes with a key that nobody has"},
+		offsetof(struct link_counters, refused_keys)},
+	{{"enlight_link_rebinds_total", METRIC_COUNTER, "", "Times the port was bound anew"},
+		offsetof(struct link_counters, rebinds)},
+};
+
+static double number_at(const void *base, size_t offset, size_t size)
+{
+	uint64_t u64;
+	size_t s;
+
+	if (size == sizeof u64) {
+		memcpy(&u64, (const char *)base + offset, sizeof u64);
+		return (double)u64;
+	}
+	memcpy(&s, (const char *)base + offset, sizeof s);
+	return (double)s;
+}
+
+void loop_metrics(void *context, struct buffer *out)
+{
+	const struct loop *l = context;
+	struct node_counters c;
+	struct link_counters lc;
+
+	node_counters(l->node, &c);
+	link_counters(l->link, &lc);
+	for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
+		metric_single(out, &gauges[i].metric, gauges[i].value(l));
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		metric_single(out, &counts[i].metric, number_at(&c, counts[i].offset, counts[i].size));
+	for (size_t i = 0; i < sizeof link_counts / sizeof *link_counts; i++)
+		metric_single(out, &link_counts[i].metric, number_at(&lc, link_counts[i].offset, sizeof(uint64_t)));
+}

@@ -1,0 +1,201 @@
+#include "../unit/unit.h"
+#include "network.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Publishes `n` events from random members, to everybody, to one or to two others; now and then a new revision of an old course. */
+static void publish_some(struct network *w, unsigned n)
+{
+	size_t size = network_size(w);
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t from = network_random(w, (uint32_t)size), one = network_random(w, (uint32_t)size),
+		       two = network_random(w, (uint32_t)size);
+		char audience[160], course[32];
+
+		snprintf(course, sizeof course, "CR/%u", network_random(w, 1000000));
+		switch (network_random(w, 3)) {
+		case 0:
+			snprintf(audience, sizeof audience, "network");
+			break;
+		case 1:
+			snprintf(audience, sizeof audience, "%s",
+				network_handle(w, one == from ? (one + 1) % size : one));
+			break;
+		default:
+			if (one == from)
+				one = (one + 1) % size;
+			if (two == from || two == one)
+				snprintf(audience, sizeof audience, "%s", network_handle(w, one));
+			else
+				snprintf(audience, sizeof audience, "%s,%s", network_handle(w, one < two ? one : two),
+					network_handle(w, one < two ? two : one));
+		}
+		network_publish(w, from, audience, course);
+	}
+}
+
+#define ck_network(expression)                                                                                         \
+	do {                                                                                                           \
+		const char *bad_ = (expression);                                                                       \
+		ck_assert_msg(bad_ == NULL, "seed %d: %s", _i, bad_ == NULL ? "" : bad_);                              \
+	} while (0)
+
+/* In a quiet network every event reaches its audience, once and in order, and nobody else. */
+START_TEST(test_quiet_network)
+{
+	struct network *w = network_new((uint64_t)_i + 1, 5);
+
+	publish_some(w, 60);
+	ck_assert_msg(network_settle(w, 60000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+/* Connections break and members are cut off from each other: once that stops, everything arrives. */
+START_TEST(test_broken_connections)
+{
+	struct network *w = network_new((uint64_t)_i + 100, 5);
+
+	for (int round = 0; round < 30; round++) {
+		size_t a = network_random(w, 5), b = network_random(w, 5);
+
+		publish_some(w, 3);
+		if (a != b && network_random(w, 3) == 0)
+			network_cut(w, a, b);
+		else if (a != b)
+			network_drop(w, a, b);
+		network_run(w, network_random(w, 3000));
+		for (size_t i = 0; i < 5 && round % 5 == 4; i++)
+			for (size_t k = 0; k < i; k++)
+				network_heal(w, i, k);
+		if (round % 10 == 9)
+			ck_network(network_check(w));
+	}
+	for (size_t i = 0; i < 5; i++)
+		for (size_t k = 0; k < i; k++)
+			network_heal(w, i, k);
+	ck_assert_msg(network_settle(w, 180000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+/* Members crash at any moment and start again, with what was durable: nothing that was answered with success is lost, nothing
+ * arrives twice. */
+START_TEST(test_crashes)
+{
+	struct network *w = network_new((uint64_t)_i + 200, 5);
+
+	for (int round = 0; round < 40; round++) {
+		size_t a = network_random(w, 5);
+
+		publish_some(w, 3);
+		network_run(w, network_random(w, 400));
+		if (network_is_up(w, a))
+			network_crash(w, a);
+		network_run(w, network_random(w, 2000));
+		network_start(w, a);
+		if (round % 10 == 9)
+			ck_network(network_check(w));
+	}
+	ck_assert_msg(network_settle(w, 180000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+/* A member that was away while much was published catches up, page by page, within its credit. */
+START_TEST(test_catching_up)
+{
+	struct network *w = network_new((uint64_t)_i + 300, 3);
+
+	ck_assert(network_settle(w, 10000));
+	network_crash(w, 2);
+	for (int i = 0; i < 40; i++) {
+		publish_some(w, 20);
+		network_run(w, 1000);
+	}
+	network_start(w, 2);
+	ck_assert_msg(network_settle(w, 120000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+struct flip {
+	uint32_t at;
+	unsigned left;
+};
+
+static void flip_a_bit(void *context, struct bytes frame)
+{
+	struct flip *f = context;
+
+	if (f->left == 0 || frame.len < 600) /* Hellos, Beats and receipts are smaller than any batch */
+		return;
+	f->left--;
+	((uint8_t *)frame.data)[f->at % frame.len] ^= (uint8_t)(1u << (f->at % 8));
+}
+
+/* One bit changed anywhere in a frame is never taken for the publisher's word; what was sent arrives all the same. */
+START_TEST(test_flipped_bits)
+{
+	struct network *w = network_new((uint64_t)_i + 400, 2);
+	struct flip flip = {.at = (uint32_t)_i * 37, .left = 1};
+
+	ck_assert(network_settle(w, 10000));
+	network_tamper_with(w, 0, 1, flip_a_bit, &flip);
+	publish_some(w, 10);
+	network_run(w, 20000);
+	ck_network(network_check(w));
+	network_tamper_with(w, 0, 1, NULL, NULL);
+	network_drop(w, 0, 1);
+	ck_assert_msg(network_settle(w, 60000), "bit %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+/* The same seed gives the same run. */
+START_TEST(test_repeatable)
+{
+	uint64_t end[2];
+	size_t n[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct network *w = network_new(7, 4);
+		const struct acknowledged *all;
+
+		publish_some(w, 30);
+		network_run(w, 100);
+		network_crash(w, 1);
+		network_run(w, 700);
+		network_start(w, 1);
+		ck_assert(network_settle(w, 60000));
+		end[i] = network_now_ms(w);
+		n[i] = network_acknowledged(w, &all);
+		network_free(w);
+	}
+	ck_assert_uint_eq(end[0], end[1]);
+	ck_assert_uint_eq(n[0], n[1]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("network");
+	TCase *tc = tcase_create("network");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, test_quiet_network, 0, 5);
+	tcase_add_loop_test(tc, test_broken_connections, 0, 6);
+	tcase_add_loop_test(tc, test_crashes, 0, 6);
+	tcase_add_loop_test(tc, test_catching_up, 0, 2);
+	tcase_add_loop_test(tc, test_flipped_bits, 0, 20);
+	tcase_add_test(tc, test_repeatable);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
