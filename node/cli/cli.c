@@ -13,6 +13,10 @@ static const struct command *const tables[] = {
 	local_commands,
 	doctor_commands,
 	help_commands,
+	init_commands,
+	keys_commands,
+	card_commands,
+	roster_commands,
 };
 
 static int by_name(const void *a, const void *b)

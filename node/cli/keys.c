@@ -1,0 +1,182 @@
+/* enlight keys: the public halves of a node's keys, and new ones. */
+#include "cli/offline.h"
+
+#include "base/secret.h"
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *state_of(const struct card *card, const struct node_keys *keys)
+{
+	static const char *const states[] = {
+		[CARD_KEY_CURRENT] = "current", [CARD_KEY_RETIRED] = "retired", [CARD_KEY_REVOKED] = "revoked"};
+	const struct card_key *k = card->n_keys == 0 ? NULL : card_key(card, keys->number);
+
+	if (k == NULL)
+		return "not on the card";
+	return memcmp(k->sign, keys->sign_public, SIGN_PUBLIC_LEN) == 0 ? states[k->state] : "another key's number";
+}
+
+static int add_node_key(json_t *rows, const struct card *card, const struct node_keys *keys)
+{
+	char sign[BASE64_SIZE(32)], link[BASE64_SIZE(32)], name[32];
+	json_t *row;
+
+	base64_encode(sign, keys->sign_public, sizeof keys->sign_public);
+	base64_encode(link, keys->link_public, sizeof keys->link_public);
+	snprintf(name, sizeof name, "node-%u.key", keys->number);
+	row = json_pack("{s:s, s:i, s:s, s:s, s:s}", "file", name, "number", (int)keys->number, "state",
+		state_of(card, keys), "sign", sign, "link", link);
+	return row != NULL && json_array_append_new(rows, row) == 0 ? EX_OK : EX_OSERR;
+}
+
+/* The identity key, when its file is in the folder at all. */
+static int add_identity(json_t *rows, const struct place *p)
+{
+	char *path = offline_path(p->folder, "identity.key");
+	char digits[FINGERPRINT_SIZE], sign[BASE64_SIZE(32)];
+	struct problems problems = {0};
+	struct draft_file f = {0};
+	struct identity id = {0};
+	int r = EX_OK;
+
+	if (path == NULL || !offline_exists(path))
+		goto out;
+	r = offline_read(&f, path);
+	if (r == EX_OK)
+		r = offline_result(identity_parse(&id, path, f.text, bytes_of(NULL, 0), &problems), &problems);
+	if (r != EX_OK)
+		goto out;
+	fingerprint(digits, id.member, id.public);
+	base64_encode(sign, id.public, sizeof id.public);
+	if (json_array_append_new(
+		    rows, json_pack("{s:s, s:s, s:s, s:s}", "file", "identity.key", "state",
+				  id.sealed ? "sealed" : "no passphrase", "sign", sign, "fingerprint", digits)) != 0)
+		r = EX_OSERR;
+out:
+	identity_wipe(&id);
+	offline_release(&f);
+	free(path);
+	return r;
+}
+
+static int list(const struct cli *c, const struct place *p, const struct config_keys *keys)
+{
+	static const struct column columns[] = {
+		{"FILE", "file", COLUMN_TEXT},
+		{"STATE", "state", COLUMN_TEXT},
+		{"SIGN", "sign", COLUMN_TEXT},
+		{"LINK", "link", COLUMN_TEXT},
+		{"FINGERPRINT", "fingerprint", COLUMN_TEXT},
+	};
+	json_t *rows = json_array();
+	struct card card = {0};
+	int r = rows == NULL ? EX_OSERR : EX_OK;
+
+	if (r == EX_OK && offline_exists(p->card))
+		r = offline_card(&card, p->card);
+	for (size_t i = 0; i < keys->n_nodes && r == EX_OK; i++)
+		r = add_node_key(rows, &card, &keys->nodes[i]);
+	if (r == EX_OK)
+		r = add_identity(rows, p);
+	if (r == EX_OK)
+		r = cli_table(c, columns, sizeof columns / sizeof *columns, rows);
+	card_deinit(&card);
+	json_decref(rows);
+	return r;
+}
+
+static int run_keys(struct cli *c, int argc, char **argv)
+{
+	struct problems problems = {0};
+	struct config_keys *keys = NULL;
+	struct place p;
+	int r = place_open(&p, c, argc > 0 ? argv[0] : NULL);
+
+	if (r == EX_OK)
+		r = offline_result(config_keys_load(&keys, p.config, &problems), &problems);
+	if (r == EX_OK)
+		r = list(c, &p, keys);
+	config_keys_free(keys);
+	place_close(&p);
+	return r;
+}
+
+/* The first number above all that were ever used: by a file, or by a line of the card whose file is gone. */
+static int next_number(uint32_t *out, const struct place *p)
+{
+	struct problems problems = {0};
+	struct config_keys *keys;
+	struct card card = {0};
+	int r = offline_result(config_keys_load(&keys, p->config, &problems), &problems);
+
+	if (r == EX_OK && offline_exists(p->card))
+		r = offline_card(&card, p->card);
+	if (r == EX_OK) {
+		*out = keys->nodes[keys->n_nodes - 1].number;
+		if (card.n_keys > 0 && card.keys[card.n_keys - 1].number > *out)
+			*out = card.keys[card.n_keys - 1].number;
+		++*out;
+	}
+	if (r == EX_OK && *out > KEY_NUMBERS_MAX) {
+		cli_error("a member has at most %d node keys", KEY_NUMBERS_MAX);
+		r = EX_DATAERR;
+	}
+	config_keys_free(keys);
+	card_deinit(&card);
+	return r;
+}
+
+static int write_key(const struct cli *c, const struct place *p, uint32_t number)
+{
+	uint8_t secret[SECRET_LEN];
+	char *path = offline_path(p->config->trust.keys, "node-%u.key", number);
+	int r;
+
+	if (path == NULL)
+		return EX_OSERR;
+	randombytes_buf(secret, sizeof secret);
+	r = c->dry_run ? 0 : secret_write(path, secret);
+	sodium_memzero(secret, sizeof secret);
+	if (r != 0) {
+		cli_error("%s: cannot be written: %s", path, strerror(-r));
+		r = EX_CANTCREAT;
+	} else if (c->dry_run) {
+		cli_note(c, "would write %s", path);
+	} else {
+		printf("%s\n", path);
+		offline_say(c,
+			"\nNext:\n"
+			"  1. enlight card new %s   (the card then lists both keys)\n"
+			"  2. When the others have that card: enlight card new --retire %u %s, then remove the old "
+			"file\n",
+			p->folder, number - 1, p->folder);
+	}
+	free(path);
+	return r;
+}
+
+static int run_keys_new(struct cli *c, int argc, char **argv)
+{
+	struct place p;
+	uint32_t number = 0;
+	int r = place_open(&p, c, argc > 0 ? argv[0] : NULL);
+
+	if (r == EX_OK)
+		r = next_number(&number, &p);
+	if (r == EX_OK)
+		r = write_key(c, &p, number);
+	place_close(&p);
+	return r;
+}
+
+const struct command keys_commands[] = {
+	{"keys", "[FOLDER]", "Show the public halves of a node's keys",
+		"FOLDER is what `enlight init` made; default: that of the configuration.", "enlight keys /etc/enlight",
+		0, 1, NULL, run_keys, false},
+	{"keys new", "[FOLDER]", "Make the node key with the next number",
+		"The node uses a key once its card lists it, so a new card comes next.",
+		"enlight keys new /etc/enlight", 0, 1, NULL, run_keys_new, false},
+	{0},
+};

@@ -1,0 +1,258 @@
+#include "cli/offline.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PASSPHRASE_MAX = 1024 };
+
+int offline_read(struct draft_file *out, const char *path)
+{
+	bool input = strcmp(path, "-") == 0;
+	void *data;
+	size_t len;
+	int r = file_read(&data, &len, input ? "/dev/stdin" : path, NOTE_MAX + 1);
+
+	*out = (struct draft_file){.name = path};
+	if (r < 0) {
+		cli_error("%s: cannot be read: %s", path, strerror(-r));
+		return r == -ENOMEM ? EX_OSERR : EX_NOINPUT;
+	}
+	out->text = bytes_of(data, len);
+	return EX_OK;
+}
+
+void offline_release(struct draft_file *f)
+{
+	if (f->text.data != NULL)
+		sodium_memzero((void *)f->text.data, f->text.len);
+	free((void *)f->text.data);
+	*f = (struct draft_file){0};
+}
+
+int offline_write(const struct cli *c, const char *path, struct bytes text, unsigned mode)
+{
+	int r;
+
+	if (path == NULL || strcmp(path, "-") == 0)
+		return fwrite(text.data, 1, text.len, stdout) == text.len ? EX_OK : EX_IOERR;
+	if (c->dry_run) {
+		cli_note(c, "would write %s", path);
+		return EX_OK;
+	}
+	r = file_write(path, text.data, text.len, mode);
+	if (r == 0)
+		return EX_OK;
+	cli_error("%s: cannot be written: %s", path, strerror(-r));
+	return EX_CANTCREAT;
+}
+
+int offline_result(int r, struct problems *problems)
+{
+	cli_problems(problems);
+	if (r < 0)
+		cli_error("%s", strerror(-r));
+	return r == 0 ? EX_OK : r < 0 ? EX_OSERR : EX_DATAERR;
+}
+
+int offline_roster(struct roster *out, const char *path)
+{
+	struct problems problems = {0};
+	struct draft_file f;
+	int r;
+
+	*out = (struct roster){0};
+	r = offline_read(&f, path);
+	if (r != EX_OK)
+		return r;
+	r = roster_parse(out, path, f.text, &problems);
+	offline_release(&f);
+	return offline_result(r, &problems);
+}
+
+int offline_card(struct card *out, const char *path)
+{
+	struct problems problems = {0};
+	struct draft_file f;
+	int r;
+
+	*out = (struct card){0};
+	r = offline_read(&f, path);
+	if (r != EX_OK)
+		return r;
+	r = card_parse(out, path, f.text, &problems);
+	offline_release(&f);
+	return offline_result(r, &problems);
+}
+
+int offline_passphrase(struct buffer *out, const struct cli *c)
+{
+	const char *path = cli_value(c, "passphrase-file");
+	void *data;
+	size_t len;
+	int r;
+
+	*out = (struct buffer){0};
+	if (path == NULL)
+		return EX_OK;
+	r = file_read(&data, &len, path, PASSPHRASE_MAX);
+	if (r < 0) {
+		cli_error("%s: cannot be read: %s", path, strerror(-r));
+		return EX_NOINPUT;
+	}
+	buffer_add(out, data, len);
+	sodium_memzero(data, len);
+	free(data);
+	if (out->len > 0 && out->data[out->len - 1] == '\n')
+		out->len--;
+	if (out->len > 0 && out->error == 0)
+		return EX_OK;
+	cli_error("%s: holds no passphrase", path);
+	buffer_deinit(out);
+	return EX_DATAERR;
+}
+
+/* A stick with a FAT file system knows no modes, so this is no error. */
+static void warn_of_readers(const struct cli *c, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		cli_note(c, "%s: can be read by others than its owner", path);
+}
+
+int offline_identity(struct identity *out, const struct cli *c, const char *path)
+{
+	const char *given = cli_value(c, "identity");
+	struct problems problems = {0};
+	struct buffer passphrase = {0};
+	struct draft_file f = {0};
+	int r;
+
+	*out = (struct identity){0};
+	if (given != NULL)
+		path = given;
+	warn_of_readers(c, path);
+	r = offline_passphrase(&passphrase, c);
+	if (r == EX_OK)
+		r = offline_read(&f, path);
+	if (r != EX_OK)
+		goto out;
+	r = offline_result(
+		identity_parse(out, path, f.text, bytes_of(passphrase.data, passphrase.len), &problems), &problems);
+	if (r == EX_OK && out->sealed) {
+		cli_error("%s: is under a passphrase: give --passphrase-file FILE (/dev/stdin to type it)", path);
+		r = EX_USAGE;
+	}
+out:
+	offline_release(&f);
+	buffer_deinit(&passphrase);
+	return r;
+}
+
+int offline_list(const char ***out, size_t *n, char **memory, const char *value)
+{
+	size_t commas = 0, i = 0;
+	char *save = NULL;
+
+	*n = 0;
+	for (const char *p = value; p != NULL && *p != '\0'; p++)
+		commas += *p == ',';
+	*memory = strdup(value == NULL ? "" : value);
+	*out = calloc(commas + 1, sizeof **out);
+	if (*memory == NULL || *out == NULL) {
+		cli_error("out of memory");
+		return EX_OSERR;
+	}
+	for (char *p = strtok_r(*memory, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save))
+		(*out)[i++] = p;
+	*n = i;
+	return EX_OK;
+}
+
+char *offline_path(const char *folder, const char *format, ...)
+{
+	struct buffer path = {0};
+	char *name = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&name, format, args) < 0)
+		name = NULL;
+	va_end(args);
+	buffer_printf(&path, "%s/%s", folder, name == NULL ? "" : name);
+	if (name == NULL || path.error != 0) {
+		cli_error("out of memory");
+		buffer_deinit(&path);
+	}
+	free(name);
+	return path.data == NULL ? NULL : buffer_take(&path, NULL);
+}
+
+bool offline_exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* The folder of a file's path. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+int place_open(struct place *out, const struct cli *c, const char *folder)
+{
+	struct problems problems = {0};
+	int r = EX_OSERR;
+
+	*out = (struct place){0};
+	out->folder = folder == NULL ? folder_of(c->config) : strdup(folder);
+	if (out->folder == NULL)
+		goto out;
+	out->file = folder == NULL ? strdup(c->config) : offline_path(folder, "enlight.yaml");
+	if (out->file == NULL)
+		goto out;
+	if (!offline_exists(out->file)) {
+		cli_error("%s: is not there; `enlight init` makes a node's folder%s", out->file,
+			folder == NULL ? ", and this verb takes it as an argument" : "");
+		r = EX_NOINPUT;
+		goto out;
+	}
+	r = config_read(&out->config, out->file, &problems);
+	r = r == CONFIG_BAD ? EX_CONFIG : r == 0 ? EX_OK : EX_OSERR;
+	cli_problems(&problems);
+	if (r != EX_OK)
+		goto out;
+	out->card = offline_path(out->config->trust.cards, "%s.card", out->config->member);
+	r = out->card == NULL ? EX_OSERR : EX_OK;
+out:
+	if (r != EX_OK)
+		place_close(out);
+	return r;
+}
+
+void place_close(struct place *p)
+{
+	free(p->folder);
+	free(p->file);
+	free(p->card);
+	config_free(p->config);
+	*p = (struct place){0};
+}
+
+void offline_say(const struct cli *c, const char *format, ...)
+{
+	va_list args;
+
+	if (c->quiet)
+		return;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+}

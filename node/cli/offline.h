@@ -1,0 +1,54 @@
+/* offline - files of the verbs that need no running node: notes, identity keys, and the folder of one node.
+ *
+ * Functions that answer an exit status have printed why when it is not EX_OK. */
+#ifndef ENLIGHT_CLI_OFFLINE_H
+#define ENLIGHT_CLI_OFFLINE_H
+
+#include "cli/cli.h"
+#include "cli/draft.h"
+#include "cli/identity.h"
+#include "config.h"
+#include "core/card.h"
+#include "core/roster.h"
+
+/* Files whose text is the caller's; the name is borrowed. `-` is standard input. */
+int offline_read(struct draft_file *out, const char *path);
+void offline_release(struct draft_file *f); /* wipes; the zeroed value is fine */
+
+/* Writes to a file, durably, or to standard output when the path is NULL or `-`. With --dry-run it only says so. */
+int offline_write(const struct cli *c, const char *path, struct bytes text, unsigned mode);
+
+/* Prints what a parser or check found; `r` is its answer: EX_OK, EX_DATAERR, or EX_OSERR when memory was short. */
+int offline_result(int r, struct problems *problems);
+
+int offline_roster(struct roster *out, const char *path);
+int offline_card(struct card *out, const char *path);
+
+/* An identity key with its secret, from --identity (or `path` when that was not given) and --passphrase-file. */
+int offline_identity(struct identity *out, const struct cli *c, const char *path);
+
+/* The content of --passphrase-file without its line end; empty when not given. The caller wipes it with buffer_deinit(). */
+int offline_passphrase(struct buffer *out, const struct cli *c);
+
+/* What a comma-separated value lists: pointers into `*memory`, both the caller's to free. A NULL value lists nothing. */
+int offline_list(const char ***out, size_t *n, char **memory, const char *value);
+
+/* A path below a folder; memory the caller frees, NULL (said) when short of it. */
+char *offline_path(const char *folder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool offline_exists(const char *path);
+
+/* The folder that `enlight init` made: its configuration, and where things are. */
+struct place {
+	char *folder;
+	char *file; /* enlight.yaml */
+	struct config *config;
+	char *card; /* this member's own */
+};
+/* From a folder, or, when that is NULL, from --config. */
+int place_open(struct place *out, const struct cli *c, const char *folder);
+void place_close(struct place *p); /* the zeroed value is fine */
+
+/* Prints lines of text as standing beside a person's next steps: to stderr, not with --quiet. */
+void offline_say(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
