@@ -53,6 +53,8 @@ static void note_peer(struct door *door, struct MHD_Connection *connection, void
 	else
 		r = access_peer_of(peer, info->connect_fd);
 	if (r != 0) { /* whoever cannot be told is refused with each request */
+		if (peer != NULL)
+			api_peer_deinit(peer);
 		free(peer);
 		peer = NULL;
 	}

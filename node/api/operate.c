@@ -122,7 +122,7 @@ static void answer_act(struct request *rq, int r, const struct problems *problem
 	}
 	json_decref(json);
 	if (problems->total > 0)
-		request_problem(rq, REFUSED_RULE, problems);
+		request_problem(rq, REFUSED_ACT, problems);
 	else
 		request_problem(rq, r == -ENOENT ? REFUSED_NOT_FOUND : REFUSED_FAILED, NULL);
 }
@@ -147,7 +147,7 @@ static void import_note(struct request *rq, const char *first_word, const char *
 		return;
 	}
 	if (text.len < len || memcmp(text.data, first_word, len) != 0) {
-		request_problem_at(rq, REFUSED_RULE, "", "the first line does not say what this path takes");
+		request_problem_at(rq, REFUSED_ACT, "", "the first line does not say what this path takes");
 		return;
 	}
 	r = rq->api->options.ops->import_note(rq->api->options.context, text, &problems);
@@ -194,7 +194,7 @@ void handle_peer_block(struct request *rq)
 	if (json == NULL)
 		request_problem_at(rq, REFUSED_SYNTAX, "", "a JSON object with a reason");
 	else if (reason == NULL || reason[0] == '\0' || strlen(reason) > REASON_MAX || json_object_size(json) != 1)
-		request_problem_at(rq, REFUSED_RULE, "/reason", "a text of 1 to 500 bytes, and nothing else");
+		request_problem_at(rq, REFUSED_ACT, "/reason", "a text of 1 to 500 bytes, and nothing else");
 	else
 		set_block(rq, true, reason);
 	json_decref(json);

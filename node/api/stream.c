@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct stream {
 	struct event_filter filter;
@@ -13,6 +14,7 @@ struct stream {
 	struct place said;  /* the cursor that the client was last told */
 	bool at_end;        /* at the last look there was nothing more, and nothing was committed since */
 	bool asking;        /* a query is under way */
+	bool gone;          /* its client is, and it is not counted any more */
 	bool broken;        /* memory was short in the middle of an event: the client is to connect again */
 	uint64_t ping_ms;   /* when the client hears that we live */
 	uint64_t retry_ms;  /* when to ask again after the node was too busy; 0: no need */
@@ -147,7 +149,7 @@ static ssize_t read_stream(void *context, uint64_t at, char *out, size_t max)
 	struct stream *s = rq->stream;
 	size_t n = s->out.len - s->written;
 
-	if (s->broken || rq->api->closing)
+	if (s->broken || s->gone || rq->api->closing)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n > 0) {
 		n = n < max ? n : max;
@@ -228,7 +230,8 @@ void stream_free(struct request *rq)
 {
 	if (rq->stream == NULL)
 		return;
-	rq->api->n_streams--;
+	if (!rq->stream->gone)
+		rq->api->n_streams--;
 	filter_deinit(&rq->stream->filter);
 	buffer_deinit(&rq->stream->out);
 	free(rq->stream);
@@ -272,11 +275,35 @@ static void begin(struct request *rq)
 	rq->content_type = "text/event-stream";
 }
 
+/* A client that went away while its stream sleeps would be found out by the next ping only. */
+static bool client_is_gone(const struct request *rq)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+
+	return info != NULL && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Makes room: gives up the places of clients that are gone. */
+static void sweep(struct api *a)
+{
+	for (struct request *rq = a->requests; rq != NULL; rq = rq->next) {
+		if (rq->stream == NULL || rq->stream->gone || !is_idle(rq) || !client_is_gone(rq))
+			continue;
+		rq->stream->gone = true;
+		a->n_streams--;
+		request_resume(rq);
+	}
+}
+
 void handle_events_stream(struct request *rq)
 {
 	struct problems problems = {0};
 	int r;
 
+	if (rq->api->n_streams == STREAMS_MAX)
+		sweep(rq->api);
 	if (rq->api->n_streams == STREAMS_MAX) {
 		request_problem(rq, REFUSED_BUSY, NULL);
 		return;
