@@ -116,7 +116,7 @@ static void audit(const struct request *rq, const char *act, const char *object,
 /* The results that import_note() and block() share. */
 static void answer_act(struct request *rq, int r, const struct problems *problems, unsigned done, json_t *json)
 {
-	if (r == 0 || (r == 1 && problems->total == 0)) {
+	if (problems->total == 0 && (r == 0 || r == 1)) {
 		request_json(rq, r == 0 ? done : 200, json);
 		return;
 	}
