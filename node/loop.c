@@ -282,7 +282,8 @@ static size_t job_bytes(const struct job *job)
 	return bytes;
 }
 
-static void take_jobs(struct loop *l)
+/* Takes back what the commit worker has done; false: nothing. */
+static bool take_jobs(struct loop *l)
 {
 	void *jobs[TAKE_MAX];
 	size_t n = writer_take(l->writer, jobs, TAKE_MAX);
@@ -303,9 +304,10 @@ static void take_jobs(struct loop *l)
 	}
 	if (stored)
 		api_committed(l->api);
+	return n > 0;
 }
 
-static void take_queries(struct loop *l)
+static bool take_queries(struct loop *l)
 {
 	void *queries[TAKE_MAX];
 	size_t n = reader_take(l->reader, queries, TAKE_MAX);
@@ -321,6 +323,7 @@ static void take_queries(struct loop *l)
 		step(l, &in);
 		query_free(query);
 	}
+	return n > 0;
 }
 
 /* ---- what api asks for ---- */
@@ -575,12 +578,14 @@ static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
 	return 0;
 }
 
-/* Everything accepted becomes durable, and who waits gets its answer. */
+/* Everything accepted becomes durable, and who waits gets its answer. What this gives rise to is answered by the workers, which
+ * take nothing more, with a refusal. */
 static void finish(struct loop *l)
 {
 	writer_drain(l->writer);
-	for (int i = 0; i < 100 && l->publishing_bytes > 0; i++)
-		take_jobs(l);
+	reader_drain(l->reader);
+	while (take_jobs(l) || take_queries(l))
+		;
 	api_turn(l->api, loop_monotonic_ms());
 }
 
