@@ -16,7 +16,7 @@ import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = pathlib.Path(os.environ.get("ENLIGHT_BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("ENLIGHT_BUILD", ROOT / "build-asan"))
 PLAIN_BUILD = pathlib.Path(os.environ.get("ENLIGHT_PLAIN_BUILD", ROOT / "build"))
 TEST_LIMIT_S = 120
 POLL_S = 0.02

@@ -391,3 +391,14 @@ def course(source, audience="network", course_id=None, title="Game Theory", **at
             "subject": f"course/{course_id}", "time": "2026-11-23T09:30:00Z", "enlightaudience": audience,
             "datacontenttype": "application/json",
             "data": {"courseId": course_id, "title": [{"lang": "en", "value": title}]}, **attributes}
+
+
+def nomination(sender, receiver, mobility_id=None, **attributes):
+    """A student nominated to a partner; personal, so for that partner alone."""
+    mobility_id = mobility_id or uuid7()
+    return {"specversion": "1.0", "id": uuid7(), "source": sender, "type": "eu.enlight.mobility.nomination.v1",
+            "subject": f"mobility/{mobility_id}", "time": "2026-11-23T09:30:00Z", "enlightaudience": receiver,
+            "datacontenttype": "application/json",
+            "data": {"mobilityId": mobility_id, "sending": {"heiId": sender}, "receiving": {"heiId": receiver},
+                     "student": {"names": [{"given": "Kadri", "family": "Tamm"}], "personId": f"{sender}:b41887"},
+                     "receivingAcademicYear": "2026/2027", "activityType": "student-studies"}, **attributes}
