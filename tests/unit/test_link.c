@@ -11,8 +11,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -359,10 +362,10 @@ START_TEST(test_rebind_drops_sessions)
 	AWAIT(&w, a.n_frames == 1);
 	number = a.from;
 	ck_assert_int_eq(link_rebind(a.link), 0);
-	ck_assert_int_eq(say(&a, number, "late"), LINK_GONE);
 	ck_assert_uint_eq(a.n_down, 0); /* handed over by a turn only */
 	AWAIT(&w, a.n_down == 1 && b.n_down == 1 && b.n_up == 2);
 	ck_assert_uint_eq(a.down, number);
+	ck_assert_int_eq(say(&a, number, "late"), LINK_GONE);
 	say(&b, 1, "two");
 	AWAIT(&w, a.n_frames == 2);
 	ck_assert_uint_ne(a.from, number);
@@ -490,7 +493,8 @@ START_TEST(test_full_queue_is_busy)
 END_TEST
 
 /* A raw CURVE client with the keys of a side, which does what it likes; it tries for ever. */
-static void *raw_open(void *context, const struct side *as, const struct side *to, const char *routing_id)
+static void *raw_connect(
+	void *context, const struct side *as, const struct side *to, const char *endpoint, const char *routing_id)
 {
 	static const int ivl = 50, immediate = 0;
 	void *raw;
@@ -500,8 +504,13 @@ static void *raw_open(void *context, const struct side *as, const struct side *t
 	zmq_setsockopt(raw, ZMQ_IMMEDIATE, &immediate, sizeof immediate);
 	if (routing_id != NULL)
 		zmq_setsockopt(raw, ZMQ_ROUTING_ID, routing_id, strlen(routing_id));
-	ck_assert_int_eq(zmq_connect(raw, link_endpoint(to->link)), 0);
+	ck_assert_int_eq(zmq_connect(raw, endpoint), 0);
 	return raw;
+}
+
+static void *raw_open(void *context, const struct side *as, const struct side *to, const char *routing_id)
+{
+	return raw_connect(context, as, to, link_endpoint(to->link), routing_id);
 }
 
 /* A message of several parts ends the connection, is counted, and nothing more is heard from there; other peers go on. */
@@ -664,6 +673,34 @@ static void send_flood(void *raw, size_t n_parts)
 	}
 }
 
+/* A process that floods `to` with messages of a thousand MB, once it has been told an endpoint through `*endpoint_fd`, until it is
+ * killed. A process of its own, made before there is any context: a libzmq that is cut off while it closes may abort. */
+static pid_t flooder_new(const struct side *as, const struct side *to, int *endpoint_fd)
+{
+	char endpoint[64] = "";
+	int fds[2];
+	pid_t pid;
+	void *raw;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	*endpoint_fd = fds[1];
+	if (pid > 0) {
+		close(fds[0]);
+		return pid;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(fds[1]);
+	if (read(fds[0], endpoint, sizeof endpoint - 1) <= 0)
+		_exit(1);
+	raw = raw_connect(socket_context(), as, to, endpoint, NULL);
+	for (int i = 0; i < 4; i++)
+		send_flood(raw, 4000);
+	for (;;)
+		pause();
+}
+
 /* Turns the world until the condition holds, and remembers the most memory seen. */
 #define AWAIT_PEAK(w, peak, condition)                                                                                 \
 	AWAIT(w, ((peak) = (peak) > watchdog_resident() ? (peak) : watchdog_resident(), (condition)))
@@ -675,28 +712,30 @@ START_TEST(test_flood_is_cut_off)
 	struct world w = {0};
 	struct side a = {0}, b = {0}, c = {0};
 	uint64_t before = watchdog_resident(), peak = 0;
-	void *context = socket_context(), *raw;
 	uint8_t both[2 * LINK_PUBLIC_LEN];
+	int endpoint_fd;
+	pid_t flooder;
 
+	keys_new(&a.keys);
+	keys_new(&c.keys);
+	flooder = flooder_new(&c, &a, &endpoint_fd);
 	side_open(&w, &a, "tcp://127.0.0.1:*", before + 64 * MB);
 	side_open(&w, &b, NULL, 0);
-	keys_new(&c.keys);
 	memcpy(both, b.keys.public_key, LINK_PUBLIC_LEN);
 	memcpy(both + LINK_PUBLIC_LEN, c.keys.public_key, LINK_PUBLIC_LEN);
 	ck_assert_int_eq(link_allow(a.link, both, 2), 0);
 	dial(&b, 1, &a);
 	AWAIT(&w, b.n_up == 1);
-	raw = raw_open(context, &c, &a, NULL);
-	for (int i = 0; i < 4; i++)
-		send_flood(raw, 4000); /* a thousand MB each */
+	ck_assert_int_gt(write(endpoint_fd, link_endpoint(a.link), strlen(link_endpoint(a.link))), 0);
 	AWAIT_PEAK(&w, peak, counted(&a).rebinds >= 2);
-	zmq_close(raw);
+	kill(flooder, SIGKILL);
+	waitpid(flooder, NULL, 0);
+	close(endpoint_fd);
 	AWAIT_PEAK(&w, peak, watchdog_resident() < before + 64 * MB && b.n_up > b.n_down);
 	AWAIT_PEAK(&w, peak, (say(&b, 1, "still here"), a.n_frames > 0)); /* one more drop may take a frame along */
 	ck_assert_str_eq(a.text, "still here");
 	ck_assert_uint_ge(b.n_down, 1);
-	ck_assert_uint_lt(peak, before + 700 * MB);
-	zmq_ctx_term(context);
+	ck_assert_uint_lt(peak, before + 500 * MB);
 	close_all(&w);
 }
 END_TEST
@@ -727,7 +766,7 @@ START_TEST(test_flood_from_server_is_cut_off)
 	AWAIT_PEAK(&w, peak, b.n_down == 1 && b.n_up == 2);
 	ck_assert_str_eq(b.reason, "memory");
 	AWAIT_PEAK(&w, peak, watchdog_resident() < before + 64 * MB);
-	ck_assert_uint_lt(peak, before + 700 * MB);
+	ck_assert_uint_lt(peak, before + 500 * MB);
 	zmq_close(raw);
 	zmq_ctx_term(context);
 	close_all(&w);
