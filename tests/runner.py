@@ -31,7 +31,7 @@ SCENARIO_LIMIT_S = 600
 TAIL = 120  # lines of a failed program's standard error that are shown
 
 SANITIZER_SETTINGS = {
-    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
 }
 

@@ -161,13 +161,15 @@ class Node:
             raise harness.Failure(f"{self.member.handle} did not end within {STOP_S} s of SIGTERM")
         harness.check(code == 0, f"{self.member.handle} ended with {code}", self.tail())
         found = SANITIZER.search(self.log.read_text(errors="replace"))
-        harness.check(not found, f"{self.member.handle}: {found and found.group(0)}", self.tail(100))
+        harness.check(not found, f"{self.member.handle}: {found and found.group(0)}", self.tail())
 
     def tail(self, lines=25):
-        """The end of its log."""
+        """The end of its log; where a sanitizer spoke, what it said first."""
         if not self.log.exists():
             return f"({self.member.handle} has written no log)"
-        text = self.log.read_text(errors="replace").split("\n")[-lines:]
+        text = self.log.read_text(errors="replace").split("\n")
+        found = [i for i, line in enumerate(text) if SANITIZER.search(line)]
+        text = text[found[0]:][:40] if found else text[-lines:]
         return f"--- log of {self.member.handle}\n" + "\n".join(text)
 
     def memory_kb(self, row="VmRSS"):
