@@ -127,29 +127,41 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
-/* After these nobody knows which of the last writes are on disk: a second sync would say nothing of pages that the
- * first could not write. The next start reads what the disk has. */
-static void end_if_unknown(const struct store *s, int rc)
+/* What the system said when a write to the WAL or to the database failed last. */
+static int write_errno(const struct store *s, int which)
+{
+	sqlite3_file *file = NULL;
+	int e = 0;
+
+	if (sqlite3_file_control(s->db, "main", which, &file) != SQLITE_OK || file == NULL || file->pMethods == NULL)
+		return 0;
+	return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &e) == SQLITE_OK ? e : 0;
+}
+
+/* A quota or a limit that was reached is a full disk. After other failed writes and syncs nobody knows which of the last
+ * pages are on disk: a second sync would say nothing of those that the first could not write. So the process ends, and the next
+ * start reads what the disk has. */
+static int judge(const struct store *s, int rc, int which)
 {
 	static const int unknown[] = {
 		SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE};
+	int e = rc == SQLITE_IOERR_WRITE ? write_errno(s, which) : 0;
 
-	if (sqlite_error(s->db, rc) == LEDGER_FULL)
-		return;
+	if (e == EDQUOT || e == EFBIG)
+		return SQLITE_FULL;
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
 		if (rc == unknown[i]) {
-			log_error("store: cannot write, ending code=%d errno=%d", rc, sqlite3_system_errno(s->db));
+			log_error("store: cannot write, ending code=%d errno=%d", rc, e);
 			_exit(EX_IOERR);
 		}
+	return rc;
 }
 
 /* What went wrong in a transaction, for its caller. SQLite may have undone all of it. */
 static int wrong(struct store *s, int rc)
 {
-	int r;
+	int r = sqlite_error(judge(s, rc, SQLITE_FCNTL_JOURNAL_POINTER));
 
-	end_if_unknown(s, rc);
-	r = sqlite_error(s->db, rc);
 	if (s->in_transaction && sqlite3_get_autocommit(s->db))
 		s->lost = r;
 	return r;
@@ -327,7 +339,7 @@ static int open_database(struct store *s)
 
 static int explain(const struct store *s, int rc, char **why)
 {
-	int r = sqlite_error(s->db, rc);
+	int r = sqlite_error(rc);
 
 	if (r == LEDGER_FULL)
 		r = -ENOSPC;
@@ -441,7 +453,7 @@ void store_checkpoint(struct store *s)
 	if (rc == SQLITE_OK && in_wal >= moved)
 		s->wal_bytes = (uint64_t)(in_wal - moved) * s->page_bytes;
 	else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
-		end_if_unknown(s, rc);
+		rc = judge(s, rc, SQLITE_FCNTL_FILE_POINTER);
 		log_warn("store: cannot move the WAL into the database code=%d", rc);
 	}
 	measure(s);

@@ -20,7 +20,7 @@ int sqlite_lock(int *fd, const char *path, char **why);
 int sqlite_settle(const char *path, char **why);
 
 /* What a result of SQLite is to a caller: 0, LEDGER_FULL or a negative errno. */
-int sqlite_error(sqlite3 *db, int rc);
+int sqlite_error(int rc);
 
 /* Runs each SQL text; the first result that is not SQLITE_OK. */
 int sqlite_configure(sqlite3 *db, const char *const *sql, size_t n);

@@ -68,7 +68,7 @@ int store_reader_open(struct store_reader **out, const struct store *s)
 	}
 	if (rc == SQLITE_OK)
 		rc = sqlite_prepare(reader->db, reader->statements, statements, N_STATEMENTS);
-	r = sqlite_error(reader->db, rc);
+	r = sqlite_error(rc);
 	if (r == 0)
 		*out = reader;
 	else
@@ -118,7 +118,7 @@ static int walk(struct store_reader *r, struct walk *w)
 			break;
 	}
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE && rc != SQLITE_RANGE)
-		result = sqlite_error(r->db, rc);
+		result = sqlite_error(rc);
 	sqlite3_reset(w->call.stmt);
 	return result;
 }
@@ -246,7 +246,7 @@ static int event(void *archive, const struct index_key *key, struct place *out)
 		*out = (struct place){.number = column_u64(c.stmt, 0), .index = (uint32_t)column_u64(c.stmt, 1)};
 		r = 0;
 	} else if (rc != SQLITE_DONE) {
-		r = sqlite_error(reader->db, rc);
+		r = sqlite_error(rc);
 	}
 	sqlite3_reset(c.stmt);
 	return r;

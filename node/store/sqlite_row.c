@@ -29,10 +29,8 @@ static const struct {
 	{SQLITE_MISMATCH, -EPROTO},
 };
 
-int sqlite_error(sqlite3 *db, int rc)
+int sqlite_error(int rc)
 {
-	if (rc == SQLITE_IOERR_WRITE && (sqlite3_system_errno(db) == EDQUOT || sqlite3_system_errno(db) == EFBIG))
-		return LEDGER_FULL;
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
 		if (errors[i].rc == rc)
 			return errors[i].r;
