@@ -20,77 +20,16 @@ static const char header_domain[] = "enlight header 1";
 
 static_assert(BODY_OVERHEAD == crypto_aead_xchacha20poly1305_ietf_ABYTES, "sealing adds a tag");
 
-/* One field on the wire. Header and body need a reading of their own beside protobuf-c's: the first to see a later format
- * that this node cannot unpack, the second because thousands of small messages would cost an allocation each. */
-struct field {
-	uint64_t number;
-	unsigned type;
-	uint64_t value;       /* type 0 */
-	struct bytes content; /* type 2 */
-};
-
-static bool varint_next(struct bytes *rest, uint64_t *out)
-{
-	*out = 0;
-	for (unsigned shift = 0; rest->len > 0 && shift < 64; shift += 7) {
-		uint8_t b = *rest->data++;
-
-		rest->len--;
-		if (shift == 63 && b > 1)
-			return false;
-		*out |= (uint64_t)(b & 0x7f) << shift;
-		if (b < 0x80)
-			return true;
-	}
-	return false;
-}
-
-/* Takes the next field off `rest`; false when what is there is none. */
-static bool field_next(struct bytes *rest, struct field *f)
-{
-	size_t len;
-	uint64_t v;
-
-	*f = (struct field){0};
-	if (!varint_next(rest, &v) || v > UINT32_MAX || v >> 3 == 0)
-		return false;
-	f->number = v >> 3;
-	f->type = v & 7;
-	switch (f->type) {
-	case 0:
-		return varint_next(rest, &f->value);
-	case 1:
-	case 5:
-		len = f->type == 1 ? 8 : 4;
-		break;
-	case 2:
-		if (!varint_next(rest, &v) || v > rest->len)
-			return false;
-		len = (size_t)v;
-		break;
-	default:
-		return false;
-	}
-	if (len > rest->len)
-		return false;
-	f->content = bytes_of(rest->data, len);
-	rest->data += len;
-	rest->len -= len;
-	return true;
-}
-
-/* Format and suite keep their places in every later format. */
+/* Format and suite keep their places in every later format, which this node could not unpack to look at them. */
 static int header_format(struct bytes packed)
 {
 	uint64_t format = 0, suite = 0;
-	struct field f;
+	struct wire_field f;
 
-	while (packed.len > 0) {
-		if (!field_next(&packed, &f))
-			return BATCH_MALFORMED;
-		if (f.number == 1 && f.type == 0)
+	while (wire_next(&packed, &f)) {
+		if (f.number == 1 && !f.counted)
 			format = f.value;
-		else if (f.number == 2 && f.type == 0)
+		else if (f.number == 2 && !f.counted)
 			suite = f.value;
 	}
 	if (format == 0 || suite == 0)
@@ -296,14 +235,14 @@ int batch_add_leaf(struct batch_builder *b, const struct digest *leaf)
 struct bytes batch_builder_event(const struct batch_builder *b, size_t index)
 {
 	struct bytes rest = bytes_of(b->body.data, b->body.len), slot;
-	struct field f = {0};
+	struct wire_field f = {0};
 
 	assert(index < b->n);
 	for (size_t i = 0; i <= index; i++)
-		if (!field_next(&rest, &f))
+		if (!wire_next(&rest, &f))
 			abort();
 	slot = f.content;
-	if (!field_next(&slot, &f))
+	if (!wire_next(&slot, &f))
 		abort();
 	return f.content;
 }
@@ -384,18 +323,14 @@ int batch_seal(struct sealed_batch *out, uint8_t key[static BATCH_KEY_LEN], stru
 /* A slot holds exactly one of event and leaf. */
 static bool slot_read(struct slot *out, struct bytes packed)
 {
+	struct wire_field f;
 	unsigned found = 0;
-	struct field f;
 
 	*out = (struct slot){0};
-	while (packed.len > 0) {
-		if (!field_next(&packed, &f))
-			return false;
+	while (wire_next(&packed, &f)) {
 		if (f.number > 2)
 			continue;
-		if (f.type != 2 || found++ != 0)
-			return false;
-		if (f.number == 1 && f.content.len > EVENT_MAX)
+		if (found++ != 0 || (f.number == 1 && f.content.len > EVENT_MAX))
 			return false;
 		if (f.number == 1)
 			out->event = f.content;
@@ -407,20 +342,18 @@ static bool slot_read(struct slot *out, struct bytes packed)
 	return found == 1;
 }
 
-/* Splits a body into exactly `n` slots. */
+/* Splits a body into exactly `n` slots. Walked rather than unpacked: thousands of small messages would cost an
+ * allocation each. */
 static bool body_split(struct slot *items, size_t n, struct bytes body)
 {
+	struct wire_field f;
 	size_t found = 0;
-	struct field f;
 
-	while (body.len > 0) {
-		if (!field_next(&body, &f))
+	if (!wire_valid(&enlight__log__v1__body__descriptor, body))
+		return false;
+	while (wire_next(&body, &f))
+		if (f.number == 1 && (found == n || !slot_read(&items[found++], f.content)))
 			return false;
-		if (f.number != 1)
-			continue;
-		if (f.type != 2 || found == n || !slot_read(&items[found++], f.content))
-			return false;
-	}
 	return found == n;
 }
 
