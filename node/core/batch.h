@@ -1,8 +1,8 @@
 /* batch - the run of events that is committed, signed, sealed and sent together. Formats: proto/README.md, "Batches".
  *
- * Sealed body = XChaCha20-Poly1305 (IETF form) over the packed Body with the batch key, a nonce of 24 zero bytes (a batch key
- * seals one body once: sealing again means a new key), associated data = header ‖ signature. Signature = Ed25519 over
- * "enlight header 1" ‖ 0x00 ‖ header. */
+ * Sealed body = XChaCha20-Poly1305 (IETF form) over the packed Body with the batch key, a nonce of 24 zero bytes (a
+ * batch key seals one body once: sealing again means a new key), associated data = header ‖ signature. Signature =
+ * Ed25519 over "enlight header 1" ‖ 0x00 ‖ header. */
 #ifndef ENLIGHT_CORE_BATCH_H
 #define ENLIGHT_CORE_BATCH_H
 
@@ -42,10 +42,10 @@ enum {
 };
 
 /* Decodes and checks everything that needs no other knowledge: sizes, format, suite, the audience's one form, sequence
- * arithmetic (sequences and times fit into 63 bits), `previous` zero in a channel's first header only, `after` consistent
- * with first and previous. Whether this is the first header of its incarnation only the chain can say: having `after` it
- * claims to be, and in incarnation 1 that means sequence 1. Unknown fields are ignored. On success the caller owns `out`,
- * else it is empty. 0, BATCH_MALFORMED, BATCH_UNKNOWN_FORMAT, -ENOMEM. */
+ * arithmetic (sequences and times fit into 63 bits), `previous` zero in a channel's first header only, `after`
+ * consistent with first and previous. Whether this is the first header of its incarnation only the chain can say:
+ * having `after` it claims to be, and in incarnation 1 that means sequence 1. Unknown fields are ignored. On success
+ * the caller owns `out`, else it is empty. 0, BATCH_MALFORMED, BATCH_UNKNOWN_FORMAT, -ENOMEM. */
 int header_decode(struct header *out, struct bytes packed);
 int header_encode(struct bytes *out, const struct header *h); /* owned memory; 0 or -ENOMEM */
 void header_deinit(struct header *h);
@@ -57,8 +57,8 @@ static inline uint64_t header_last(const struct header *h)
 bool header_verify(
 	struct bytes packed, const uint8_t signature[static SIGNATURE_LEN], const uint8_t key[static SIGN_PUBLIC_LEN]);
 
-/* Collects events for one batch. The zeroed value is empty. batch_add() takes a packed event and gives its leaf; it answers
- * BATCH_FULL when the body or the count would pass its limit, and then nothing is changed. */
+/* Collects events for one batch. The zeroed value is empty. batch_add() takes a packed event and gives its leaf; it
+ * answers BATCH_FULL when the body or the count would pass its limit, and then nothing is changed. */
 enum { BATCH_FULL = 1 };
 struct batch_builder {
 	struct buffer body; /* packed Body so far */
@@ -72,8 +72,8 @@ struct bytes batch_builder_event(const struct batch_builder *b, size_t index);
 void batch_truncate(struct batch_builder *b, size_t n, size_t body_len); /* back to an earlier state */
 void batch_builder_deinit(struct batch_builder *b);
 
-/* Signs and seals what was collected under `h`, whose count and root are filled in here. The batch key is drawn from `entropy` and
- * given out, to be wrapped and wiped by the caller. 0 or -ENOMEM. */
+/* Signs and seals what was collected under `h`, whose count and root are filled in here. The batch key is drawn from
+ * `entropy` and given out, to be wrapped and wiped by the caller. 0 or -ENOMEM. */
 int batch_seal(struct sealed_batch *out, uint8_t key[static BATCH_KEY_LEN], struct header *h,
 	const struct batch_builder *b, const struct node_keys *keys, struct entropy *entropy);
 

@@ -87,7 +87,8 @@ void entropy_init(struct entropy *e, const uint8_t seed[static 32])
 	e->counter = 0;
 }
 
-/* Draw number n is ChaCha20's stream (randombytes_buf_deterministic) under BLAKE2b-256(seed ‖ n), n as 8 bytes big-endian. */
+/* Draw number n is ChaCha20's stream (randombytes_buf_deterministic) under BLAKE2b-256(seed ‖ n), n as 8 bytes
+ * big-endian. */
 void entropy_fill(struct entropy *e, void *out, size_t len)
 {
 	uint8_t input[sizeof e->seed + 8], seed[randombytes_SEEDBYTES];

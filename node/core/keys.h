@@ -33,15 +33,16 @@ void store_keys_derive(struct store_keys *out, const uint8_t secret[static SECRE
 void node_keys_wipe(struct node_keys *k);
 void store_keys_wipe(struct store_keys *k);
 
-/* Ed25519 over DOMAIN ‖ 0x00 ‖ message; the domain says what is signed ("enlight header 1"), so that no signature can be
- * passed off as one over something else. At most HEADER_MAX bytes: longer ones are never signed, and never verify. */
+/* Ed25519 over DOMAIN ‖ 0x00 ‖ message; the domain says what is signed ("enlight header 1"), so that no signature can
+ * be passed off as one over something else. At most HEADER_MAX bytes: longer ones are never signed
+ * and never verify. */
 void domain_sign(uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
 	const uint8_t secret[static SIGN_SECRET_LEN]);
 bool domain_verify(const uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message,
 	const uint8_t key[static SIGN_PUBLIC_LEN]);
 
-/* A stream of bytes from one 32-byte seed: the only randomness in core, handed in by whoever calls (in a node fresh from
- * the system for each commit; in the simulator from its seed). Never give two uses the same seed. */
+/* A stream of bytes from one 32-byte seed: the only randomness in core, handed in by whoever calls (in a node fresh
+ * from the system for each commit; in the simulator from its seed). Never give two uses the same seed. */
 struct entropy {
 	uint8_t seed[32];
 	uint64_t counter; /* of draws */
@@ -50,8 +51,8 @@ void entropy_init(struct entropy *e, const uint8_t seed[static 32]);
 void entropy_fill(struct entropy *e, void *out, size_t len);
 void entropy_wipe(struct entropy *e);
 
-/* Keyed names of what the store must find but not tell: 16 bytes, made by the index key. The name of a UUIDv7 (also at the
- * end of a subject) starts with the UUID's 6 bytes of time, so that the index grows at its end. */
+/* Keyed names of what the store must find but not tell: 16 bytes, made by the index key. The name of a UUIDv7 (also at
+ * the end of a subject) starts with the UUID's 6 bytes of time, so that the index grows at its end. */
 struct index_key {
 	uint8_t bytes[16];
 };
@@ -62,8 +63,8 @@ void index_person(struct index_key *out, const struct store_keys *k, const char 
 /* A keyed digest of an event's data, to tell whether a revision changes anything. */
 void index_data(struct digest *out, const struct store_keys *k, struct bytes data);
 
-/* Wraps a batch key: nonce (24, random) ‖ XChaCha20-Poly1305 (RFC draft-irtf-cfrg-xchacha, IETF form of libsodium), with
- * the header's digest as associated data. Used on disk (wrap key) and on a link (session key). */
+/* Wraps a batch key: nonce (24, random) ‖ XChaCha20-Poly1305 (RFC draft-irtf-cfrg-xchacha, IETF form of libsodium),
+ * with the header's digest as associated data. Used on disk (wrap key) and on a link (session key). */
 void key_wrap(uint8_t out[static WRAPPED_KEY_LEN], const uint8_t wrapping[static 32], const struct digest *header,
 	const uint8_t key[static BATCH_KEY_LEN], struct entropy *entropy);
 bool key_unwrap(uint8_t key[static BATCH_KEY_LEN], const uint8_t wrapping[static 32], const struct digest *header,

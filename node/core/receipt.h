@@ -1,4 +1,5 @@
-/* receipt - a reader's signed statement of what it holds. Signature = Ed25519 over "enlight receipt 1" ‖ 0x00 ‖ receipt. */
+/* receipt - a reader's signed statement of what it holds.
+ * Signature = Ed25519 over "enlight receipt 1" ‖ 0x00 ‖ receipt. */
 #ifndef ENLIGHT_CORE_RECEIPT_H
 #define ENLIGHT_CORE_RECEIPT_H
 

@@ -67,8 +67,8 @@ static void hash_transcript(struct digest *out, const char *domain, struct bytes
 	sodium_memzero(&state, sizeof state);
 }
 
-/* Session id and key, once both claims are known. The ephemeral secret is gone afterwards. False: the other end's ephemeral
- * key is of small order, so the result would be everybody's to know. */
+/* Session id and key, once both claims are known. The ephemeral secret is gone afterwards. False: the other end's
+ * ephemeral key is of small order, so the result would be everybody's to know. */
 static bool agree(struct hello *h, const uint8_t peer_ephemeral[static 32])
 {
 	uint8_t shared[crypto_scalarmult_BYTES];
@@ -122,7 +122,8 @@ static int claim_make(struct bytes *out, struct hello *h, const struct hello_sel
 	return 0;
 }
 
-/* The key that `h->peer` says it uses, when its newest card lists it as current for this very connection; NULL: not so. */
+/* The key that `h->peer` says it uses, when its newest card lists it as current for this very connection; NULL: not
+ * so. */
 static const struct card_key *peer_key(const struct hello *h, const struct hello_self *self)
 {
 	const struct card *card = trust_is_member(self->trust, h->peer) ? trust_card(self->trust, h->peer) : NULL;

@@ -1,8 +1,8 @@
 /* session - the Hellos of a link: who is there, and the key that this session's batch keys are wrapped with.
  *
  * The dialling node sends claim D. The listening node answers with claim L and a signature over
- * "enlight hello listener 1" ‖ 0x00 ‖ H(D) ‖ H(L); the dialling node then signs the same after "enlight hello dialler 1"
- * (H: BLAKE2b-256; both signatures are Ed25519, by the node keys that the claims name).
+ * "enlight hello listener 1" ‖ 0x00 ‖ H(D) ‖ H(L); the dialling node then signs the same after
+ * "enlight hello dialler 1" (H: BLAKE2b-256; both signatures are Ed25519, by the node keys that the claims name).
  * session id = first 16 bytes of H("enlight session 1" ‖ 0x00 ‖ H(D) ‖ H(L))
  * session key = H("enlight session key 1" ‖ 0x00 ‖ X25519(ephemerals) ‖ H(D) ‖ H(L))
  *
@@ -33,7 +33,8 @@ enum refuse_code {
 };
 const char *refuse_text(enum refuse_code code); /* for logs; "unknown" for others */
 
-/* What one end knows of the Hellos. Plain data, wiped by hello_wipe(). After a refusal nothing but the names stands in it. */
+/* What one end knows of the Hellos. Plain data, wiped by hello_wipe(). After a refusal nothing but the names stands in
+ * it. */
 struct hello {
 	bool dialled;                       /* by this node */
 	char peer[HANDLE_MAX + 1];          /* whom we dialled, or whom the claim names */
@@ -61,8 +62,8 @@ struct hello_self {
 int hello_dial(struct hello *h, const struct hello_self *self, const char *peer,
 	const uint8_t peer_link[static LINK_PUBLIC_LEN], struct entropy *entropy, struct bytes *claim);
 
-/* The listening side: checks the claim of a connection whose CURVE key is `peer_link`, answers with claim and signature.
- * 0; a refuse_code (positive); -ENOMEM. */
+/* The listening side: checks the claim of a connection whose CURVE key is `peer_link`, answers with claim and
+ * signature. 0; a refuse_code (positive); -ENOMEM. */
 int hello_answer(struct hello *h, const struct hello_self *self, const uint8_t peer_link[static LINK_PUBLIC_LEN],
 	struct bytes peer_claim, struct entropy *entropy, struct bytes *claim, uint8_t signature[static SIGNATURE_LEN]);
 

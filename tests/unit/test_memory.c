@@ -1,0 +1,262 @@
+/* Every allocation of these functions fails once: each time the answer is -ENOMEM, and nothing is lost or left half done.
+ * The linker puts the functions below in front of malloc and its kin (meson.build). */
+#include "core/batch.h"
+#include "core/receipt.h"
+#include "core/session.h"
+#include "notes.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static size_t allocations_left; /* the one that brings it to 0 fails; 0: none does */
+
+static bool fails(void)
+{
+	if (allocations_left == 0 || --allocations_left != 0)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : __real_realloc(p, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+/* Whether everything that failed left nothing behind. Check allocates too, so nothing is asserted while allocations fail. */
+static bool clean = true;
+
+static const uint8_t seed[32] = {1};
+static struct trust *trust; /* made once, before anything fails */
+static struct node_keys tartu, ghent;
+static struct header header;
+static struct batch_builder builder;
+static struct sealed_batch batch;
+static uint8_t batch_key[BATCH_KEY_LEN];
+static struct bytes receipt, claim;
+static struct entropy entropy;
+
+static const struct receipt good_receipt = {
+	.reader = "ugent.be",
+	.publisher = "ut.ee",
+	.audience = (char *)"ugent.be",
+	.incarnation = 1,
+	.from = 1,
+	.to = 1,
+	.key = 1,
+};
+
+static struct hello_self self_of(const char *member, const struct node_keys *keys)
+{
+	return (struct hello_self){trust, member, keys, seed, 0};
+}
+
+static void learn(struct buffer *text)
+{
+	struct problems problems = {0};
+	struct trust *next;
+
+	ck_assert_int_eq(trust_with(&next, trust, "card", view(text), &problems), 0);
+	trust_unref(trust);
+	trust = next;
+	buffer_deinit(text);
+}
+
+static void setup(void)
+{
+	struct actor members[] = {actor_of("ugent.be", 0), actor_of("ut.ee", 0)};
+	struct buffer text = roster_text(NULL, 1, 2, members, 2);
+	struct hello_self self;
+	struct problems problems = {0};
+	uint8_t signature[SIGNATURE_LEN];
+	struct digest network, leaf;
+	struct hello hello;
+
+	digest_plain(&network, signed_part(&text));
+	for (size_t i = 0; i < 2; i++)
+		sign_by(&text, &members[i]);
+	ck_assert_int_eq(trust_new(&trust, &network, "roster", view(&text), &problems), 0);
+	buffer_deinit(&text);
+	for (size_t i = 0; i < 2; i++) {
+		text = card_text(&network, &members[i], 1, 1);
+		learn(&text);
+	}
+	ghent = node_keys_of("ugent.be", 1);
+	tartu = node_keys_of("ut.ee", 1);
+	entropy_init(&entropy, seed);
+	header = (struct header){.publisher = "ut.ee",
+		.audience = strdup("ugent.be"),
+		.incarnation = 1,
+		.first = 1,
+		.has_after = true,
+		.key = 1};
+	ck_assert_int_eq(batch_add(&builder, bytes_str("event"), &leaf), 0);
+	ck_assert_int_eq(batch_seal(&batch, batch_key, &header, &builder, &tartu, &entropy), 0);
+	ck_assert_int_eq(receipt_sign(&receipt, signature, &good_receipt, &ghent), 0);
+	self = self_of("ut.ee", &tartu);
+	ck_assert_int_eq(hello_dial(&hello, &self, "ugent.be", ghent.link_public, &entropy, &claim), 0);
+}
+
+static void teardown(void)
+{
+	trust_unref(trust);
+	header_deinit(&header);
+	batch_builder_deinit(&builder);
+	sealed_batch_deinit(&batch);
+	free((void *)receipt.data);
+	free((void *)claim.data);
+}
+
+static int do_header(void)
+{
+	struct header h;
+	int r = header_decode(&h, batch.header);
+
+	clean &= r == 0 || h.audience == NULL;
+	header_deinit(&h);
+	return r;
+}
+
+static int do_add(void)
+{
+	struct batch_builder b = {0};
+	struct digest leaf;
+	int r = 0;
+
+	for (size_t i = 0; i < 20 && r == 0; i++) {
+		struct batch_builder before = b;
+
+		r = batch_add(&b, bytes_str("a longer event than the first one"), &leaf);
+		clean &= r == 0 || (b.n == before.n && b.body.len == before.body.len && b.body.error == 0);
+	}
+	batch_builder_deinit(&b);
+	return r;
+}
+
+static int do_seal(void)
+{
+	struct sealed_batch sealed;
+	uint8_t key[BATCH_KEY_LEN];
+	int r = batch_seal(&sealed, key, &header, &builder, &tartu, &entropy);
+
+	clean &= r == 0 || (sealed.header.data == NULL && sealed.body.data == NULL);
+	sealed_batch_deinit(&sealed);
+	return r;
+}
+
+static int do_open(void)
+{
+	struct slots slots;
+	int r = batch_open(&slots, &header, &batch, batch_key);
+
+	clean &= r == 0 || (slots.memory == NULL && slots.items == NULL);
+	slots_deinit(&slots);
+	return r;
+}
+
+static int do_receipt_sign(void)
+{
+	uint8_t signature[SIGNATURE_LEN];
+	struct bytes packed;
+	int r = receipt_sign(&packed, signature, &good_receipt, &ghent);
+
+	free((void *)packed.data);
+	return r;
+}
+
+static int do_receipt_decode(void)
+{
+	struct receipt got;
+	int r = receipt_decode(&got, receipt);
+
+	clean &= r == 0 || got.audience == NULL;
+	receipt_deinit(&got);
+	return r;
+}
+
+static int do_meet(void)
+{
+	struct hello_self dialler = self_of("ut.ee", &tartu), listener = self_of("ugent.be", &ghent);
+	uint8_t signature[SIGNATURE_LEN], back[SIGNATURE_LEN];
+	struct bytes d = {0}, l = {0};
+	struct hello ours, theirs;
+	int r = hello_dial(&ours, &dialler, "ugent.be", ghent.link_public, &entropy, &d);
+
+	if (r == 0)
+		r = hello_answer(&theirs, &listener, tartu.link_public, d, &entropy, &l, signature);
+	if (r == 0)
+		r = hello_finish(&ours, &dialler, l, bytes_of(signature, sizeof signature), back);
+	if (r == 0)
+		r = hello_accept(&theirs, &listener, bytes_of(back, sizeof back));
+	free((void *)d.data);
+	free((void *)l.data);
+	return r;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} cases[] = {
+	{"header_decode", do_header},
+	{"batch_add", do_add},
+	{"batch_seal", do_seal},
+	{"batch_open", do_open},
+	{"receipt_sign", do_receipt_sign},
+	{"receipt_decode", do_receipt_decode},
+	{"the Hellos", do_meet},
+};
+
+/* Whichever allocation fails, the function says so and cleans up; with none failing it succeeds. */
+START_TEST(test_each_allocation_fails_once)
+{
+	size_t n = 0;
+	bool failed;
+	int r;
+
+	do {
+		allocations_left = ++n;
+		r = cases[_i].run();
+		failed = allocations_left == 0;
+		allocations_left = 0;
+		ck_assert_msg(clean, "%s leaves something behind at allocation %zu", cases[_i].name, n);
+		ck_assert_msg(r == (failed ? -ENOMEM : 0), "%s: %d at allocation %zu", cases[_i].name, r, n);
+	} while (failed);
+	ck_assert_msg(n > 1, "%s allocates nothing", cases[_i].name);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("memory");
+	TCase *tc = tcase_create("memory");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, test_each_allocation_fails_once, 0, sizeof cases / sizeof *cases);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
