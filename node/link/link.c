@@ -293,7 +293,7 @@ static int reserve_dial(struct link *l)
 
 	if (l->n_dials < l->dials_size)
 		return 0;
-	grown = realloc(l->dials, size * sizeof *grown);
+	grown = realloc(l->dials, size * sizeof(struct dial *));
 	if (grown == NULL)
 		return -ENOMEM;
 	l->dials = grown;
