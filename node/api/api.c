@@ -382,6 +382,18 @@ static int open_doors(struct api *a, char **why)
 	return fd < 0 ? fd : open_door(a, &a->doors[1], fd);
 }
 
+static int copy_options(struct api *a, const struct api_options *options)
+{
+	struct api_options *o = &a->options;
+
+	*o = *options;
+	o->socket = strdup(options->socket);
+	o->member = strdup(options->member);
+	o->loopback = options->loopback == NULL ? NULL : strdup(options->loopback);
+	return o->socket == NULL || o->member == NULL || (options->loopback != NULL && o->loopback == NULL) ? -ENOMEM
+													    : 0;
+}
+
 int api_open(struct api **out, const struct api_options *options, char **why)
 {
 	struct api *a = calloc(1, sizeof *a);
@@ -391,10 +403,11 @@ int api_open(struct api **out, const struct api_options *options, char **why)
 	*why = NULL;
 	if (a == NULL)
 		return -ENOMEM;
-	a->options = *options;
 	a->access.owner_uid = geteuid();
 	api_set_access(a, options->access, options->n_access);
-	r = open_doors(a, why);
+	r = copy_options(a, options);
+	if (r == 0)
+		r = open_doors(a, why);
 	if (r != 0) {
 		if (*why == NULL)
 			*why = strdup("the HTTP server cannot be started");
@@ -418,6 +431,9 @@ void api_close(struct api *a)
 			MHD_stop_daemon(a->doors[i].daemon);
 	if (a->socket_file.st_ino != 0)
 		door_remove(a->options.socket, &a->socket_file);
+	free((char *)a->options.socket);
+	free((char *)a->options.loopback);
+	free((char *)a->options.member);
 	free(a);
 }
 

@@ -52,8 +52,8 @@ struct api_options {
 	unsigned ping_ms; /* of idle event streams; 0: 15 s */
 };
 
-/* 0 or -errno; `*why` (memory the caller frees) says what is wrong. Strings and tables of `options` are borrowed until
- * api_close(). */
+/* 0 or -errno; `*why` (memory the caller frees) says what is wrong. Of `options` the strings are copied, the tables borrowed until
+ * api_close() or api_set_access(). */
 int api_open(struct api **out, const struct api_options *options, char **why);
 void api_close(struct api *a); /* NULL is a no-op; ends all connections */
 

@@ -1,6 +1,5 @@
 #include "api/cloudevents.h"
 
-#include "api/stamp.h"
 #include "core/limits.h"
 #include "core/wire.h"
 #include "io/cloudevents/v1/cloudevents.pb-c.h"
@@ -90,16 +89,14 @@ static bool refuse_topic(struct drafts *d, size_t i, const char *type)
 	return true;
 }
 
-static int complete(struct drafts *d, size_t i, struct draft *draft)
+static int complete(const struct drafts *d, size_t i, struct draft *draft)
 {
-	char id[STAMP_UUID], time[STAMP_TIME], today[STAMP_DAY];
+	char id[STAMP_UUID];
 
 	if (draft->event.id == NULL)
 		stamp_uuid(id, d->now_ms, (unsigned)i);
-	stamp_time(time, d->now_ms);
-	stamp_day(today, d->now_ms);
 	return draft_complete(
-		draft, draft->event.id == NULL ? id : NULL, draft->event.time == NULL ? time : NULL, today);
+		draft, draft->event.id == NULL ? id : NULL, draft->event.time == NULL ? d->time : NULL, d->today);
 }
 
 /* Takes one event that was read with result `r`, what was found wrong with it included. Once one is refused the others are
@@ -593,6 +590,8 @@ const struct media_type *media_type_find(const char *content_type)
 
 int drafts_read(struct drafts *d, struct bytes body)
 {
+	stamp_time(d->time, d->now_ms);
+	stamp_day(d->today, d->now_ms);
 	return d->type->read(d, body);
 }
 

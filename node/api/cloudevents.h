@@ -6,6 +6,7 @@
 #ifndef ENLIGHT_API_CLOUDEVENTS_H
 #define ENLIGHT_API_CLOUDEVENTS_H
 
+#include "api/stamp.h"
 #include "base/bytes.h"
 #include "base/problem.h"
 #include "core/event.h"
@@ -51,6 +52,7 @@ struct drafts {
 	size_t n, size;
 	struct problems problems;
 	int outcome; /* the worst of all: 0 or DRAFT_... */
+	char time[STAMP_TIME], today[STAMP_DAY];
 
 	/* Given: */
 	const struct media_type *type;

@@ -98,7 +98,7 @@ struct api_counts {
 };
 
 struct api {
-	struct api_options options;
+	struct api_options options; /* its strings are copies */
 	struct access access;
 	struct door doors[2]; /* socket, loopback */
 	struct stat socket_file;

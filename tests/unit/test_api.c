@@ -224,12 +224,21 @@ static void node_start(struct node_double *n)
 	struct api_options options;
 	char *why;
 
+	char path[sizeof n->path], loopback[] = "127.0.0.1:0", member[] = "ut.ee";
+
 	*n = (struct node_double){.uid = OPERATOR, .gid = 77, .now_ms = 1000, .state = PUBLISH_NEW};
 	snprintf(n->folder, sizeof n->folder, "/tmp/enlight-api-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(n->folder));
 	snprintf(n->path, sizeof n->path, "%s/api.sock", n->folder);
+	memcpy(path, n->path, sizeof path);
 	options = options_of(n);
+	options.socket = path;
+	options.loopback = loopback;
+	options.member = member;
 	ck_assert_msg(api_open(&n->api, &options, &why) == 0, "%s", why);
+	memset(path, 'x', sizeof path - 1); /* a configuration that is read again is another one */
+	memset(loopback, 'x', sizeof loopback - 1);
+	memset(member, 'x', sizeof member - 1);
 }
 
 static void node_stop(struct node_double *n)
