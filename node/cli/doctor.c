@@ -1,5 +1,421 @@
 #include "cli/cli.h"
+#include "cli/http.h"
+#include "config.h"
+#include "core/trust.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EARLIEST_YEAR = 2026 }; /* an earlier clock is certainly wrong */
+
+enum verdict { FINE, WARN, FAIL, SKIPPED };
+
+static const struct {
+	const char *word, *colour;
+} verdicts[] = {
+	[FINE] = {"ok", "\033[32m"},
+	[WARN] = {"warn", "\033[33m"},
+	[FAIL] = {"FAIL", "\033[31m"},
+	[SKIPPED] = {"skip", ""},
+};
+
+/* What the checks find and hand on. */
+struct doctor {
+	const struct cli *cli;
+	struct config *config; /* NULL: it could not be read */
+	struct trust *trust;   /* NULL: the roster is not good */
+	struct http *http;     /* NULL: the node does not answer */
+	json_t *findings;
+	const char *check; /* the one that runs */
+	int status;        /* of the first that failed */
+};
+
+static void find(struct doctor *d, enum verdict verdict, const char *advice, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Notes a finding; `advice` NULL: nothing to do. */
+static void find(struct doctor *d, enum verdict verdict, const char *advice, const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	json_t *finding;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	finding = json_pack("{ss, ss, ss?, ss?}", "check", d->check, "verdict", verdicts[verdict].word, "found", text,
+		"advice", advice);
+	if (finding == NULL) /* another program's text may not be UTF-8 */
+		finding = json_pack(
+			"{ss, ss, ss?}", "check", d->check, "verdict", verdicts[verdict].word, "advice", advice);
+	json_array_append_new(d->findings, finding);
+	free(text);
+}
+
+static void find_problems(struct doctor *d, enum verdict verdict, const char *advice, struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		find(d, verdict, i + 1 == p->n ? advice : NULL, "%s: %s", p->items[i].place, p->items[i].rule);
+	problems_deinit(p);
+}
+
+/* ---- the configuration and what it names ---- */
+
+static void check_configuration(struct doctor *d)
+{
+	struct problems problems = {0};
+	struct config *whole;
+
+	if (config_read(&d->config, d->cli->config, &problems) != 0) {
+		find_problems(d, FAIL, "mend the file; enlight.yaml(5) explains every setting", &problems);
+		return;
+	}
+	if (config_load(&whole, d->cli->config, &problems) == 0)
+		find(d, FINE, NULL, "%s is good", d->cli->config);
+	else if (geteuid() != 0)
+		find_problems(d, WARN, "run enlight doctor as root or as the node's user to be sure", &problems);
+	else
+		find_problems(d, FAIL, "mend what is named here", &problems);
+	config_free(whole);
+}
+
+static void check_identity_key(struct doctor *d)
+{
+	DIR *dir = d->config == NULL ? NULL : opendir(d->config->trust.keys);
+	struct dirent *entry;
+	bool found = false;
+
+	if (dir == NULL) {
+		find(d, SKIPPED, NULL, "the folder of keys cannot be read");
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		found = found || strncmp(entry->d_name, "identity", 8) == 0;
+	closedir(dir);
+	if (found)
+		find(d, WARN, "move it to a safe, on a medium that is not connected; the node never needs it",
+			"an identity key lies in %s", d->config->trust.keys);
+	else
+		find(d, FINE, NULL, "no identity key lies among the node's keys");
+}
+
+static void check_roster(struct doctor *d)
+{
+	struct problems problems = {0};
+	struct digest anchor;
+	void *text = NULL;
+	size_t len;
+	int r;
+
+	if (d->config == NULL) {
+		find(d, SKIPPED, NULL, "there is no configuration");
+		return;
+	}
+	memcpy(anchor.bytes, d->config->trust.digest, DIGEST_LEN);
+	r = file_read(&text, &len, d->config->trust.roster, NOTE_MAX);
+	if (r < 0)
+		problem_addf(&problems, d->config->trust.roster, "cannot be read: %s", strerror(-r));
+	else
+		r = trust_new(&d->trust, &anchor, d->config->trust.roster, bytes_of(text, len), &problems);
+	if (r != 0)
+		find_problems(d, FAIL, "ask another member for the roster, and for its digest by telephone", &problems);
+	else if (!trust_is_member(d->trust, d->config->member))
+		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
+			d->config->member);
+	else
+		find(d, FINE, NULL, "roster %u of network %s, %zu members", trust_roster(d->trust)->number,
+			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
+	free(text);
+}
+
+/* Takes one card of the folder in. */
+static void try_card(struct doctor *d, const char *path)
+{
+	struct problems problems = {0};
+	struct trust *next;
+	void *text = NULL;
+	size_t len;
+	int r;
+
+	r = file_read(&text, &len, path, NOTE_MAX);
+	if (r < 0) {
+		find(d, WARN, NULL, "%s cannot be read: %s", path, strerror(-r));
+		return;
+	}
+	r = trust_with(&next, d->trust, path, bytes_of(text, len), &problems);
+	if (r == 0) {
+		trust_unref(d->trust);
+		d->trust = next;
+	} else if (r == TRUST_FORK) {
+		find(d, WARN, "ask that member which of the two is its own",
+			"%s: another card with this number is held", path);
+	} else if (r == TRUST_REFUSED) {
+		find_problems(d, WARN, "ask that member for its card again", &problems);
+	}
+	problems_deinit(&problems);
+	free(text);
+}
+
+static void check_cards(struct doctor *d)
+{
+	DIR *dir = d->trust == NULL ? NULL : opendir(d->config->trust.cards);
+	const struct roster *roster;
+	struct dirent *entry;
+	size_t n = 0;
+	char *path;
+
+	if (dir == NULL) {
+		find(d, SKIPPED, NULL, "there is no roster, or the folder of cards cannot be read");
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || asprintf(&path, "%s/%s", d->config->trust.cards, entry->d_name) < 0)
+			continue;
+		try_card(d, path);
+		free(path);
+	}
+	closedir(dir);
+	roster = trust_roster(d->trust);
+	for (size_t i = 0; i < roster->n_members; i++)
+		n += trust_card(d->trust, roster->members[i].handle) != NULL;
+	find(d, FINE, NULL, "good cards of %zu of %zu members; the links bring the others", n, roster->n_members);
+}
+
+static void check_own_card(struct doctor *d)
+{
+	const struct card *card = d->trust == NULL ? NULL : trust_card(d->trust, d->config->member);
+	struct problems problems = {0};
+	struct config_keys *keys = NULL;
+	const struct card_key *key;
+
+	if (d->trust == NULL) {
+		find(d, SKIPPED, NULL, "there is no roster");
+		return;
+	}
+	if (card == NULL) {
+		find(d, FAIL, "make it with enlight card new, sign it with enlight card sign",
+			"there is no card of this node");
+		return;
+	}
+	if (config_keys_load(&keys, d->config, &problems) != 0) {
+		find(d, SKIPPED, "run enlight doctor as the node's user", "the node's keys cannot be read");
+		problems_deinit(&problems);
+		return;
+	}
+	key = card_newest_key(card);
+	for (size_t i = 0; i < keys->n_nodes && key != NULL; i++) {
+		if (keys->nodes[i].number == key->number &&
+			memcmp(keys->nodes[i].sign_public, key->sign, SIGN_PUBLIC_LEN) == 0)
+			key = NULL;
+	}
+	if (key == NULL)
+		find(d, FINE, NULL, "card %u names a key that is here", card->number);
+	else
+		find(d, FAIL, "put the key back, or make a new card with enlight card new",
+			"card %u names key %u, which is not here", card->number, key->number);
+	config_keys_free(keys);
+}
+
+/* ---- the machine ---- */
+
+static void check_clock(struct doctor *d)
+{
+	struct timex timex = {0};
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	if (tm.tm_year + 1900 < EARLIEST_YEAR)
+		find(d, FAIL, "set the clock (timedatectl)", "the clock says it is %d", tm.tm_year + 1900);
+	else if (adjtimex(&timex) == TIME_ERROR)
+		find(d, WARN, "switch time synchronisation on (timedatectl set-ntp true)",
+			"the kernel does not know of the clock being synchronised");
+	else
+		find(d, FINE, NULL, "the clock is synchronised");
+}
+
+static void check_disk(struct doctor *d)
+{
+	struct statvfs fs;
+	uint64_t available;
+	char text[32], wanted[32];
+
+	if (d->config == NULL || statvfs(d->config->state, &fs) < 0) {
+		find(d, SKIPPED, NULL, "the state folder cannot be looked into");
+		return;
+	}
+	available = (uint64_t)fs.f_bavail * fs.f_frsize;
+	cli_size(text, available);
+	cli_size(wanted, d->config->store.reserve_bytes);
+	if (available < d->config->store.reserve_bytes)
+		find(d, FAIL, "make room: the node refuses publications until then",
+			"%s are free, less than the reserve of %s", text, wanted);
+	else if (available < 10 * d->config->store.reserve_bytes)
+		find(d, WARN, "make room soon", "only %s are free beside the store", text);
+	else
+		find(d, FINE, NULL, "%s are free", text);
+}
+
+/* ---- the running node ---- */
+
+static void check_socket(struct doctor *d)
+{
+	struct stat st;
+
+	if (http_open(&d->http, d->cli) != EX_OK) {
+		find(d, SKIPPED, NULL, "nothing says where the socket is");
+		return;
+	}
+	if (stat(http_socket(d->http), &st) < 0)
+		find(d, FAIL, "start the node: systemctl start enlightd; then journalctl -u enlightd",
+			"there is no socket at %s", http_socket(d->http));
+	else if (access(http_socket(d->http), R_OK | W_OK) < 0)
+		find(d, FAIL, "join the socket's group, or use sudo", "you may not use the socket at %s",
+			http_socket(d->http));
+	else
+		find(d, FINE, NULL, "the socket %s is there", http_socket(d->http));
+	if (stat(http_socket(d->http), &st) < 0 || access(http_socket(d->http), R_OK | W_OK) < 0) {
+		http_close(d->http);
+		d->http = NULL;
+	}
+}
+
+static void check_ready(struct doctor *d)
+{
+	const json_t *errors, *error;
+	struct http_reply reply;
+	size_t i;
+
+	if (d->http == NULL) {
+		find(d, SKIPPED, NULL, "the node does not answer");
+		return;
+	}
+	if (http_ask(d->http, &reply, "GET", "/readyz", NULL, (struct bytes){0}) != EX_OK) {
+		find(d, FAIL, "see what it says: journalctl -u enlightd", "the node does not answer");
+		http_close(d->http);
+		d->http = NULL;
+		return;
+	}
+	errors = json_object_get(reply.json, "errors");
+	if (reply.status == 200)
+		find(d, FINE, NULL, "the node is ready");
+	else if (json_array_size(errors) == 0)
+		find(d, FAIL, NULL, "the node is not ready: %s", cli_text(reply.json, "title"));
+	json_array_foreach(errors, i, error) find(d, FAIL, NULL, "not ready: %s", cli_text(error, "rule"));
+	http_reply_deinit(&reply);
+}
+
+static void check_links(struct doctor *d)
+{
+	long long live, members;
+	struct http_reply reply;
+
+	if (d->http == NULL) {
+		find(d, SKIPPED, NULL, "the node does not answer");
+		return;
+	}
+	if (http_ask(d->http, &reply, "GET", "/v1/status", NULL, (struct bytes){0}) != EX_OK || reply.status != 200) {
+		find(d, SKIPPED, "ask for an access row in the configuration", "you may not see the node's status");
+	} else {
+		live = (long long)json_integer_value(cli_get(reply.json, "links.live"));
+		members = (long long)json_integer_value(cli_get(reply.json, "links.members"));
+		if (live == 0 && members > 1)
+			find(d, WARN, "see enlight peers; is the port open, does a card name this node's endpoint?",
+				"no link to any of %lld other members", members - 1);
+		else
+			find(d, FINE, NULL, "%lld links are live", live);
+	}
+	http_reply_deinit(&reply);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct doctor *d);
+	int status; /* when it fails */
+} checks[] = {
+	/* in this order: later ones use what earlier ones found */
+	{"configuration", check_configuration, EX_CONFIG},
+	{"identity key", check_identity_key, EX_CONFIG},
+	{"roster", check_roster, EX_CONFIG},
+	{"cards", check_cards, EX_CONFIG},
+	{"own card", check_own_card, EX_CONFIG},
+	{"clock", check_clock, EX_OSERR},
+	{"disk", check_disk, EX_CANTCREAT},
+	{"socket", check_socket, EX_UNAVAILABLE},
+	{"ready", check_ready, EX_UNAVAILABLE},
+	{"links", check_links, EX_UNAVAILABLE},
+};
+
+static void run_checks(struct doctor *d)
+{
+	const json_t *finding;
+	size_t before, k;
+
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+		before = json_array_size(d->findings);
+		d->check = checks[i].name;
+		checks[i].run(d);
+		for (k = before; k < json_array_size(d->findings); k++) {
+			finding = json_array_get(d->findings, k);
+			if (d->status == EX_OK && strcmp(cli_text(finding, "verdict"), verdicts[FAIL].word) == 0)
+				d->status = checks[i].status;
+		}
+	}
+}
+
+static void print_findings(const struct doctor *d)
+{
+	const json_t *finding;
+	const char *word, *colour;
+	size_t i, k;
+
+	json_array_foreach(d->findings, i, finding)
+	{
+		word = cli_text(finding, "verdict");
+		colour = "";
+		for (k = 0; d->cli->colour && k < sizeof verdicts / sizeof *verdicts; k++) {
+			if (strcmp(word, verdicts[k].word) == 0)
+				colour = verdicts[k].colour;
+		}
+		printf("%s%-4s%s  %-13s  %s\n", colour, word, *colour != '\0' ? "\033[0m" : "",
+			cli_text(finding, "check"), cli_text(finding, "found"));
+		if (*cli_text(finding, "advice") != '\0')
+			printf("%21s-> %s\n", "", cli_text(finding, "advice"));
+	}
+}
+
+static int run_doctor(struct cli *c, int argc, char **argv)
+{
+	struct doctor d = {.cli = c, .findings = json_array()};
+
+	if (d.findings == NULL)
+		return EX_OSERR;
+	run_checks(&d);
+	if (c->json)
+		cli_json(d.findings);
+	else
+		print_findings(&d);
+	json_decref(d.findings);
+	http_close(d.http);
+	trust_unref(d.trust);
+	config_free(d.config);
+	return d.status;
+}
 
 const struct command doctor_commands[] = {
+	{"doctor", NULL, "Look at everything that can be wrong with this node, and say what to do",
+		"Checks configuration, keys, roster, cards, clock, disk, socket, readiness and links. Each line says "
+		"ok, warn, FAIL or "
+		"skip. Ends with an error status when something failed. Best run as root.",
+		"sudo enlight doctor", 0, 0, NULL, run_doctor},
 	{0},
 };

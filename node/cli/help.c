@@ -178,28 +178,31 @@ static void manual_enlight(struct buffer *out)
 
 static void manual_enlightd(struct buffer *out)
 {
-	buffer_str(out, "enlightd(8)\n\n# NAME\n\nenlightd - the ENLIGHT node of a university\n\n"
-			"# SYNOPSIS\n\n*enlightd* [--config=FILE] [--check-config] [--version]\n\n"
-			"# DESCRIPTION\n\n"
-			"*enlightd* takes events from local systems over a Unix socket, signs and seals them, keeps "
-			"them on disk, and "
-			"exchanges them with the nodes of the other members of the network. It runs in the foreground, "
-			"writes its log to "
-			"the journal or to the standard error, and tells systemd when it is ready.\n\n"
-			"# OPTIONS\n\n"
-			"*--config*=FILE\n\tThe configuration; see *enlight.yaml*(5). Default: " CONFIG_FILE ".\n\n"
-			"*--check-config*\n\tRead and check the configuration, its files and secrets included, print "
-			"all errors as "
-			"file:line:column: text, and end; with status 78 when there are any.\n\n"
-			"*--version*\n\tPrint the version.\n\n"
-			"# SIGNALS\n\n"
-			"*SIGTERM*, *SIGINT*\n\tFinish what was begun and end.\n\n"
-			"# ENVIRONMENT\n\n"
-			"*ENLIGHT\\_CONFIG*\n\tAs *--config*.\n\n"
-			"*ENLIGHT\\_LOG*\n\terror, warn, info (default) or debug.\n\n"
-			"*CREDENTIALS\\_DIRECTORY*\n\tSet by systemd: node keys and store key are taken from here when "
-			"they are there, "
-			"under the names LoadCredential=keys:FOLDER gives them.\n\n");
+	buffer_str(out,
+		"enlightd(8)\n\n# NAME\n\nenlightd - the ENLIGHT node of a university\n\n"
+		"# SYNOPSIS\n\n*enlightd* [-c FILE] [-n] [--version]\n\n"
+		"# DESCRIPTION\n\n"
+		"*enlightd* takes events from local systems over a Unix socket, signs and seals them, keeps "
+		"them on disk, and "
+		"exchanges them with the nodes of the other members of the network. It runs in the foreground, "
+		"writes its log to "
+		"the journal or to the standard error, and tells systemd when it is ready.\n\n"
+		"# OPTIONS\n\n"
+		"*-c*, *--config*=FILE\n\tThe configuration; see *enlight.yaml*(5). Default: " CONFIG_FILE ".\n\n"
+		"*-n*, *--check-config*\n\tRead and check the configuration, its files and secrets included, print "
+		"all errors as "
+		"file:line:column: text, and end; with status 78 when there are any.\n\n"
+		"*--version*\n\tPrint the version.\n\n"
+		"# SIGNALS\n\n"
+		"*SIGTERM*, *SIGINT*\n\tEnd, when everything accepted is on disk.\n\n"
+		"*SIGHUP*\n\tRead the configuration again: access rows and cards hold from now on. A bad file changes "
+		"nothing.\n\n"
+		"# ENVIRONMENT\n\n"
+		"*ENLIGHT\\_CONFIG*\n\tAs *--config*.\n\n"
+		"*ENLIGHT\\_LOG*\n\terror, warn, info (default) or debug.\n\n"
+		"*CREDENTIALS\\_DIRECTORY*\n\tSet by systemd: node keys and store key are taken from here when "
+		"they are there, "
+		"under the names LoadCredential=keys:FOLDER gives them.\n\n");
 	manual_exits(out);
 	buffer_str(out, "# FILES\n\n" CONFIG_FILE "\n\n" CONFIG_SOCKET "\n\n/var/lib/enlight\n\n"
 			"# SEE ALSO\n\n*enlight*(1), *enlight.yaml*(5)\n");
@@ -257,7 +260,8 @@ static void completion(struct buffer *out)
 		"\t\tmapfile -t COMPREPLY < <(compgen -W \"$(cut -d' ' -f1 <<<\"$verbs\" | sort -u)\" -- \"$2\")\n"
 		"\telse\n\t\tline=$(sed -n \"s/^${COMP_WORDS[1]} //p\" <<<\"$verbs\")\n"
 		"\t\t[[ $COMP_CWORD -eq 2 ]] || line=\n"
-		"\t\tmapfile -t COMPREPLY < <(compgen -f -W \"$line\" -- \"$2\")\n\tfi\n}\n"
+		"\t\tif [[ -n $line ]]; then\n\t\t\tmapfile -t COMPREPLY < <(compgen -W \"$line\" -- \"$2\")\n"
+		"\t\telse\n\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n\t\tfi\n\tfi\n}\n"
 		"complete -o filenames -F _enlight enlight\n");
 	free(all);
 }

@@ -27,13 +27,6 @@ void input_close(struct input *in)
 	*in = (struct input){0};
 }
 
-bool input_would_wait(const struct input *in)
-{
-	struct pollfd fd = {.fd = in->fd, .events = POLLIN};
-
-	return in->chunk_at == in->chunk_len && !in->ended && poll(&fd, 1, 0) == 0;
-}
-
 /* The next byte; -1 at the end; other negative values are -errno - 1. */
 static int next_byte(struct input *in)
 {
@@ -58,6 +51,16 @@ static int next_byte(struct input *in)
 static bool is_space(int byte)
 {
 	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r' || byte == 0x1e; /* RFC 7464 */
+}
+
+bool input_would_wait(struct input *in)
+{
+	struct pollfd fd = {.fd = in->fd, .events = POLLIN};
+
+	while (in->chunk_at < in->chunk_len &&
+		(is_space(in->chunk[in->chunk_at]) || (in->in_array && in->chunk[in->chunk_at] == ',')))
+		next_byte(in); /* the line end after an event is no next event */
+	return in->chunk_at == in->chunk_len && !in->ended && poll(&fd, 1, 0) == 0;
 }
 
 /* Passes over what stands between events. Answers the `{` of the next one, -1 at the end, -errno - 1, or another byte that

@@ -28,6 +28,6 @@ void input_close(struct input *in);                 /* the zeroed value is a no-
 int input_next(struct input *in, struct buffer *text, unsigned long *line, const char **why);
 
 /* Whether the next event would have to be waited for: nothing has been read ahead, and the file has nothing ready. */
-bool input_would_wait(const struct input *in);
+bool input_would_wait(struct input *in);
 
 #endif
