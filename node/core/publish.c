@@ -216,8 +216,8 @@ static int check_audience(struct publishing *p)
 /* Opens a new segment behind the last. */
 static int open_segment(struct work *w, struct channel_work *cw)
 {
-	struct segment *segments = realloc(cw->segments, (cw->n_segments + 1) * sizeof *segments);
 	uint64_t first = work_next_sequence(cw);
+	struct segment *segments = realloc(cw->segments, (cw->n_segments + 1) * sizeof *segments);
 
 	if (segments == NULL)
 		return -ENOMEM;
