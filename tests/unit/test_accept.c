@@ -1,0 +1,620 @@
+#include "commit_world.h"
+
+#include "core/receipt.h"
+
+/* What a publisher may put into a batch by hand; a modified node is not bound by the rules of publishing. */
+struct made {
+	struct sealed_batch batch;
+	struct header header;
+	struct digest digest;
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+};
+
+static void made_deinit(struct made *m)
+{
+	sealed_batch_deinit(&m->batch);
+	header_deinit(&m->header);
+}
+
+/* A header that follows `before` (NULL: the channel's first). */
+static struct header header_after(const struct world *w, const struct made *before, const char *audience)
+{
+	struct header h = {.incarnation = 1, .first = 1, .has_after = true, .time_ms = NOW_MS, .key = 1};
+
+	strcpy(h.publisher, PUBLISHER);
+	h.audience = strdup(audience);
+	h.network = *trust_network(w->trust);
+	h.roster = trust_roster(w->trust)->note.digest;
+	h.card = trust_card(w->trust, PUBLISHER)->note.digest;
+	if (before != NULL) {
+		h.has_after = false;
+		h.incarnation = before->header.incarnation;
+		h.first = header_last(&before->header) + 1;
+		h.previous = before->digest;
+	}
+	return h;
+}
+
+static struct bytes packed_course(const char *course, const char *id, uint64_t revision)
+{
+	struct draft d = world_course(course, "network", id, id);
+	uint8_t *packed;
+	size_t len;
+
+	d.event.revision = revision;
+	memcpy(d.event.salt, id, strlen(id));
+	ck_assert_int_eq(event_pack(&packed, &len, &d.event), 0);
+	draft_deinit(&d);
+	return bytes_of(packed, len);
+}
+
+/* Signs and seals; the header is taken. */
+static struct made seal(struct world *w, struct header h, const struct batch_builder *b)
+{
+	struct made m = {.header = h};
+	struct node_keys keys = w->publisher_keys;
+	struct entropy entropy;
+	uint8_t key[BATCH_KEY_LEN];
+
+	w->seed[2]++;
+	entropy_init(&entropy, w->seed);
+	keys.number = h.key;
+	ck_assert_int_eq(batch_seal(&m.batch, key, &m.header, b, &keys, &entropy), 0);
+	digest_header(&m.digest, m.batch.header);
+	key_wrap(m.wrapped, w->session_key, &m.digest, key, &entropy);
+	return m;
+}
+
+/* A batch of one course; the header is taken. */
+static struct made make(struct world *w, struct header h, const char *course, const char *id, uint64_t revision)
+{
+	struct batch_builder b = {0};
+	struct bytes packed = packed_course(course, id, revision);
+	struct digest leaf;
+	struct made m;
+
+	ck_assert_int_eq(batch_add(&b, packed, &leaf), 0);
+	m = seal(w, h, &b);
+	free((void *)packed.data);
+	batch_builder_deinit(&b);
+	return m;
+}
+
+static struct made make_next(struct world *w, const struct made *before, const char *course, const char *id)
+{
+	return make(w, header_after(w, before, "network"), course, id, 1);
+}
+
+/* What delivering something came to. */
+struct outcome {
+	enum accept_outcome outcome;
+	unsigned refused, stale;
+	bool raised;
+	uint64_t set_aside;
+	int result;
+};
+
+static struct outcome deliver_from(struct world *w, const char *peer, const struct made *m, uint64_t announced)
+{
+	struct job *job = job_new(JOB_ACCEPT, w->trust);
+	struct commit_changes *changes = NULL;
+	struct outcome o;
+
+	strcpy(job->accept.peer, peer);
+	memcpy(job->accept.session_key, w->session_key, sizeof w->session_key);
+	memcpy(job->accept.wrapped, m->wrapped, sizeof m->wrapped);
+	memcpy(job->accept.batch.signature, m->batch.signature, SIGNATURE_LEN);
+	job->accept.batch.header = bytes_of(bytes_dup(m->batch.header), m->batch.header.len);
+	job->accept.batch.body = bytes_of(bytes_dup(m->batch.body), m->batch.body.len);
+	job->accept.announced = announced;
+	o.result = world_run(w, w->reading, w->reader, job, &changes);
+	o.outcome = job->accept.outcome;
+	o.refused = job->accept.n_refused;
+	o.stale = job->accept.n_stale;
+	o.raised = job->accept.raised;
+	o.set_aside = job->accept.set_aside;
+	if (o.outcome == ACCEPT_OK) {
+		struct receipt receipt;
+
+		ck_assert_uint_eq(changes->n_channels, 1);
+		ck_assert(receipt_verify(changes->channels[0].receipt, changes->channels[0].receipt_signature,
+			w->reader_keys.sign_public));
+		ck_assert_int_eq(receipt_decode(&receipt, changes->channels[0].receipt), 0);
+		ck_assert_uint_eq(receipt.to, header_last(&m->header));
+		ck_assert(digest_equal(&receipt.head, &m->digest));
+		receipt_deinit(&receipt);
+	}
+	commit_changes_free(changes);
+	job_free(job);
+	return o;
+}
+
+static enum accept_outcome deliver(struct world *w, const struct made *m)
+{
+	return deliver_from(w, PUBLISHER, m, 0).outcome;
+}
+
+/* The reader's copy: last sequence and count of uncovered slots. */
+static struct channel_row held(struct world *w, const char *audience)
+{
+	struct channel_row row = {0}, copy;
+
+	memory_ledger_begin(w->reader);
+	if (memory_ledger_ops.channel_find(w->reader, PUBLISHER, audience, &row) != 0)
+		row = (struct channel_row){0};
+	copy = row;
+	copy.audience = NULL;
+	channel_row_deinit(&row);
+	memory_ledger_rollback(w->reader);
+	return copy;
+}
+
+/* Three batches in a row are taken in; the same again only gets its receipt again; nothing is taken twice. */
+START_TEST(test_batches_in_order)
+{
+	struct world w;
+	struct made a, b, c;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").last, 3);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A batch after a missing one is a gap, and nothing of it is written. */
+START_TEST(test_gap)
+{
+	struct world w;
+	struct made a, b, c;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_GAP);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_GAP);
+	ck_assert_uint_eq(held(&w, "network").last, 1);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
+static void other_network(struct header *h)
+{
+	h->network.bytes[0] ^= 1;
+}
+
+static void other_readers(struct header *h)
+{
+	free(h->audience);
+	h->audience = strdup(OTHER);
+}
+
+static void other_publisher(struct header *h)
+{
+	strcpy(h->publisher, OTHER);
+}
+
+static void unknown_key(struct header *h)
+{
+	h->key = 2;
+}
+
+static void other_previous(struct header *h)
+{
+	h->previous.bytes[5] ^= 1;
+}
+
+static void begins_again(struct header *h)
+{
+	h->has_after = true;
+	h->after_sequence = h->first - 1;
+	h->after_digest = h->previous;
+}
+
+static void beyond_raise(struct header *h)
+{
+	begins_again(h);
+	h->incarnation = 2;
+	h->first += 5;
+	h->after_sequence += 5;
+}
+
+/* Well-signed headers that are not the continuation of what is held, one lie each. */
+static const struct {
+	const char *name;
+	void (*lie)(struct header *h);
+	enum accept_outcome outcome;
+} lies[] = {
+	{"another network", other_network, ACCEPT_NOT_OURS},
+	{"an audience without this reader", other_readers, ACCEPT_NOT_OURS},
+	{"another publisher than the peer", other_publisher, ACCEPT_NOT_OURS},
+	{"a key that no card has", unknown_key, ACCEPT_FORGED},
+	{"another previous digest", other_previous, ACCEPT_FORGED},
+	{"an incarnation raised beyond what is held", beyond_raise, ACCEPT_GAP},
+};
+
+START_TEST(test_lies_in_the_header)
+{
+	struct world w;
+	struct made a, b;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	h = header_after(&w, &a, "network");
+	lies[_i].lie(&h);
+	b = make(&w, h, "CR/2", "b", 1);
+	ck_assert_msg(deliver(&w, &b) == lies[_i].outcome, "%s", lies[_i].name);
+	ck_assert_uint_eq(held(&w, "network").last, 1);
+	made_deinit(&b);
+	b = make_next(&w, &a, "CR/2", "b"); /* and the honest one is still welcome */
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	made_deinit(&a);
+	made_deinit(&b);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A batch for one audience cannot be shown to another, nor by another member, nor in another session. */
+START_TEST(test_replays)
+{
+	struct world w;
+	struct made a, b;
+
+	world_init(&w);
+	a = make(&w, header_after(&w, NULL, READER), "CR/1", "a", 1);
+	b = make(&w, header_after(&w, NULL, "network"), "CR/1", "a", 1);
+	ck_assert_int_eq(deliver_from(&w, OTHER, &a, 0).outcome, ACCEPT_NOT_OURS);
+	w.session_key[0] ^= 1;
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_FORGED);
+	w.session_key[0] ^= 1;
+	free((void *)b.batch.body.data); /* the body of one under the header of the other */
+	b.batch.body = bytes_of(bytes_dup(a.batch.body), a.batch.body.len);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_FORGED);
+	ck_assert_uint_eq(held(&w, READER).last + held(&w, "network").last, 0);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	made_deinit(&a);
+	made_deinit(&b);
+	world_deinit(&w);
+}
+END_TEST
+
+static void flip(struct bytes b, size_t bit)
+{
+	((uint8_t *)b.data)[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+}
+
+/* One bit flipped anywhere, in header, signature, wrapped key or body: never accepted, nothing written. */
+START_TEST(test_every_bit_counts)
+{
+	struct world w;
+	struct made a;
+	struct bytes parts[4];
+	enum accept_outcome outcome;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	parts[0] = a.batch.header;
+	parts[1] = bytes_of(a.batch.signature, SIGNATURE_LEN);
+	parts[2] = bytes_of(a.wrapped, WRAPPED_KEY_LEN);
+	parts[3] = a.batch.body;
+	for (size_t p = 0; p < 4; p++)
+		for (size_t bit = 0; bit < 8 * parts[p].len; bit += p == 3 ? 7 : 1) {
+			flip(parts[p], bit);
+			outcome = deliver(&w, &a);
+			ck_assert_msg(outcome == ACCEPT_FORGED || outcome == ACCEPT_NOT_OURS ||
+					      outcome == ACCEPT_LATER || outcome == ACCEPT_GAP,
+				"part %zu bit %zu: %d", p, bit, outcome);
+			flip(parts[p], bit);
+		}
+	ck_assert_uint_eq(held(&w, "network").last, 0);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	made_deinit(&a);
+	world_deinit(&w);
+}
+END_TEST
+
+/* Two signed batches for one place are a fork, whatever their bounds: the channel stops for good, other channels go on. */
+START_TEST(test_fork)
+{
+	struct world w;
+	struct made a, b, fork, next, elsewhere;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	fork = make_next(&w, &a, "CR/2", "x");
+	next = make_next(&w, &b, "CR/3", "c");
+	elsewhere = make(&w, header_after(&w, NULL, READER), "CR/9", "e", 1);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK);
+	ck_assert(held(&w, "network").stopped);
+	ck_assert_int_eq(deliver(&w, &next), ACCEPT_STOPPED);
+	ck_assert_uint_eq(held(&w, "network").last, 2);
+	ck_assert_int_eq(deliver(&w, &elsewhere), ACCEPT_OK);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&fork);
+	made_deinit(&next);
+	made_deinit(&elsewhere);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A raised incarnation goes on after a batch that is held; what is above is set aside, and its ids are free to come again. */
+START_TEST(test_raised_incarnation)
+{
+	struct world w;
+	struct made a, b, c, raised, again;
+	struct header h;
+	struct outcome o;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/2", "b", 1);
+	o = deliver_from(&w, PUBLISHER, &raised, 0);
+	ck_assert_int_eq(o.outcome, ACCEPT_OK);
+	ck_assert(o.raised);
+	ck_assert_uint_eq(o.set_aside, 2);
+	ck_assert_uint_eq(o.refused, 0);
+	again = make_next(&w, &raised, "CR/3", "c");
+	o = deliver_from(&w, PUBLISHER, &again, 0);
+	ck_assert_int_eq(o.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(o.refused, 0);
+	ck_assert_uint_eq(held(&w, "network").last, 3);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_HELD); /* of the incarnation before: says nothing any more */
+	ck_assert_uint_eq(held(&w, "network").incarnation, 2);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&raised);
+	made_deinit(&again);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A raised incarnation that goes on after another batch than the one held there is a fork. */
+START_TEST(test_raised_on_another_history)
+{
+	struct world w;
+	struct made a, x, raised;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	x = make_next(&w, NULL, "CR/1", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	h = header_after(&w, &x, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_FORK);
+	ck_assert(held(&w, "network").stopped);
+	made_deinit(&a);
+	made_deinit(&x);
+	made_deinit(&raised);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A batch of one slot without its event. */
+static struct made make_empty(struct world *w, const struct made *before)
+{
+	struct batch_builder b = {0};
+	struct digest leaf = {{42}};
+	struct made m;
+
+	ck_assert_int_eq(batch_add_leaf(&b, &leaf), 0);
+	m = seal(w, header_after(w, before, "network"), &b);
+	batch_builder_deinit(&b);
+	return m;
+}
+
+/* A slot without its event at the head is refused whole; with a later head announced it is taken in, and counted until an erasure
+ * lists it. */
+START_TEST(test_withheld)
+{
+	struct world w;
+	struct made a, b, c;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_empty(&w, &a);
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 2).outcome, ACCEPT_WITHHELD);
+	ck_assert_uint_eq(held(&w, "network").last, 1);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 0);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 3).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 1);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &c, 3).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 1);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A batch of one event as it is, not bound by what the publisher's own node would refuse. */
+static struct made make_event(struct world *w, const struct made *before, const char *audience, struct event *e)
+{
+	struct batch_builder b = {0};
+	struct digest leaf;
+	struct made m;
+	uint8_t *packed;
+	size_t len;
+
+	ck_assert_int_eq(event_pack(&packed, &len, e), 0);
+	ck_assert_int_eq(batch_add(&b, bytes_of(packed, len), &leaf), 0);
+	m = seal(w, header_after(w, before, audience), &b);
+	free(packed);
+	batch_builder_deinit(&b);
+	return m;
+}
+
+/* Events of a modified node: stored and receipted, so that the channel goes on, but marked as refused. */
+START_TEST(test_events_that_break_a_rule)
+{
+	struct world w;
+	struct made a, b, c, d;
+	struct draft draft;
+	struct outcome o;
+
+	world_init(&w);
+	/* a nomination that another member is to have sent */
+	draft = world_draft(OTHER, "mobility.nomination", "mobility/m1", READER, "n1",
+		"{\"mobilityId\": \"m1\", \"sending\": {\"heiId\": \"" OTHER "\"}}");
+	draft.event.revision = 1;
+	a = make_event(&w, NULL, READER, &draft.event);
+	draft_deinit(&draft);
+	o = deliver_from(&w, PUBLISHER, &a, 0);
+	ck_assert_int_eq(o.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(o.refused, 1);
+	/* an id used twice, and a revision that falls */
+	b = make(&w, header_after(&w, NULL, "network"), "CR/1", "b", 2);
+	c = make(&w, header_after(&w, &b, "network"), "CR/2", "b", 1);
+	d = make(&w, header_after(&w, &c, "network"), "CR/1", "d", 1);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &b, 0).refused, 0);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 0).refused, 1);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &d, 0).refused, 1);
+	ck_assert_uint_eq(held(&w, "network").last, 3);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&d);
+	world_deinit(&w);
+}
+END_TEST
+
+/* Whatever change of the ledger fails, nothing of the batch is left, and it is taken in afterwards. */
+START_TEST(test_every_failure_of_the_ledger)
+{
+	for (uint64_t n = 0;; n++) {
+		struct world w;
+		struct made a;
+		struct outcome o;
+
+		world_init(&w);
+		a = make_next(&w, NULL, "CR/1", "a");
+		memory_ledger_fail(w.reader, n, n % 2 == 0 ? -ENOMEM : LEDGER_FULL);
+		o = deliver_from(&w, PUBLISHER, &a, 0);
+		if (o.result != 0) {
+			ck_assert_int_eq(o.outcome, n % 2 == 0 ? ACCEPT_FAILED : ACCEPT_FULL);
+			ck_assert_uint_eq(held(&w, "network").last, 0);
+			ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+		}
+		made_deinit(&a);
+		world_deinit(&w);
+		if (o.result == 0)
+			break;
+		ck_assert_uint_lt(n, 50);
+	}
+}
+END_TEST
+
+/* ---- receipts, at the publisher ---- */
+
+static struct job *receipt_job(
+	struct world *w, const struct receipt *receipt, const struct node_keys *keys, const char *peer)
+{
+	struct job *job = job_new(JOB_RECEIPT, w->trust);
+	struct commit_changes *changes = NULL;
+
+	ck_assert_int_eq(receipt_sign(&job->receipt.packed, job->receipt.signature, receipt, keys), 0);
+	strcpy(job->receipt.peer, peer);
+	ck_assert_int_eq(world_run(w, w->publishing, w->publisher, job, &changes), 0);
+	commit_changes_free(changes);
+	return job;
+}
+
+/* A receipt counts only when its reader signed it, for a head of ours, and it is newer than the one before. */
+START_TEST(test_receipts)
+{
+	struct world w;
+	struct commit_changes *changes;
+	struct draft d;
+	struct job *job;
+	struct receipt r = {.incarnation = 1, .from = 1, .to = 1, .key = 1};
+
+	world_init(&w);
+	d = world_course("CR/1", "network", "a", "1");
+	job = world_publish_job(&w, &d, 1);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	r.head = changes->batches[0].digest;
+	commit_changes_free(changes);
+	job_free(job);
+	r.network = *trust_network(w.trust);
+	strcpy(r.reader, READER);
+	strcpy(r.publisher, PUBLISHER);
+	r.audience = (char *)"network";
+
+	job = receipt_job(&w, &r, &w.reader_keys, OTHER); /* shown by another */
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	job = receipt_job(&w, &r, &w.publisher_keys, READER); /* signed by another */
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	r.to = 2; /* more than was published */
+	job = receipt_job(&w, &r, &w.reader_keys, READER);
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	r.to = 1;
+	r.head.bytes[0] ^= 1; /* a head that was never published */
+	job = receipt_job(&w, &r, &w.reader_keys, READER);
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	r.head.bytes[0] ^= 1;
+	job = receipt_job(&w, &r, &w.reader_keys, READER);
+	ck_assert(job->receipt.good);
+	job_free(job);
+	world_deinit(&w);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("accept");
+	TCase *tc = tcase_create("accept");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, test_batches_in_order);
+	tcase_add_test(tc, test_gap);
+	tcase_add_loop_test(tc, test_lies_in_the_header, 0, sizeof lies / sizeof *lies);
+	tcase_add_test(tc, test_replays);
+	tcase_add_test(tc, test_every_bit_counts);
+	tcase_add_test(tc, test_fork);
+	tcase_add_test(tc, test_raised_incarnation);
+	tcase_add_test(tc, test_raised_on_another_history);
+	tcase_add_test(tc, test_withheld);
+	tcase_add_test(tc, test_events_that_break_a_rule);
+	tcase_add_test(tc, test_every_failure_of_the_ledger);
+	tcase_add_test(tc, test_receipts);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
