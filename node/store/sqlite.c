@@ -512,8 +512,10 @@ static uint64_t next_number(void *ledger)
 
 /* Whether a row of this size would pass the limit or reach into the reserve. It lies in the WAL first and in the database
  * later, and both count until the WAL is used again. */
-static int check_space(struct store *s, uint64_t row_bytes)
+static int check_space(struct store *s, size_t row_len)
 {
+	enum { FRAME_HEADER = 24, OTHER_PAGES = 3 }; /* of a page in the WAL; of its table, its index, its channel */
+	uint64_t row_bytes = (row_len / s->page_bytes + 1 + OTHER_PAGES) * (s->page_bytes + FRAME_HEADER);
 	uint64_t pages = 0, free_pages = 0, used;
 	struct statvfs fs;
 	int r;
@@ -536,12 +538,11 @@ static int check_space(struct store *s, uint64_t row_bytes)
 
 static int batch_add(void *ledger, const struct batch_row *row)
 {
-	enum { ROW_BYTES = 512 }; /* its other columns, and its place in the index */
 	struct store *s = ledger;
 	struct call c;
 	int r;
 
-	r = check_space(s, row->header.len + row->body.len + ROW_BYTES);
+	r = check_space(s, row->header.len + row->body.len);
 	if (r != 0)
 		return r;
 	c = call(s, SQL_BATCH_ADD);
@@ -594,12 +595,12 @@ static int batch_holding(void *ledger, uint64_t channel, uint64_t sequence, stru
 }
 
 /* In this order: the batches say which rows are theirs. Rare, so a scan of the indexes will do. */
+#define OBJECT_COLUMNS "key, number, slot, revision, data, leaf"
 #define ABOVE "channel = ?1 AND last > ?2 AND first > ?2"
 #define THEIRS "number IN (SELECT number FROM batch WHERE " ABOVE ")"
 static const char *const set_aside_steps[] = {
 	"INSERT INTO aside_event(key, number, slot) SELECT key, number, slot FROM event WHERE " THEIRS,
-	"INSERT INTO aside_object(key, number, slot, revision, data, leaf)"
-	" SELECT key, number, slot, revision, data, leaf FROM object WHERE " THEIRS,
+	"INSERT INTO aside_object(" OBJECT_COLUMNS ") SELECT " OBJECT_COLUMNS " FROM object WHERE " THEIRS,
 	"INSERT INTO aside_person(number, key) SELECT number, key FROM person WHERE " THEIRS,
 	"INSERT INTO aside_mark(number, slot, kind, text) SELECT number, slot, kind, text FROM mark WHERE " THEIRS,
 	"DELETE FROM event WHERE " THEIRS,
@@ -608,7 +609,7 @@ static const char *const set_aside_steps[] = {
 	"DELETE FROM mark WHERE " THEIRS,
 	"DELETE FROM uncovered WHERE channel = ?1 AND sequence > ?2",
 	"INSERT INTO aside_batch(" BATCH_COLUMNS ") SELECT " BATCH_COLUMNS " FROM batch WHERE " ABOVE,
-	"DELETE FROM batch WHERE " ABOVE,
+	("DELETE FROM batch WHERE " ABOVE),
 };
 
 static int set_aside_step(struct store *s, const char *sql, uint64_t channel, uint64_t above)

@@ -963,8 +963,9 @@ static int channels(void *archive, channel_visit visit, void *context)
 	int r = 0;
 
 	for (size_t i = 0; i < m->tables[CHANNEL_IDS].n && r == 0; i++) {
-		named = m->tables[CHANNEL_IDS].rows[i];
-		r = channel_copy(&row, row_find(m, CHANNELS, row_value(named)));
+		named = row_find(m, CHANNELS, row_value(m->tables[CHANNEL_IDS].rows[i]));
+		assert(named != NULL);
+		r = channel_copy(&row, named);
 		if (r == 0)
 			r = visit(context, &row);
 		channel_row_deinit(&row);

@@ -473,7 +473,8 @@ END_TEST
 /* Several batches of one transaction count together, before any of them is on disk. */
 START_TEST(test_limit_within_a_transaction)
 {
-	struct store *s = open_with((struct store_options){.disk_limit_bytes = 2000000});
+	enum { LIMIT = 1000000 }; /* less than the cache: nothing is written before the commit */
+	struct store *s = open_with((struct store_options){.disk_limit_bytes = LIMIT});
 	int r = 0;
 	uint64_t n;
 
@@ -483,7 +484,8 @@ START_TEST(test_limit_within_a_transaction)
 		r = add_batch(s, n + 1, sizeof body);
 	ck_assert_int_eq(r, LEDGER_FULL);
 	ck_assert_int_eq(store_commit(s), 0);
-	ck_assert_uint_le(store_bytes(s), 2000000);
+	store_checkpoint(s);
+	ck_assert_uint_le(store_bytes(s), LIMIT);
 	ck_assert_uint_eq(held(s), n - 1);
 	store_close(s);
 }
@@ -530,25 +532,51 @@ START_TEST(test_disk_full_at_any_write)
 }
 END_TEST
 
-/* A transaction larger than the cache reaches the disk before its commit; when that fails everything after it in the
- * transaction is refused, and all of it is undone. */
+static int count_settings(void *context, const char *name, const char *value)
+{
+	++*(int *)context;
+	return 0;
+}
+
+static int settings_held(const struct store *s)
+{
+	struct store_reader *reader;
+	int n = 0;
+
+	ck_assert_int_eq(store_reader_open(&reader, s), 0);
+	ck_assert_int_eq(store_archive_ops.settings(reader, count_settings, &n), 0);
+	store_reader_close(reader);
+	return n;
+}
+
+/* A transaction larger than the cache reaches the disk before its commit. When that fails, SQLite may end the transaction by
+ * itself: all that follows is refused until it is undone, and nothing of it is committed alone. */
 START_TEST(test_disk_full_before_the_commit)
 {
 	struct store *s = open_plain();
+	struct index_key key = {{0}};
+	struct place place = {1, 0}, found;
+	struct channel_row row;
 	int r = 0;
 
 	add_channel(s);
 	ck_assert_int_eq(store_begin(s), 0);
 	faulty_vfs_fail(FAULTY_WRITE, 10, SQLITE_FULL);
-	for (uint64_t n = 1; r == 0; n++) {
-		ck_assert_uint_lt(n, 1000);
-		r = add_batch(s, n, sizeof body);
+	for (uint32_t n = 0; r == 0; n++) {
+		ck_assert_uint_lt(n, 1000000);
+		memcpy(key.bytes, &n, sizeof n);
+		r = ops->event_add(s, &key, &place);
 	}
 	ck_assert_int_eq(r, LEDGER_FULL);
 	faulty_vfs_fail(FAULTY_WRITE, 0, SQLITE_OK);
-	if (ops->setting_put(s, "name", "value") != 0)
-		ck_assert_int_eq(ops->savepoint(s), LEDGER_FULL);
-	store_rollback(s);
+	ck_assert_int_eq(ops->setting_put(s, "name", "value"), LEDGER_FULL);
+	ck_assert_int_eq(ops->event_find(s, &key, &found), LEDGER_FULL);
+	ck_assert_int_eq(ops->channel_find(s, "ut.ee", "network", &row), LEDGER_FULL);
+	ck_assert_int_eq(add_batch(s, 1, 10), LEDGER_FULL);
+	ck_assert_int_eq(ops->set_aside(s, 1, 0), LEDGER_FULL);
+	ck_assert_int_eq(ops->savepoint(s), LEDGER_FULL);
+	ck_assert_int_eq(store_commit(s), STORE_FULL);
+	ck_assert_int_eq(settings_held(s), 0);
 	ck_assert_uint_eq(held(s), 0);
 	ck_assert_int_eq(commit_batch(s, 1, 10), 0);
 	store_close(s);
