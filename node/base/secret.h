@@ -1,5 +1,5 @@
-/* secret - files that hold one secret of 32 bytes (identity.key, node-N.key, store.key): 64 hexadecimal digits and a line
- * end, readable by their owner only. */
+/* secret - files that hold one secret of 32 bytes (node-N.key, store.key): 64 hexadecimal digits and a line end, readable by
+ * their owner only. An identity key has a file of its own form: cli/identity.h. */
 #ifndef ENLIGHT_BASE_SECRET_H
 #define ENLIGHT_BASE_SECRET_H
 

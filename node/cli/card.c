@@ -1,7 +1,6 @@
 /* enlight card: what this member says of its own node. */
 #include "cli/offline.h"
 
-#include "cli/http.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,7 +329,12 @@ static void say_next(const struct making *m, const char *path, bool complete)
 			"then bring it back as %s.\n",
 			path, path, m->place.card);
 	else
-		offline_say(m->c, "Next: start the node, or, when it runs: enlight card import %s\n", path);
+		offline_say(m->c,
+			"Next: a node that runs: enlight card import %s\n"
+			"      a new one: swap first cards with a member whose node runs (cards/HANDLE.card, or card "
+			"import), "
+			"and start it\n",
+			path);
 }
 
 static int make_card(struct making *m)
@@ -543,28 +547,14 @@ static int run_show(struct cli *c, int argc, char **argv)
 
 static int run_import(struct cli *c, int argc, char **argv)
 {
-	struct http *http = NULL;
-	struct draft_file f = {0};
-	struct card card = {0};
-	json_t *reply = NULL;
+	struct card card;
+	char what[HANDLE_MAX + 32];
 	int r = offline_card(&card, argv[0]); /* what is no card at all is said with its line */
 
-	if (r == EX_OK)
-		r = offline_read(&f, argv[0]);
-	if (r == EX_OK && c->dry_run) {
-		cli_note(c, "would give card %u of %s to the node", card.number, card.member);
-		goto out;
+	if (r == EX_OK) {
+		snprintf(what, sizeof what, "card %u of %s", card.number, card.member);
+		r = offline_import(c, argv[0], "/v1/cards", what);
 	}
-	if (r == EX_OK)
-		r = http_open(&http, c);
-	if (r == EX_OK)
-		r = http_json(http, &reply, "POST", "/v1/cards", "text/plain; charset=utf-8", f.text);
-	if (r == EX_OK)
-		cli_note(c, "the node has card %u of %s and passes it on", card.number, card.member);
-out:
-	json_decref(reply);
-	http_close(http);
-	offline_release(&f);
 	card_deinit(&card);
 	return r;
 }

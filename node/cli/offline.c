@@ -1,5 +1,6 @@
 #include "cli/offline.h"
 
+#include "cli/http.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -151,6 +152,32 @@ int offline_identity(struct identity *out, const struct cli *c, const char *path
 out:
 	offline_release(&f);
 	buffer_deinit(&passphrase);
+	return r;
+}
+
+int offline_import(const struct cli *c, const char *file, const char *route, const char *what)
+{
+	struct http *http = NULL;
+	struct draft_file f = {0};
+	json_t *reply = NULL;
+	int r = offline_read(&f, file);
+
+	if (r == EX_OK && c->dry_run) {
+		cli_note(c, "would give %s to the node", what);
+		goto out;
+	}
+	if (r == EX_OK)
+		r = http_open(&http, c);
+	if (r == EX_OK)
+		r = http_json(http, &reply, "POST", route, "text/plain", f.text);
+	if (r == EX_OK)
+		cli_note(c, "%s: %s", what,
+			strcmp(cli_text(reply, "state"), "known") == 0 ? "the node has it already"
+								       : "the node has it now and passes it on");
+out:
+	json_decref(reply);
+	http_close(http);
+	offline_release(&f);
 	return r;
 }
 

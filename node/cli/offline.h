@@ -30,6 +30,9 @@ int offline_identity(struct identity *out, const struct cli *c, const char *path
 /* The content of --passphrase-file without its line end; empty when not given. The caller wipes it with buffer_deinit(). */
 int offline_passphrase(struct buffer *out, const struct cli *c);
 
+/* Gives a note's file to the running node, which passes it on. `what` names it in messages. */
+int offline_import(const struct cli *c, const char *file, const char *route, const char *what);
+
 /* What a comma-separated value lists: pointers into `*memory`, both the caller's to free. A NULL value lists nothing. */
 int offline_list(const char ***out, size_t *n, char **memory, const char *value);
 

@@ -504,6 +504,20 @@ out:
 	return r;
 }
 
+static int run_import(struct cli *c, int argc, char **argv)
+{
+	struct roster roster;
+	char what[HANDLE_MAX + 32];
+	int r = offline_roster(&roster, argv[0]); /* what is no roster at all is said with its line */
+
+	if (r == EX_OK) {
+		snprintf(what, sizeof what, "roster %u of %s", roster.number, roster.network);
+		r = offline_import(c, argv[0], "/v1/rosters", what);
+	}
+	roster_deinit(&roster);
+	return r;
+}
+
 /* ---- the table ---- */
 
 #define OUTPUT                                                                                                         \
@@ -569,6 +583,8 @@ const struct command roster_commands[] = {
 		"enlight roster adopt roster.note /etc/enlight", 1, 2, adopt_options, run_adopt, false},
 	{"roster diff", "OLD NEW", "Say in words what a roster changes", NULL,
 		"enlight roster diff roster-1.note roster-2.note", 2, 2, NULL, run_diff, false},
+	{"roster import", "ROSTER", "Give the next roster to the running node, which passes it on to all", NULL,
+		"enlight roster import roster-2.note", 1, 1, NULL, run_import, false},
 	{"roster merge", "ROSTER...", "Unite the signatures of several copies of one roster", NULL,
 		"enlight roster merge --output roster.note from-ghent.note from-tartu.note", 1, -1, merge_options,
 		run_merge, false},

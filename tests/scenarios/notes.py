@@ -4,9 +4,11 @@ import base64
 import hashlib
 import json
 import stat
+import types
 
 import harness
 from harness import check, equal
+from harness.node import Node, course, free_port
 
 MEMBERS = {"rug.nl": ("NL", "Rijksuniversiteit Groningen"), "ugent.be": ("BE", "Universiteit Gent"),
            "ut.ee": ("EE", "Tartu Ülikool")}
@@ -39,9 +41,19 @@ class Ceremony:
     def sign(self, roster, member, output, *options):
         self.enlight("roster", "sign", "--identity", f"{member}/identity.key", "--output", output, *options, roster)
 
-    def agree(self, signers=("rug.nl", "ut.ee")):
-        """Three members with a first roster, roster.note, signed by two."""
+    def meet(self):
+        """Like agree() and adopt(), with endpoints on loopback; returns the members' nodes, none of which runs yet."""
+        nodes = {}
         for member in MEMBERS:
+            endpoint = f"tcp://127.0.0.1:{free_port()}"
+            self.init(member, None, "--listen", endpoint, "--endpoint", endpoint)
+            nodes[member] = Node(types.SimpleNamespace(handle=member), self.path(member), None, harness.BUILD)
+        self.agree(made=True).adopt()
+        return nodes
+
+    def agree(self, signers=("rug.nl", "ut.ee"), made=False):
+        """Three members with a first roster, roster.note, signed by two."""
+        for member in MEMBERS if not made else ():
             self.init(member)
         self.enlight("roster", "new", "--network", "enlight", "--output", "unsigned.note",
                      *(f"{member}/{member}.member" for member in MEMBERS))
@@ -331,6 +343,53 @@ def test_fingerprint():
     c.enlight("roster", "new", "--network", "enlight", "--output", "one.note", "ut.ee/ut.ee.member")
     equal(c.json("roster", "show", "one.note")["members"][0]["fingerprint"], expected, "of roster show")
     equal(c.json("keys", "ut.ee")[-1]["fingerprint"], expected, "of keys")
+
+
+def start(*nodes):
+    for node in nodes:
+        harness.at_exit(node.stop)
+        node.launch()
+    for node in nodes:
+        node.wait_ready()
+
+
+def test_nodes_made_by_the_command():
+    """Nodes that only the command set up meet through one that has all cards; what is new reaches all by itself"""
+    c = Ceremony()
+    nodes = c.meet()
+    start(*nodes.values())
+    ghent, groningen, tartu = nodes["ugent.be"], nodes["rug.nl"], nodes["ut.ee"]
+    for other in ("rug.nl", "ut.ee"):
+        c.enlight("card", "import", "--config", "ugent.be/enlight.yaml", c.card(other))
+        c.enlight("card", "import", "--config", f"{other}/enlight.yaml", c.card("ugent.be"))
+    done = c.enlight("card", "import", "--config", "ugent.be/enlight.yaml", c.card("ut.ee"))
+    check("the node has it already" in done.stderr, "the second import says so", done.stderr)
+    tartu.publish(course("ut.ee"))
+    for node in (ghent, groningen):
+        node.wait_for("ut.ee", "network", 1)
+
+    c.refused(DATA, "the signature of ut.ee does not verify", "card", "import", "--config", "rug.nl/enlight.yaml",
+              spoilt_card(c))
+    c.enlight("keys", "new", "ut.ee")
+    c.enlight("card", "new", "ut.ee")
+    c.enlight("card", "import", "--config", "ut.ee/enlight.yaml", c.card("ut.ee"))
+    for node in (ghent, groningen):
+        harness.wait_until(lambda: node.peer("ut.ee")["card"] == 2, f"{node.member.handle} has the new card")
+
+    c.enlight("roster", "next", "--quorum", "3", "--output", "two.note", "roster.note")
+    c.sign("two.note", "rug.nl", "two.note")
+    c.refused(DATA, "signed by 1 of the 2 members", "roster", "import", "--config", "rug.nl/enlight.yaml", "two.note")
+    c.sign("two.note", "ugent.be", "two.note")
+    c.enlight("roster", "import", "--config", "rug.nl/enlight.yaml", "two.note")
+    for node in nodes.values():
+        harness.wait_until(lambda: node.ask("/v1/status")["roster"]["number"] == 2, "roster 2 is everywhere")
+
+
+def spoilt_card(c):
+    """Tartu's card with another endpoint, the signatures as they were."""
+    text = c.path(c.card("ut.ee")).read_text()
+    c.path("spoilt.card").write_text(text.replace("tcp://127.0.0.1:", "tcp://127.0.0.2:").replace("number 1", "number 5"))
+    return "spoilt.card"
 
 
 if __name__ == "__main__":
