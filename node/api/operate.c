@@ -46,11 +46,22 @@ void handle_index(struct request *rq)
 	request_json(rq, 200, list == NULL ? NULL : json_pack("{s:o}", "routes", list));
 }
 
+/* Adds what api knows itself. False: out of memory. */
+static bool complete_status(struct request *rq, json_t *status)
+{
+	json_t *reasons = ask(rq, rq->api->options.ops->not_ready);
+	bool ready = json_array_size(reasons) == 0;
+
+	return json_object_set_new(status, "reasons", reasons) == 0 &&
+	       json_object_set_new(status, "ready", json_boolean(ready)) == 0 &&
+	       json_object_set_new(status, "version", json_string(ENLIGHT_VERSION)) == 0;
+}
+
 void handle_status(struct request *rq)
 {
 	json_t *status = ask(rq, rq->api->options.ops->status);
 
-	if (status != NULL && json_object_set_new(status, "version", json_string(ENLIGHT_VERSION)) != 0) {
+	if (status != NULL && !complete_status(rq, status)) {
 		json_decref(status);
 		status = NULL;
 	}

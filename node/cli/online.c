@@ -21,25 +21,49 @@ static long long number(const json_t *object, const char *key)
 	return (long long)json_integer_value(cli_get(object, key));
 }
 
+/* What someone should look at, in words; nothing is printed for what is well. */
+static const struct {
+	const char *key, *text;
+} alarms[] = {
+	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
+	{"channels.forks", "contradictions of publishers are kept as evidence"},
+	{"channels.withheld", "channels have events that their publisher withholds"},
+	{"events.behind", "events are announced and not fetched yet"},
+};
+
+static void print_uptime(long long seconds)
+{
+	if (seconds < 120)
+		printf("%lld s", seconds);
+	else if (seconds < 7200)
+		printf("%lld min", seconds / 60);
+	else if (seconds < 172800)
+		printf("%lld h", seconds / 3600);
+	else
+		printf("%lld d", seconds / 86400);
+}
+
 static void print_status(const json_t *s)
 {
 	char bytes[32], limit[32];
 
 	cli_size(bytes, (uint64_t)number(s, "store.bytes"));
 	cli_size(limit, (uint64_t)number(s, "store.limit_bytes"));
-	printf("%s, card %lld, enlightd %s since %s\n", cli_text(s, "member"), number(s, "card"),
-		cli_text(s, "version"), cli_text(s, "started"));
-	printf("%s\n", json_is_true(cli_get(s, "ready")) ? "ready" : "NOT READY");
+	printf("%s, card %lld, enlightd %s, up ", cli_text(s, "member"), number(s, "card"), cli_text(s, "version"));
+	print_uptime(number(s, "uptime_seconds"));
+	printf("\n%s\n", json_is_true(cli_get(s, "ready")) ? "ready" : "NOT READY");
 	print_reasons(cli_get(s, "reasons"), "  ");
-	printf("network  %.*s, roster %lld (%.*s)\n", SHORT_DIGEST, cli_text(s, "network"), number(s, "roster.number"),
-		SHORT_DIGEST, cli_text(s, "roster.digest"));
+	printf("network  %s (%.*s), roster %lld (%.*s)\n", cli_text(s, "network_name"), SHORT_DIGEST,
+		cli_text(s, "network"), number(s, "roster.number"), SHORT_DIGEST, cli_text(s, "roster.digest"));
 	printf("links    %lld live of %lld members\n", number(s, "links.live"), number(s, "links.members"));
 	printf("events   %lld published, %lld received, %lld refused\n", number(s, "events.published"),
 		number(s, "events.received"), number(s, "events.refused"));
-	if (number(s, "store.limit_bytes") != 0)
-		printf("store    %s of %s\n", bytes, limit);
-	else
-		printf("store    %s\n", bytes);
+	printf("store    %s%s%s\n", bytes, number(s, "store.limit_bytes") != 0 ? " of " : "",
+		number(s, "store.limit_bytes") != 0 ? limit : "");
+	for (size_t i = 0; i < sizeof alarms / sizeof *alarms; i++) {
+		if (number(s, alarms[i].key) != 0)
+			printf("note     %lld %s\n", number(s, alarms[i].key), alarms[i].text);
+	}
 }
 
 static int run_status(struct cli *c, int argc, char **argv)

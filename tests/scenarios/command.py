@@ -329,13 +329,14 @@ def test_lists():
 def test_status():
     """status says in a few lines what the node is and why it is not ready"""
     status = {"member": "ut.ee", "network": "cd" * 32, "roster": {"number": 2, "digest": "ef" * 32}, "card": 4,
-              "version": "0.1.0", "started": "2026-11-23T09:30:00Z", "ready": False, "reasons": ["the disk is full"],
+              "network_name": "enlight", "version": "0.1.0", "uptime_seconds": 7300, "channels": {"stopped": 1},
+              "ready": False, "reasons": ["the disk is full"],
               "events": {"published": 5, "received": 6, "refused": 0},
               "store": {"bytes": 2048, "limit_bytes": 4096}, "links": {"live": 3, "members": 9}}
     _, to = node({("GET", "/v1/status"): lambda *_: (200, status)})
     said = enlight(*to, "status").stdout
-    check("NOT READY" in said and "the disk is full" in said and "3 live of 9" in said and "2.0 KiB of 4.0 KiB" in said,
-          "status", said)
+    check("NOT READY" in said and "the disk is full" in said and "3 live of 9" in said and "2.0 KiB of 4.0 KiB" in said
+          and "up 2 h" in said and "1 channels are stopped" in said, "status", said)
     equal(json.loads(enlight(*to, "status", "--json").stdout), status, "status as JSON")
 
 

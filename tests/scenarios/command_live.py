@@ -1,0 +1,63 @@
+"""The `enlight` command with two real nodes: publish at one, read at the other, look after both."""
+
+import json
+
+import harness
+from harness import check, equal, wait_until
+from harness.node import Network, course
+
+
+def enlight(node, *words, expect=0, **options):
+    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect, **options)
+
+
+def network():
+    made = Network(["rug.nl", "ugent.be"]).start("rug.nl", "ugent.be")
+    wait_until(lambda: all(peer["state"] == "live" for name in ("rug.nl", "ugent.be")
+                           for peer in json.loads(enlight(made[name], "peers", "--json").stdout)), "a live link")
+    return made["rug.nl"], made["ugent.be"]
+
+
+def test_publish_and_read():
+    """What publish sends at one node, events shows at the other; again it is known; what breaks a rule is named by line"""
+    rug, ugent = network()
+    text = "\n".join(json.dumps(course("rug.nl")) for _ in range(30))
+    check("30 published, 0 unchanged, 0 published before" in enlight(rug, "publish", input=text).stderr, "first")
+    check("0 published, 0 unchanged, 30 published before" in enlight(rug, "publish", input=text).stderr, "again")
+    page = wait_until(lambda: (lambda p: p if len(p["events"]) == 30 else None)(
+        json.loads(enlight(ugent, "events", "--source", "rug.nl", "--json").stdout)), "30 events at the other")
+    first = page["events"][0]["cursor"]
+    rest = json.loads(enlight(ugent, "events", "--after", first, "--limit", "10", "--json").stdout)["events"]
+    equal([event["sequence"] for event in rest], list(range(2, 12)), "a page behind a cursor")
+    shown = enlight(ugent, "tail", "--after", "0.0", "--limit", "30").stdout.splitlines()
+    check(len(shown) == 30 and "rug.nl -> network" in shown[0] and "course/" in shown[0], "tail", shown[:1])
+    wrong = course("rug.nl")
+    del wrong["data"]["courseId"]
+    said = enlight(rug, "publish", input="\n" + json.dumps(course("rug.nl")) + "\n" + json.dumps(wrong), expect=65).stderr
+    check(said.startswith("-:3: /data/courseId: "), "the line, the place and the rule", said)
+    dry = enlight(rug, "publish", "--dry-run", input="\n\n" + json.dumps(wrong), expect=65).stderr
+    equal(dry.splitlines()[0], said.splitlines()[0], "a dry run says the same")
+    equal(len(rug.events()), 30, "what the node holds")
+
+
+def test_look_after():
+    """status, peers, channels and doctor agree with each other; blocking ends the link, unblocking brings it back"""
+    rug, ugent = network()
+    enlight(rug, "publish", input=json.dumps(course("rug.nl")))
+    said = enlight(rug, "status").stdout
+    check("ready\n" in said, "status", said)
+    wait_until(lambda: "ugent.be 1" in enlight(rug, "channels").stdout, "a receipt")
+    equal(json.loads(enlight(rug, "status", "--json").stdout)["links"], {"live": 1, "members": 2}, "links")
+    found = {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json").stdout)}
+    for name in ("configuration", "roster", "cards", "own card", "socket", "ready", "links"):
+        equal(found[name]["verdict"], "ok", found[name])
+    enlight(rug, "peers", "block", "ugent.be", "--reason", "a test")
+    state = lambda: json.loads(enlight(rug, "peers", "--json").stdout)[0]["state"]
+    equal(state(), "blocked", "the peer's state")
+    enlight(rug, "peers", "unblock", "ugent.be")
+    wait_until(lambda: state() == "live", "the link is back")
+    enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66)
+
+
+if __name__ == "__main__":
+    harness.main()
