@@ -15,6 +15,50 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* ---- memory that fails: the linker puts these in front of malloc and its kin (meson.build) ---- */
+
+static bool api_is_running;     /* only what the API allocates fails */
+static size_t allocations_left; /* the one that brings it to 0 fails; 0: none does */
+
+static bool fails(void)
+{
+	if (!api_is_running || allocations_left == 0 || --allocations_left != 0)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : __real_realloc(p, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+/* ---- a node behind the API: while the API runs it asserts nothing, since Check allocates too ---- */
+
 enum { WAITING_MAX = 256 };
 
 /* Users, by what the access table says of them; the last is one that the kernel cannot name. */
@@ -91,7 +135,9 @@ static void answer_job(struct node_double *n, struct job *job)
 		for (size_t i = 0; i < p->n_drafts; i++)
 			p->results[i] = (struct published){.state = n->state, .revision = 1, .sequence = i + 18};
 	}
+	api_is_running = true;
 	api_published(n->api, job);
+	api_is_running = false;
 }
 
 /* A page as the read worker makes it, of events that carry only what is looked at. */
@@ -123,16 +169,17 @@ static void answer_query(struct node_double *n, struct query *q)
 		e->more = number <= n->n_events;
 		free(filler);
 	}
+	api_is_running = true;
 	api_queried(n->api, q);
+	api_is_running = false;
 }
 
 static int op_publish(void *context, struct job *job)
 {
 	struct node_double *n = context;
 
-	if (n->busy)
+	if (n->busy || n->n_jobs == WAITING_MAX)
 		return -EAGAIN;
-	ck_assert_uint_lt(n->n_jobs, WAITING_MAX);
 	n->jobs[n->n_jobs++] = job;
 	return 0;
 }
@@ -141,9 +188,8 @@ static int op_query(void *context, struct query *query)
 {
 	struct node_double *n = context;
 
-	if (n->busy)
+	if (n->busy || n->n_queries == WAITING_MAX)
 		return -EAGAIN;
-	ck_assert_uint_lt(n->n_queries, WAITING_MAX);
 	n->queries[n->n_queries++] = query;
 	return 0;
 }
@@ -188,7 +234,8 @@ static int op_identify(void *context, int fd, struct api_peer *out)
 	if (n->uid == UNKNOWN)
 		return -EPERM;
 	out->groups = malloc(sizeof *out->groups);
-	ck_assert_ptr_nonnull(out->groups);
+	if (out->groups == NULL)
+		return -ENOMEM;
 	out->groups[0] = n->gid;
 	out->n_groups = 1;
 	out->uid = n->uid;
@@ -278,7 +325,9 @@ static void turn(struct node_double *n, int max_ms)
 	for (size_t i = 0; i < count; i++)
 		fds[i] = (struct pollfd){.fd = list[i], .events = POLLIN};
 	poll(fds, count, timeout < (uint64_t)max_ms ? (int)timeout : max_ms);
+	api_is_running = true;
 	api_turn(n->api, n->now_ms);
+	api_is_running = false;
 	if (!n->hold)
 		release(n);
 }
@@ -1659,6 +1708,131 @@ START_TEST(test_addresses)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+static const struct {
+	const char *name, *line, *headers;
+	const char *body; /* `EVENT`: a valid one */
+	unsigned status;
+} short_cases[] = {
+	{"publish", "POST /v1/events", ONE, "EVENT", 201},
+	{"publish in binary mode", "POST /v1/events",
+		"Content-Type: application/json\r\nce-specversion: 1.0\r\nce-type: eu.enlight.no.such.v1\r\n", "{}",
+		422},
+	{"publish in protobuf", "POST /v1/events", "Content-Type: application/cloudevents-batch+protobuf\r\n",
+		"\x0a\x0c\x0a\x02id\x2a\x06\x0a\x04time", 400},
+	{"refuse", "POST /v1/events", MANY, "[{}, {\"id\": 5}]", 400},
+	{"page", "GET /v1/events?source=uu.se&topic=course.*&subject=x&audience=rug.nl&after=1.0&data=true", "", NULL,
+		200},
+	{"event", "GET /v1/events/ut.ee/a%2Fb%20c", "", NULL, 200},
+	{"parameter", "GET /v1/events?colour=blue&limit=x", "", NULL, 400},
+	{"path", "GET /v2", "", NULL, 404},
+	{"card", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", 201},
+	{"block", "POST /v1/peers/uu.se/block", "", "{\"reason\": \"x\"}", 200},
+	{"topic", "GET /v1/topics/mobility.nomination", "", NULL, 200},
+	{"metrics", "GET /metrics", "", NULL, 200},
+	{"index", "GET /", "", NULL, 200},
+};
+
+/* Like ask(), but the connection may be closed instead: 0 then. */
+static unsigned ask_short(struct node_double *n, const char *line, const char *headers, const char *body)
+{
+	struct client c;
+	struct answer a = {0};
+
+	client_open(&c, n);
+	client_ask(&c, n, line, headers, body, body == NULL ? 0 : strlen(body));
+	for (int i = 0; i < 3000 && !client_take(&c, &a, false) && !c.closed; i++) {
+		turn(n, 10);
+		client_read(&c);
+	}
+	client_close(&c);
+	ck_assert(a.status != 0 || c.closed);
+	answer_deinit(&a);
+	return a.status;
+}
+
+/* Every allocation of a request fails once: the client is told, or cut off, or served all the same; nothing is lost, and the
+ * next request is served. */
+START_TEST(test_memory_is_short)
+{
+	struct node_double n;
+	char *event = event_text();
+	const char *body = short_cases[_i].body;
+	size_t failed = 0;
+
+	if (body != NULL && strcmp(body, "EVENT") == 0)
+		body = event;
+	node_start(&n);
+	n.uid = READER; /* so that patterns are copied */
+	if (short_cases[_i].line[0] == 'P')
+		n.uid = OPERATOR;
+	for (size_t at = 1;; at++, failed++) {
+		unsigned status;
+
+		allocations_left = at;
+		status = ask_short(&n, short_cases[_i].line, short_cases[_i].headers, body);
+		if (allocations_left != 0) {
+			allocations_left = 0;
+			ck_assert_msg(status == short_cases[_i].status, "%s: %u", short_cases[_i].name, status);
+			break;
+		}
+		ck_assert_msg(status == 0 || status == 503 || status == 403 || status == short_cases[_i].status,
+			"%s at %zu: %u", short_cases[_i].name, at, status);
+		for (int i = 0; i < 100 && n.api->requests != NULL; i++)
+			turn(&n, 1);
+		ck_assert_ptr_null(n.api->requests);
+		ck_assert_uint_eq(n.api->body_bytes, 0);
+	}
+	ck_assert_uint_gt(failed, 2);
+	free(event);
+	node_stop(&n);
+}
+END_TEST
+
+/* A stream whose memory fails goes on later or ends; it never leaves an event out: the client that comes back with the last id
+ * gets what follows it. */
+START_TEST(test_streams_without_memory)
+{
+	enum { EVENTS = 3 };
+	struct node_double n;
+
+	node_start(&n);
+	n.uid = READER;
+	n.n_events = EVENTS;
+	for (size_t at = 1, done = 0; !done; at++) {
+		struct client c;
+
+		allocations_left = at;
+		stream_open(&c, &n, "?after=0.0&topic=course.*", "");
+		for (int i = 0; i < 200 && !c.closed && count(text_of(&c), "event: event\n") < EVENTS; i++) {
+			n.now_ms += 50;
+			turn(&n, 1);
+			client_read(&c);
+			if (strstr(text_of(&c), " 503 ") != NULL)
+				break;
+		}
+		done = allocations_left != 0;
+		allocations_left = 0;
+		for (size_t i = 1; i < EVENTS; i++) { /* an event is never there without the one before it */
+			char before[16], after[16];
+
+			snprintf(before, sizeof before, "id: %zu.0\n", i);
+			snprintf(after, sizeof after, "id: %zu.0\n", i + 1);
+			ck_assert(strstr(text_of(&c), after) == NULL || strstr(text_of(&c), before) != NULL);
+		}
+		ck_assert(!done || count(text_of(&c), "event: event\n") == EVENTS);
+		client_close(&c);
+		n.now_ms += STREAM_PING_MS;
+		for (int i = 0; i < 100 && n.api->requests != NULL; i++)
+			turn(&n, 1);
+		ck_assert_ptr_null(n.api->requests);
+		ck_assert_uint_eq(n.api->n_streams, 0);
+	}
+	node_stop(&n);
+}
+END_TEST
+
 /* ---- metrics and documents ---- */
 
 /* Each line belongs to the metric whose HELP and TYPE stand before it, each metric stands in one piece, and each row of the
@@ -1817,6 +1991,8 @@ int main(void)
 	tcase_add_test(tc, test_loopback_shows_little);
 	tcase_add_test(tc, test_socket_file);
 	tcase_add_test(tc, test_addresses);
+	tcase_add_loop_test(tc, test_memory_is_short, 0, sizeof short_cases / sizeof *short_cases);
+	tcase_add_test(tc, test_streams_without_memory);
 	tcase_add_test(tc, test_metrics);
 	tcase_add_test(tc, test_problem_rows);
 	tcase_add_test(tc, test_readme);
