@@ -22,12 +22,13 @@ struct walk {
 
 static bool message_valid(struct walk *w, const ProtobufCMessageDescriptor *type);
 
-static bool read_varint(struct walk *w, uint64_t *out)
+/* Takes a varint at `*p`, which moves behind it. */
+static bool long_varint(const uint8_t **p, const uint8_t *end, uint64_t *out)
 {
 	uint64_t v = 0;
 
-	for (unsigned i = 0; i < VARINT_LEN_MAX && w->p < w->end; i++) {
-		uint8_t b = *w->p++;
+	for (unsigned i = 0; i < VARINT_LEN_MAX && *p < end; i++) {
+		uint8_t b = *(*p)++;
 
 		if (i == VARINT_LEN_MAX - 1 && b > 1)
 			return false; /* more than 64 bits */
@@ -38,6 +39,21 @@ static bool read_varint(struct walk *w, uint64_t *out)
 		}
 	}
 	return false;
+}
+
+/* Nearly all tags and lengths are of one byte. */
+static inline bool take_varint(const uint8_t **p, const uint8_t *end, uint64_t *out)
+{
+	if (*p < end && **p < 0x80) {
+		*out = *(*p)++;
+		return true;
+	}
+	return long_varint(p, end, out);
+}
+
+static bool read_varint(struct walk *w, uint64_t *out)
+{
+	return take_varint(&w->p, w->end, out);
 }
 
 static bool skip(struct walk *w, size_t n)
@@ -80,9 +96,21 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
 
 bool utf8_valid(const uint8_t *p, size_t len)
 {
-	while (len > 0) {
-		size_t n = *p > 0 && *p < 0x80 ? 1 : utf8_sequence(p, len);
+	const uint64_t high = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+	uint64_t word;
 
+	while (len > 0) {
+		size_t n;
+
+		if (len >= sizeof word) {
+			memcpy(&word, p, sizeof word);
+			if (((word | (word - ones)) & high) == 0) { /* ASCII without NUL: the usual case */
+				p += sizeof word;
+				len -= sizeof word;
+				continue;
+			}
+		}
+		n = *p > 0 && *p < 0x80 ? 1 : utf8_sequence(p, len);
 		if (n == 0)
 			return false;
 		p += n;
@@ -234,46 +262,51 @@ static uint64_t fixed(const uint8_t *p, size_t n)
 
 bool wire_number(struct bytes *rest, uint64_t *out)
 {
-	struct walk w;
+	const uint8_t *p = rest->data;
 
-	if (rest->len == 0)
+	if (rest->len == 0 || !take_varint(&p, rest->data + rest->len, out))
 		return false;
-	w = (struct walk){rest->data, rest->data + rest->len, 0, 0};
-	if (!read_varint(&w, out))
+	rest->len -= (size_t)(p - rest->data);
+	rest->data = p;
+	return true;
+}
+
+/* The value of a field that is not counted; `*p` moves behind it. */
+static bool take_value(const uint8_t **p, const uint8_t *end, int wire_type, uint64_t *out)
+{
+	size_t n = wire_type == WIRE_64 ? 8 : 4;
+
+	if (wire_type == WIRE_VARINT)
+		return take_varint(p, end, out);
+	if ((wire_type != WIRE_64 && wire_type != WIRE_32) || (size_t)(end - *p) < n)
 		return false;
-	*rest = bytes_of(w.p, (size_t)(w.end - w.p));
+	*out = fixed(*p, n);
+	*p += n;
 	return true;
 }
 
 bool wire_next(struct bytes *rest, struct wire_field *out)
 {
+	const uint8_t *p = rest->data, *end;
 	uint64_t tag;
-	size_t n;
 
-	if (!wire_number(rest, &tag))
+	if (rest->len == 0)
+		return false;
+	end = p + rest->len;
+	if (!take_varint(&p, end, &tag))
 		return false;
 	out->number = (uint32_t)(tag >> 3);
 	out->counted = (tag & 7) == WIRE_LEN;
-	switch (tag & 7) {
-	case WIRE_VARINT:
-		return wire_number(rest, &out->value);
-	case WIRE_LEN:
-		if (!wire_number(rest, &out->value) || out->value > rest->len)
+	if (!out->counted) {
+		if (!take_value(&p, end, (int)(tag & 7), &out->value))
 			return false;
-		n = out->value;
-		out->content = bytes_of(rest->data, n);
-		break;
-	case WIRE_64:
-	case WIRE_32:
-		n = (tag & 7) == WIRE_64 ? 8 : 4;
-		if (rest->len < n)
+	} else {
+		if (!take_varint(&p, end, &out->value) || out->value > (size_t)(end - p))
 			return false;
-		out->value = fixed(rest->data, n);
-		break;
-	default:
-		return false;
+		out->content = (struct bytes){p, out->value};
+		p += out->value;
 	}
-	*rest = bytes_of(rest->data + n, rest->len - n);
+	*rest = (struct bytes){p, (size_t)(end - p)};
 	return true;
 }
 
