@@ -530,6 +530,25 @@ START_TEST(test_mutations)
 }
 END_TEST
 
+/* A salt is 16 bytes: with a shorter one a leaf digest would tell something about a guessable event. */
+START_TEST(test_salt_has_its_length)
+{
+	json_t *json = example("course.offering");
+	struct bytes packed = pack(json, "ugent.be");
+	uint8_t *shorter = bytes_dup(bytes_of(packed.data + 1, packed.len - 1));
+	struct event e;
+
+	ck_assert_uint_eq(packed.data[0], 0x0a); /* the salt stands first */
+	ck_assert_uint_eq(packed.data[1], SALT_LEN);
+	shorter[0] = 0x0a;
+	shorter[1] = SALT_LEN - 1;
+	ck_assert_int_eq(event_unpack(&e, bytes_of(shorter, packed.len - 1)), EVENT_MALFORMED);
+	free(shorter);
+	free((void *)packed.data);
+	json_decref(json);
+}
+END_TEST
+
 /* An event that breaks a limit of the contract is malformed, whoever packed it. */
 START_TEST(test_limits_of_packed_events)
 {
@@ -586,6 +605,7 @@ int main(void)
 	tcase_add_test(tc, test_decisions);
 	tcase_add_test(tc, test_erasures);
 	tcase_add_loop_test(tc, test_mutations, 0, (int)n_topics);
+	tcase_add_test(tc, test_salt_has_its_length);
 	tcase_add_test(tc, test_limits_of_packed_events);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
