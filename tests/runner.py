@@ -326,6 +326,8 @@ def analyse_cppcheck(sources):
     flags = sorted({a for _, arguments in sources for a in compiler_flags(arguments) if a.startswith("-D")})
     code, said = run_tool(["cppcheck", "-q", "-j", str(JOBS), f"--cppcheck-build-dir={cache}", "--error-exitcode=1",
                            "--enable=warning,performance,portability", "--inline-suppr", "--std=c11",
+                           "-Djson_array_foreach(a,i,v)=while((i=at(a),v=json_array_get(a,i))!=0)",
+                           "-Djson_object_foreach(o,k,v)=while((k=next(o),v=json_object_get(o,k))!=0)",
                            "--suppress=missingInclude", "--suppress=unmatchedSuppression",
                            "-I", str(ROOT / "node"), "-I", str(ROOT / "tests" / "unit"), *flags,
                            *[str(file) for file, _ in sources]])

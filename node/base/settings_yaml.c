@@ -1,5 +1,6 @@
 #include "base/settings_yaml.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -176,6 +177,7 @@ static int on_event(struct builder *b, const yaml_event_t *event)
 		return on_open(b, event, YAML_MAP);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
+		assert(b->open != NULL); /* libyaml ends only what it began */
 		b->open = b->open->parent;
 		b->depth--;
 		return 0;
