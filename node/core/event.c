@@ -10,6 +10,7 @@
 
 static const ProtobufCMessageDescriptor *const decision = &enlight__event__v1__decision__descriptor;
 static const ProtobufCMessageDescriptor *const erasure = &enlight__event__v1__erasure__descriptor;
+static const ProtobufCMessageDescriptor *const withdrawal = &enlight__event__v1__withdrawal__descriptor;
 
 void event_deinit(struct event *e)
 {
@@ -190,6 +191,14 @@ bool event_judges(const struct event *e, struct judged *out)
 	       copy_value(out->topic, sizeof out->topic, event_value(e, "topic")) &&
 	       copy_value(out->subject, sizeof out->subject, event_value(e, "subject")) &&
 	       digest_from(&out->leaf, event_value(e, "digest"));
+}
+
+bool event_withdraws(const struct event *e, struct withdrawn *out)
+{
+	if (e->topic == NULL || e->topic->message != withdrawal || !wire_valid(withdrawal, e->data))
+		return false;
+	out->revision = number_in(e, "revision");
+	return copy_value(out->topic, sizeof out->topic, event_value(e, "topic"));
 }
 
 /* Adds what one entry of the list holds: a number, or many in a row. */

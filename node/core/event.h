@@ -89,6 +89,13 @@ struct judged {
 };
 bool event_judges(const struct event *e, struct judged *out);
 
+/* Whether the event is a withdrawal, and of what: an object of the same publisher with the event's own subject. */
+struct withdrawn {
+	char topic[TYPE_MAX + 1]; /* name of the object's topic */
+	uint64_t revision;        /* that it takes back: the object's last */
+};
+bool event_withdraws(const struct event *e, struct withdrawn *out);
+
 /* Sequences of its own channel that an erasure event lists, for the rule on leaf-only slots. Returns how many; `*out` is
  * memory the caller frees (NULL with 0). -ENOMEM as a negative count. */
 long event_erases(const struct event *e, uint64_t **out);

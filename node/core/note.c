@@ -23,7 +23,7 @@ struct reader {
 	size_t n_words; /* of all lines so far */
 };
 
-static void add_problem(
+__attribute__((format(printf, 5, 0))) static void add_problem(
 	struct problems *p, const char *name, unsigned line, size_t column, const char *format, va_list args)
 {
 	char *place = NULL, *rule = NULL;

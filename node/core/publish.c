@@ -190,6 +190,46 @@ static int check_judged(struct publishing *p)
 	return 0;
 }
 
+/* Finds what a withdrawal takes back: its publisher's own object, in its last revision. LEDGER_NONE: the event is no withdrawal. */
+static int find_withdrawn(
+	struct publishing *p, struct index_key *key, struct object_row *object, struct withdrawn *withdrawn)
+{
+	if (!event_withdraws(&p->draft->event, withdrawn))
+		return LEDGER_NONE;
+	index_object(key, &p->w->c->store_keys, p->w->c->member, withdrawn->topic, p->draft->event.subject);
+	*object = (struct object_row){0};
+	return p->w->ops->object_find(p->w->ledger, key, object);
+}
+
+static int check_withdrawn(struct publishing *p)
+{
+	struct withdrawn withdrawn;
+	struct object_row object = {0};
+	struct index_key key;
+	int r = find_withdrawn(p, &key, &object, &withdrawn);
+
+	if (r != 0 && r != LEDGER_NONE)
+		return r;
+	if (event_withdraws(&p->draft->event, &withdrawn) && object.revision != withdrawn.revision)
+		refuse_revision(
+			p, "/data/revision", "not the last revision of an object of this member", object.revision);
+	return 0;
+}
+
+/* What was taken back says nothing any more: to publish the same data again is news. */
+static int forget_withdrawn(struct publishing *p)
+{
+	struct withdrawn withdrawn;
+	struct object_row object;
+	struct index_key key;
+	int r = find_withdrawn(p, &key, &object, &withdrawn);
+
+	if (r != 0)
+		return r == LEDGER_NONE ? 0 : r;
+	object.data = digest_zero;
+	return p->w->ops->object_put(p->w->ledger, &key, &object);
+}
+
 static int check_audience(struct publishing *p)
 {
 	char *copy, *parts[AUDIENCE_MAX];
@@ -288,6 +328,8 @@ static int publish_new(struct publishing *p)
 	r = append(p, bytes_of(packed, len), result);
 	if (r == 0)
 		r = index_published(p, result);
+	if (r == 0)
+		r = forget_withdrawn(p);
 	free(packed);
 	return r;
 }
@@ -319,15 +361,17 @@ static int publish_draft(struct publishing *p)
 		p->object = (struct object_row){0};
 	else if (r != 0)
 		return r;
+	r = check_judged(p);
+	if (r == 0)
+		r = check_withdrawn(p);
+	if (r != 0 || p->job->outcome != PUBLISH_OK)
+		return r; /* also when it was said before: then it was true */
 	r = publish_unchanged(p, &unchanged);
 	if (r != 0 || unchanged)
 		return r;
 	if (e->revision != 0 && e->revision != p->object.revision + 1)
 		refuse_revision(p, "/enlightrevision", "not the next revision", p->object.revision);
-	r = check_judged(p);
-	if (r != 0 || p->job->outcome != PUBLISH_OK)
-		return r;
-	return publish_new(p);
+	return p->job->outcome == PUBLISH_OK ? publish_new(p) : 0;
 }
 
 /* Where each channel stands before a job, and back to there. */

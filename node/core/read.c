@@ -195,6 +195,10 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		rd->retry_ms = 0; /* what was refused may be mended */
 	rd->announced = header_last(&h);
 	rd->incarnation = h.incarnation;
+	if (c != NULL && h.incarnation <= c->row.incarnation && header_last(&h) < c->row.last)
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: the publisher shows less than it gave us publisher=%s audience=%s", publisher,
+			h.audience);
 	if (contradicts(c, &h, packed))
 		judge_head(n, s, head);
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h))

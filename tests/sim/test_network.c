@@ -189,12 +189,12 @@ int main(void)
 	Suite *suite = suite_create("network");
 	TCase *tc = tcase_create("network");
 
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, test_quiet_network, 0, 5);
-	tcase_add_loop_test(tc, test_broken_connections, 0, 6);
-	tcase_add_loop_test(tc, test_crashes, 0, 6);
-	tcase_add_loop_test(tc, test_catching_up, 0, 2);
-	tcase_add_loop_test(tc, test_flipped_bits, 0, 20);
+	tcase_set_timeout(tc, 240);
+	tcase_add_loop_test(tc, test_quiet_network, 0, 3);
+	tcase_add_loop_test(tc, test_broken_connections, 0, 4);
+	tcase_add_loop_test(tc, test_crashes, 0, 4);
+	tcase_add_loop_test(tc, test_catching_up, 0, 1);
+	tcase_add_loop_test(tc, test_flipped_bits, 0, 12);
 	tcase_add_test(tc, test_repeatable);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

@@ -317,6 +317,29 @@ START_TEST(test_decisions_judge_the_last_revision)
 }
 END_TEST
 
+/* A withdrawal names the last revision of an object of one's own; after it the same data is news again. */
+START_TEST(test_withdrawals)
+{
+	static const char course[] = "{\"courseId\": \"CR/1\"}";
+	static const char first[] = "{\"topic\": \"course.offering\", \"revision\": \"1\", \"reason\": \"cancelled\"}";
+	struct world w;
+
+	world_init(&w);
+	ck_refused(publish_one(&w, world_draft(PUBLISHER, "course.withdrawal", "course/CR/1", "network", "w0", first)),
+		PUBLISH_CONFLICT, "/data/revision", "the last revision is 0");
+	ck_published(publish_one(&w, world_draft(PUBLISHER, "course.offering", "course/CR/1", "network", "a", course)),
+		PUBLISH_NEW, 1, 1);
+	ck_published(
+		publish_one(&w, world_draft(PUBLISHER, "course.withdrawal", "course/CR/1", "network", "w1", first)),
+		PUBLISH_NEW, 1, 2);
+	ck_published(publish_one(&w, world_draft(PUBLISHER, "course.offering", "course/CR/1", "network", "b", course)),
+		PUBLISH_NEW, 2, 3);
+	ck_refused(publish_one(&w, world_draft(PUBLISHER, "course.withdrawal", "course/CR/1", "network", "w2", first)),
+		PUBLISH_CONFLICT, "/data/revision", "the last revision is 2");
+	world_deinit(&w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("publish");
@@ -333,6 +356,7 @@ int main(void)
 	tcase_add_test(tc, test_large_requests_are_split);
 	tcase_add_test(tc, test_full_disk);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
+	tcase_add_test(tc, test_withdrawals);
 	tcase_add_test(tc, test_decisions_judge_the_last_revision);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
