@@ -394,13 +394,13 @@ static int write_merged(struct buffer *out, const struct note *notes, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		count += notes[i].n_signatures;
-	all = calloc(count + 1, sizeof *all);
+	all = calloc(count + 1, sizeof(struct note_signature *));
 	if (all == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < notes[i].n_signatures; j++)
 			all[k++] = &notes[i].signatures[j];
-	qsort(all, count, sizeof *all, compare_signatures);
+	qsort(all, count, sizeof(struct note_signature *), compare_signatures);
 	buffer_add(out, notes[0].text, notes[0].signed_len);
 	if (count > 0)
 		buffer_str(out, "\n");

@@ -188,14 +188,12 @@ out:
 
 void fingerprint(char out[static FINGERPRINT_SIZE], const char *member, const uint8_t public[static SIGN_PUBLIC_LEN])
 {
-	uint8_t text[HANDLE_MAX + 1 + SIGN_PUBLIC_LEN];
-	size_t len = strlen(member);
+	uint8_t text[HANDLE_MAX + 2 + SIGN_PUBLIC_LEN];
+	size_t len = (size_t)snprintf((char *)text, HANDLE_MAX + 2, "%s\n", member);
 	struct digest d;
 
-	memcpy(text, member, len);
-	text[len] = '\n';
-	memcpy(text + len + 1, public, SIGN_PUBLIC_LEN);
-	digest_plain(&d, bytes_of(text, len + 1 + SIGN_PUBLIC_LEN));
+	memcpy(text + len, public, SIGN_PUBLIC_LEN);
+	digest_plain(&d, bytes_of(text, len + SIGN_PUBLIC_LEN));
 	for (size_t i = 0; i < 8; i++) {
 		const uint8_t *p = d.bytes + 4 * i;
 		uint32_t v = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];

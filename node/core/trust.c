@@ -189,8 +189,8 @@ static struct trust *copy(const struct trust *from, size_t n_keys)
 	if (t == NULL)
 		return NULL;
 	atomic_init(&t->refs, 1);
-	t->rosters = calloc(from->n_rosters + 1, sizeof *t->rosters);
-	t->cards = calloc(from->n_cards + 1, sizeof *t->cards);
+	t->rosters = calloc(from->n_rosters + 1, sizeof(struct held_roster *));
+	t->cards = calloc(from->n_cards + 1, sizeof(struct held_card *));
 	t->keys = calloc(from->n_keys + n_keys + 1, sizeof *t->keys);
 	if (t->rosters == NULL || t->cards == NULL || t->keys == NULL) {
 		trust_unref(t);
@@ -237,7 +237,7 @@ static int add_card(struct trust **out, const struct trust *from, struct held_ca
 	if (t == NULL)
 		return -ENOMEM;
 	at = behind_cards(t, h->card.member);
-	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof *t->cards);
+	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof(struct held_card *));
 	atomic_fetch_add(&h->refs, 1);
 	t->cards[at] = h;
 	t->n_cards++;

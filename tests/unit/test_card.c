@@ -187,6 +187,8 @@ START_TEST(test_spoilt_cards)
 	size_t len = text.len;
 	uint8_t *copy = malloc(len + 1);
 
+	if (copy == NULL)
+		ck_abort_msg("out of memory");
 	ck_assert(accepted(&a, text.data, len));
 	for (size_t i = 0; i < len; i++) {
 		memcpy(copy, text.data, len);

@@ -59,6 +59,7 @@ static struct batch_builder builder;
 static struct sealed_batch batch;
 static uint8_t batch_key[BATCH_KEY_LEN];
 static struct bytes receipt, claim;
+static struct buffer first_roster, next_roster, next_card;
 static struct entropy entropy;
 
 static const struct receipt good_receipt = {
@@ -101,7 +102,11 @@ static void setup(void)
 	for (size_t i = 0; i < 2; i++)
 		sign_by(&text, &members[i]);
 	ck_assert_int_eq(trust_new(&trust, &network, "roster", view(&text), &problems), 0);
-	buffer_deinit(&text);
+	first_roster = text;
+	next_roster = roster_text(&first_roster, 2, 2, members, 2);
+	for (size_t i = 0; i < 2; i++)
+		sign_by(&next_roster, &members[i]);
+	next_card = card_text(&network, &members[1], 2, 2);
 	for (size_t i = 0; i < 2; i++) {
 		text = card_text(&network, &members[i], 1, 1);
 		learn(&text);
@@ -125,6 +130,9 @@ static void setup(void)
 static void teardown(void)
 {
 	trust_unref(trust);
+	buffer_deinit(&first_roster);
+	buffer_deinit(&next_roster);
+	buffer_deinit(&next_card);
 	header_deinit(&header);
 	batch_builder_deinit(&builder);
 	sealed_batch_deinit(&batch);
@@ -218,6 +226,68 @@ static int do_meet(void)
 	return r;
 }
 
+static int do_roster(void)
+{
+	struct problems problems = {0};
+	struct roster got;
+	int r = roster_parse(&got, "roster", view(&first_roster), &problems);
+
+	clean &= r == 0 || (got.note.text == NULL && got.members == NULL);
+	roster_deinit(&got);
+	problems_deinit(&problems);
+	return r;
+}
+
+static int do_card(void)
+{
+	struct problems problems = {0};
+	struct card got;
+	int r = card_parse(&got, "card", view(&next_card), &problems);
+
+	clean &= r == 0 || (got.note.text == NULL && got.keys == NULL);
+	card_deinit(&got);
+	problems_deinit(&problems);
+	return r;
+}
+
+static int do_trust(void)
+{
+	struct problems problems = {0};
+	struct digest network;
+	struct trust *got;
+	int r;
+
+	digest_plain(&network, signed_part(&first_roster));
+	r = trust_new(&got, &network, "roster", view(&first_roster), &problems);
+	clean &= r == 0 || got == NULL;
+	trust_unref(got);
+	problems_deinit(&problems);
+	return r;
+}
+
+/* The trust with a note more; the one before stays whole whatever happens. */
+static int trust_learns(const struct buffer *text)
+{
+	struct problems problems = {0};
+	struct trust *got;
+	int r = trust_with(&got, trust, "note", view(text), &problems);
+
+	clean &= (r == 0 || got == NULL) && trust_roster(trust)->number == 1 && trust_card(trust, "ut.ee")->number == 1;
+	trust_unref(got);
+	problems_deinit(&problems);
+	return r;
+}
+
+static int do_trust_card(void)
+{
+	return trust_learns(&next_card);
+}
+
+static int do_trust_roster(void)
+{
+	return trust_learns(&next_roster);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -229,6 +299,11 @@ static const struct {
 	{"receipt_sign", do_receipt_sign},
 	{"receipt_decode", do_receipt_decode},
 	{"the Hellos", do_meet},
+	{"roster_parse", do_roster},
+	{"card_parse", do_card},
+	{"trust_new", do_trust},
+	{"trust_with a card", do_trust_card},
+	{"trust_with a roster", do_trust_roster},
 };
 
 /* Whichever allocation fails, the function says so and cleans up; with none failing it succeeds. */

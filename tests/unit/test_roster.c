@@ -366,6 +366,8 @@ START_TEST(test_spoilt_rosters)
 	len = n.first.len;
 	signed_len = n.roster.note.signed_len;
 	copy = malloc(len + 1);
+	if (copy == NULL)
+		ck_abort_msg("out of memory");
 	ck_assert(accepted(n.first.data, len));
 	for (size_t i = 0; i < len; i++) {
 		memcpy(copy, n.first.data, len);
