@@ -45,7 +45,8 @@ struct stream {
 	uint64_t sequence;
 	struct digest digest;
 	bool headers_only;
-	bool asked; /* the query under way is for it */
+	bool asked;   /* the query under way is for it */
+	bool checked; /* the place it began at is in our history */
 };
 
 struct session {

@@ -74,11 +74,12 @@ static void deliver(struct node *n, struct session *s, struct stream *st, struct
 	s->credit -= (int64_t)node_send(n, s->connection, s, &frame);
 }
 
+/* A place that was not looked up yet counts as well: a reader may hold more than we do, after a restore of ours. */
 static bool behind(const struct node *n, const struct stream *st)
 {
 	const struct channel *c = node_channel_id(n, st->channel);
 
-	return c != NULL && (st->sequence < c->row.last || st->incarnation < c->row.incarnation);
+	return c != NULL && (!st->checked || st->sequence < c->row.last || st->incarnation < c->row.incarnation);
 }
 
 /* Asks the store for the next page of a stream that is behind, each in turn. */
@@ -150,6 +151,7 @@ static void open_stream(struct node *n, struct session *s, const Enlight__Link__
 	st->sequence = fetch->has_sequence ? fetch->sequence : 0;
 	st->headers_only = fetch->has_headers_only && fetch->headers_only;
 	st->asked = false; /* an answer to what was asked before is out of date */
+	st->checked = st->sequence == 0;
 	if (!fetch->has_digest || !digest_from(&st->digest, bytes_of(fetch->digest.data, fetch->digest.len)))
 		st->digest = digest_zero;
 }
@@ -210,8 +212,10 @@ void serve_fetched(struct node *n, struct query *query)
 		st->sequence = b->last;
 		st->digest = b->digest;
 	}
-	if (st != NULL)
+	if (st != NULL) {
 		st->asked = false;
+		st->checked = true;
+	}
 	pump(n, s);
 }
 
@@ -223,8 +227,8 @@ static void push(struct node *n, struct session *s, const struct channel *c, con
 	for (size_t i = 0; i < s->n_streams; i++) {
 		struct stream *st = &s->streams[i];
 
-		if (st->channel != c->row.id || st->asked || s->credit <= 0 || st->sequence + 1 != b->first ||
-			(st->sequence != 0 && st->incarnation != b->incarnation))
+		if (st->channel != c->row.id || st->asked || !st->checked || s->credit <= 0 ||
+			st->sequence + 1 != b->first || (st->sequence != 0 && st->incarnation != b->incarnation))
 			continue;
 		key_wrap(wrapped, s->key, &b->digest, b->key, &n->entropy);
 		deliver(n, s, st, b->batch.header, b->batch.signature, wrapped, b->batch.body);
