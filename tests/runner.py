@@ -1,7 +1,7 @@
 """runner - builds ENLIGHT, runs its test programs and counts single tests; called by tests/run.
 
-A test program is anything that writes TAP (https://testanything.org/tap-version-12-specification.html): Meson's tests and
-each file of tests/scenarios. It has a time limit, and nothing that it started may be left when it ends.
+Most test programs write TAP (https://testanything.org/tap-version-12-specification.html): those in C and each file of
+tests/scenarios; of others the exit status counts. Each has a time limit, and nothing that it started may be left when it ends.
 """
 
 import argparse
@@ -73,9 +73,10 @@ class Report:
 class Program:
     """A test program: how to run it and what it belongs to."""
 
-    def __init__(self, suite, name, command, environment, folder, limit_s):
+    def __init__(self, suite, name, command, environment, folder, limit_s, tap=True):
         self.suite, self.name, self.command = suite, name, command
         self.environment, self.folder, self.limit_s = environment, folder, limit_s
+        self.tap = tap  # else it is one test, which its exit status decides
 
     @property
     def path(self):
@@ -134,7 +135,7 @@ def meson_programs(folder):
     for test in json.loads(answer.stdout):
         suite = test["suite"][0].split(":")[-1] if test["suite"] else "other"
         programs.append(Program(suite, test["name"], test["cmd"], dict(test["env"]), test["workdir"] or str(folder),
-                                test["timeout"] * SLOWNESS))
+                                test["timeout"] * SLOWNESS, test["protocol"] == "tap"))
     return programs
 
 
@@ -154,6 +155,7 @@ class Tap:
 
     def __init__(self, report, program):
         self.report, self.program = report, program
+        self.tap = program.tap
         self.planned, self.seen, self.failed = None, 0, 0
         self.times = {}  # how often a name came: each row of a table has the name of its test
         self.comments = []
@@ -166,7 +168,9 @@ class Tap:
 
     def line(self, line):
         result = self.RESULT.match(line)
-        if result:
+        if not self.tap:
+            self.comments.append(line)
+        elif result:
             self.flush()
             self.pending = (result.group(1) is None, result.group(3))
         elif re.match(r"^1\.\.\d+", line):
@@ -250,12 +254,14 @@ def run_program(report, program):
         trouble.append(f"ended by {signal.Signals(-code).name}")
     elif code != 0 and tap.failed == 0:
         trouble.append(f"exit status {code}")
-    elif tap.planned is None or tap.planned != tap.seen:
+    elif program.tap and tap.planned != tap.seen:
         trouble.append(f"{tap.seen} tests were run, {tap.planned} were planned")
     if leavings and code is not None:
         trouble.append("left running: " + "; ".join(f"{pid} {command}" for pid, command in leavings))
     if trouble:
-        report.add(f"{program.path}: ends well", False, "\n".join(trouble + tap.comments + [tail]))
+        report.add(program.path + (": ends well" if program.tap else ""), False, "\n".join(trouble + tap.comments + [tail]))
+    elif not program.tap:
+        report.add(program.path, True)
     elif tap.failed and tail.strip():
         report.explain(tail)
 
