@@ -3,11 +3,14 @@
 It dials a node and speaks the contract with code of its own. Each step can be spoilt from outside, which is what it is for.
 """
 
+import atexit
 import functools
 import hashlib
 import importlib
 import os
+import shutil
 import sys
+import tempfile
 import time
 
 import nacl.bindings as sodium
@@ -23,10 +26,11 @@ ZERO = bytes(32)
 @functools.cache
 def messages():
     """The modules of log.proto and link.proto, compiled for Python; a file each, for as long as the process runs."""
-    folder = harness.folder("proto")
+    folder = tempfile.mkdtemp(prefix="enl-proto-")
+    atexit.register(shutil.rmtree, folder)
     harness.run(["protoc", f"--proto_path={harness.ROOT}/proto", f"--python_out={folder}",
                  *(harness.ROOT / "proto").rglob("*.proto")])
-    sys.path.insert(0, str(folder))
+    sys.path.insert(0, folder)
     return importlib.import_module("enlight.log.v1.log_pb2"), importlib.import_module("enlight.link.v1.link_pb2")
 
 
@@ -163,14 +167,20 @@ class Peer:
         """Opens the connection; CURVE's handshake goes on by itself."""
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.SNDTIMEO, 2000)
         self.socket.setsockopt(zmq.CURVE_SERVERKEY, self.node.member.keys[-1].link_public)
         self.socket.setsockopt(zmq.CURVE_PUBLICKEY, public or self.keys.link_public)
         self.socket.setsockopt(zmq.CURVE_SECRETKEY, secret or self.keys.link_secret)
         self.socket.connect(self.node.member.endpoint)
         return self
 
-    def send_bytes(self, data):
-        self.socket.send(data)
+    def send_bytes(self, data, *further):
+        """Sends a message; false: the other end has not taken the connection, or takes no more."""
+        try:
+            self.socket.send_multipart([data, *further])
+            return True
+        except zmq.Again:
+            return False
 
     def send(self, **fields):
         """Sends a frame of the session, if there is one."""
@@ -245,10 +255,13 @@ class Peer:
         heads.head.extend(batch.head for batch in batches)
         self.send(heads=heads)
 
-    def deliver(self, batch, **changes):
+    def wrap(self, batch):
+        """The batch's key for this session."""
         nonce = os.urandom(24)
-        wrapped = nonce + seal(self.session_key, nonce, batch.digest, batch.batch_key)
-        fields = {"header": batch.packed, "signature": batch.signature, "key": wrapped, "body": batch.body}
+        return nonce + seal(self.session_key, nonce, batch.digest, batch.batch_key)
+
+    def deliver(self, batch, **changes):
+        fields = {"header": batch.packed, "signature": batch.signature, "key": self.wrap(batch), "body": batch.body}
         self.send(deliver=link().Deliver(**{**fields, **changes}))
 
     def offer(self, batch, **changes):
