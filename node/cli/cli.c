@@ -116,6 +116,19 @@ void cli_size(char out[static 32], uint64_t bytes)
 	snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
+void cli_age(char out[static 32], uint64_t seconds)
+{
+	static const struct {
+		uint64_t until, unit;
+		const char *name;
+	} units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {UINT64_MAX, 86400, "d"}};
+	size_t i = 0;
+
+	while (seconds >= units[i].until)
+		i++;
+	snprintf(out, 32, "%llu %s", (unsigned long long)(seconds / units[i].unit), units[i].name);
+}
+
 /* ---- tables ---- */
 
 /* A value as a cell; memory the caller frees. NULL: out of memory. */
@@ -123,13 +136,16 @@ static char *cell(const struct column *column, const json_t *row)
 {
 	const json_t *value = cli_get(row, column->key);
 	struct buffer b = {0};
-	char size[32];
+	char text[32];
 
 	if (json_is_string(value)) {
 		buffer_str(&b, json_string_value(value));
 	} else if (json_is_integer(value) && column->kind == COLUMN_SIZE) {
-		cli_size(size, (uint64_t)json_integer_value(value));
-		buffer_str(&b, size);
+		cli_size(text, (uint64_t)json_integer_value(value));
+		buffer_str(&b, text);
+	} else if (json_is_integer(value) && column->kind == COLUMN_AGE) {
+		cli_age(text, (uint64_t)json_integer_value(value));
+		buffer_str(&b, text);
 	} else if (json_is_integer(value)) {
 		buffer_printf(&b, "%lld", (long long)json_integer_value(value));
 	} else if (json_is_boolean(value)) {
@@ -172,7 +188,7 @@ static int print_table(
 	int flags, r = EX_OK;
 
 	for (size_t i = 0; i < n; i++) {
-		flags = columns[i].kind == COLUMN_NUMBER || columns[i].kind == COLUMN_SIZE ? SCOLS_FL_RIGHT : 0;
+		flags = columns[i].kind == COLUMN_TEXT || columns[i].kind == COLUMN_FLAG ? 0 : SCOLS_FL_RIGHT;
 		if (scols_table_new_column(table, columns[i].title, 0, flags) == NULL)
 			return EX_OSERR;
 	}

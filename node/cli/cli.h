@@ -71,7 +71,7 @@ void cli_note(const struct cli *c, const char *format, ...) __attribute__((forma
 void cli_problems(struct problems *p);
 
 /* One column of a table: where its value stands in a row's JSON object. */
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_SIZE, COLUMN_FLAG };
+enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_SIZE, COLUMN_AGE, COLUMN_FLAG };
 struct column {
 	const char *title;
 	const char *key; /* "roster.number" looks into objects */
@@ -90,5 +90,8 @@ const char *cli_text(const json_t *object, const char *key);
 
 /* A size for people ("1.5 MiB"), written to `out`. */
 void cli_size(char out[static 32], uint64_t bytes);
+
+/* A time span for people ("3 h"), written to `out`. */
+void cli_age(char out[static 32], uint64_t seconds);
 
 #endif

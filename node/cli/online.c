@@ -28,29 +28,18 @@ static const struct {
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.withheld", "channels have events that their publisher withholds"},
-	{"events.behind", "events are announced and not fetched yet"},
+	{"events.behind", "events wait for their readers' receipts, summed over readers"},
 };
-
-static void print_uptime(long long seconds)
-{
-	if (seconds < 120)
-		printf("%lld s", seconds);
-	else if (seconds < 7200)
-		printf("%lld min", seconds / 60);
-	else if (seconds < 172800)
-		printf("%lld h", seconds / 3600);
-	else
-		printf("%lld d", seconds / 86400);
-}
 
 static void print_status(const json_t *s)
 {
-	char bytes[32], limit[32];
+	char bytes[32], limit[32], up[32];
 
+	cli_age(up, (uint64_t)number(s, "uptime_seconds"));
 	cli_size(bytes, (uint64_t)number(s, "store.bytes"));
 	cli_size(limit, (uint64_t)number(s, "store.limit_bytes"));
-	printf("%s, card %lld, enlightd %s, up ", cli_text(s, "member"), number(s, "card"), cli_text(s, "version"));
-	print_uptime(number(s, "uptime_seconds"));
+	printf("%s, card %lld, enlightd %s, up %s", cli_text(s, "member"), number(s, "card"), cli_text(s, "version"),
+		up);
 	printf("\n%s\n", json_is_true(cli_get(s, "ready")) ? "ready" : "NOT READY");
 	print_reasons(cli_get(s, "reasons"), "  ");
 	printf("network  %s (%.*s), roster %lld (%.*s)\n", cli_text(s, "network_name"), SHORT_DIGEST,
@@ -98,7 +87,7 @@ static int list(struct cli *c, const char *path, const char *name, const struct 
 static const struct column peer_columns[] = {
 	{"MEMBER", "member", COLUMN_TEXT},
 	{"STATE", "state", COLUMN_TEXT},
-	{"SINCE", "since", COLUMN_TEXT},
+	{"FOR", "seconds", COLUMN_AGE},
 	{"DIALLED", "dialled", COLUMN_FLAG},
 	{"ENDPOINT", "endpoint", COLUMN_TEXT},
 	{"CARD", "card", COLUMN_NUMBER},

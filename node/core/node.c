@@ -221,16 +221,27 @@ static struct bytes dup_bytes(struct bytes b)
 	return b.data == NULL ? b : bytes_of(bytes_dup(b), b.len);
 }
 
+/* Channels are kept in the order in which people look for them. */
+static bool channel_before(const struct channel *c, const struct channel_row *row)
+{
+	int order = strcmp(c->row.publisher, row->publisher);
+
+	return order < 0 || (order == 0 && strcmp(c->row.audience, row->audience) < 0);
+}
+
 /* A channel becomes what `row` says; the header's copies are ours. */
 static struct channel *put_channel(
 	struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature)
 {
 	struct channel *c = node_channel(n, row->publisher, row->audience), **channels;
 	char *audience = strdup(row->audience);
+	size_t at = 0;
 
 	if (audience == NULL)
 		return NULL;
 	if (c == NULL) {
+		while (at < n->n_channels && channel_before(n->channels[at], row))
+			at++;
 		channels = realloc(n->channels, (n->n_channels + 1) * sizeof(struct channel *));
 		if (channels != NULL)
 			n->channels = channels;
@@ -239,7 +250,8 @@ static struct channel *put_channel(
 			free(audience);
 			return NULL;
 		}
-		channels[n->n_channels++] = c;
+		memmove(&channels[at + 1], &channels[at], (n->n_channels++ - at) * sizeof(struct channel *));
+		channels[at] = c;
 	}
 	channel_row_deinit(&c->row);
 	c->row = *row;

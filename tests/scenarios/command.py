@@ -311,7 +311,7 @@ def test_problems():
 
 def test_lists():
     """Lists are tables for people, JSON for programs, and cannot steer a terminal"""
-    peers = {"peers": [{"member": "ut.ee", "name": "Tartu", "state": "live", "since": "2026-11-23T09:30:00Z", "dialled": True,
+    peers = {"peers": [{"member": "ut.ee", "name": "Tartu", "state": "live", "seconds": 10800, "dialled": True,
                         "endpoint": "tcp://ut.ee:4847", "key": 3, "card": 4, "last_error": "\x1b[2Jgone",
                         "bytes_in": 1536, "bytes_out": 3 << 20, "behind": 7}]}
     channels = {"channels": [{"publisher": "ut.ee", "audience": "network", "incarnation": 1, "first": 1, "last": 18,
@@ -319,7 +319,7 @@ def test_lists():
                               "receipts": [{"reader": "ugent.be", "to": 18}, {"reader": "rug.nl", "to": 12}]}]}
     _, to = node({("GET", "/v1/peers"): lambda *_: (200, peers), ("GET", "/v1/channels"): lambda *_: (200, channels)})
     said = enlight(*to, "peers").stdout
-    check("1.5 KiB" in said and "3.0 MiB" in said and "\x1b" not in said and "ut.ee" in said, "peers", said)
+    check("1.5 KiB" in said and "3.0 MiB" in said and "3 h" in said and "\x1b" not in said and "ut.ee" in said, "peers", said)
     equal(json.loads(enlight(*to, "peers", "--json").stdout), peers["peers"], "peers as JSON")
     said = enlight(*to, "channels").stdout
     check("ugent.be 18, rug.nl 12" in said and "abababababab" in said and "ab" * 32 not in said, "channels", said)
