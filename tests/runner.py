@@ -274,15 +274,17 @@ def run_programs(report, programs):
             done.result()
 
 
-# Analysis: every C file of ours, by the commands it is compiled with.
+# Analysis: every C file that meets bytes from outside, by the command it is compiled with. Not the tests: Check's macros leave
+# a function in the middle, which none of the tools follows, and the tests run under the sanitizers anyway.
+ANALYSED = ("node", "plugins")
+
 
 def own_sources(folder):
-    """(file, arguments) of each C file in the tree that the build compiles; files made by the build are not ours."""
+    """(file, arguments) of each such file that the build compiles."""
     found = {}
     for entry in json.loads((folder / "compile_commands.json").read_text()):
         file = (folder / entry["file"]).resolve()
-        inside = file.is_relative_to(ROOT) and not file.relative_to(ROOT).parts[0].startswith("build")
-        if file.suffix == ".c" and inside:
+        if file.suffix == ".c" and file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] in ANALYSED:
             found[file] = shlex.split(entry["command"])
     return sorted(found.items())
 
@@ -335,7 +337,7 @@ def analyse_cppcheck(sources):
                            "-Djson_array_foreach(a,i,v)=while((i=at(a),v=json_array_get(a,i))!=0)",
                            "-Djson_object_foreach(o,k,v)=while((k=next(o),v=json_object_get(o,k))!=0)",
                            "--suppress=missingInclude", "--suppress=unmatchedSuppression",
-                           "-I", str(ROOT / "node"), "-I", str(ROOT / "tests" / "unit"), *flags,
+                           "-I", str(ROOT / "node"), *flags,
                            *[str(file) for file, _ in sources]])
     return [said] if code != 0 else []
 
@@ -362,7 +364,7 @@ def analyse(report, names):
     for name in names:
         start = time.monotonic()
         said = ANALYSES[name](sources)
-        report.add(f"analyse/{name}: {len(sources)} files", not said, "\n".join(said), time.monotonic() - start)
+        report.add(f"analyse/{name}", not said, "\n".join(said), time.monotonic() - start)
 
 
 def coverage(report):

@@ -64,7 +64,7 @@ static void comment(struct buffer *out, const char *text, int indent)
 
 	while (*text != '\0') {
 		n = strlen(text);
-		for (end = n; n > WRAP; n = end) {
+		for (; n > WRAP; n = end) {
 			end = n - 1;
 			while (end > 0 && text[end] != ' ')
 				end--;

@@ -221,6 +221,7 @@ static int find_and_run(struct cli *c, int argc, char **argv, int verb)
 int main(int argc, char **argv)
 {
 	struct cli c = {.config = getenv("ENLIGHT_CONFIG"), .socket = getenv("ENLIGHT_SOCKET")};
+	const char *no_colour = getenv("NO_COLOR");
 	struct parsing p = {.cli = &c};
 	int r;
 
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
 	c.config_given = c.config != NULL;
 	if (c.config == NULL)
 		c.config = CONFIG_FILE;
-	c.colour = isatty(STDOUT_FILENO) && (getenv("NO_COLOR") == NULL || *getenv("NO_COLOR") == '\0');
+	c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
 	r = read_globals(&p, argc, argv);
 	if (r == EX_OK)
 		r = find_and_run(&c, argc, argv, p.verb);

@@ -293,7 +293,7 @@ int batch_reseal(struct sealed_batch *b, uint8_t key[static BATCH_KEY_LEN], cons
 	free((void *)b->body.data);
 	b->body = bytes_of(body, len);
 	body = NULL;
-	r = 0;
+	r = 0; /* NOLINT(clang-analyzer-unix.Malloc): `b` has the body */
 out:
 	free(body);
 	free(data);

@@ -83,10 +83,12 @@ void meet_dial(struct node *n, struct peer *p)
 	const struct card *card = trust_card(n->trust, p->member);
 	const struct card_key *key = card == NULL ? NULL : card_newest_key(card);
 	bool wanted = !p->blocked && key != NULL && card->endpoint != NULL && trust_is_member(n->trust, p->member) &&
+		      /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): session_drop() clears p->session */
 		      (p->session == NULL || p->session->dialled);
 
 	if (p->dial != 0 && (!wanted || strcmp(p->dial_endpoint, card->endpoint) != 0 ||
 				    memcmp(p->dial_key, key->link, sizeof p->dial_key) != 0)) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
 		if (p->session != NULL && p->session->dialled)
 			session_drop(n, p->session, "dialled anew");
 		stop_dialling(n, p);

@@ -85,6 +85,7 @@ static bool receive(void *socket, struct request *rq)
 	bool more = true;
 
 	for (rq->n = 0; more; rq->n++) {
+		/* cppcheck-suppress uninitvar ; zmq_msg_init() takes what is not initialised */
 		zmq_msg_t *p = rq->n < N_PARTS ? &rq->parts[rq->n] : &part;
 
 		zmq_msg_init(p);
