@@ -49,6 +49,10 @@ void job_free(struct job *j)
 		free(j->setting.name);
 		free(j->setting.value);
 		break;
+	case JOB_DELIVERY:
+		free(j->delivery.puts);
+		free(j->delivery.removes);
+		break;
 	}
 	commit_changes_free(j->changes);
 	trust_unref(j->trust);
@@ -194,6 +198,22 @@ static int finish(struct work *w)
 	return work_receipts(w);
 }
 
+static int run_delivery(struct work *w, struct delivery_job *d)
+{
+	struct cursor_row cursor = {d->plugin, d->cursor};
+	int r = w->ops->cursor_put(w->ledger, &cursor);
+
+	for (size_t i = 0; i < d->n_removes && r == 0; i++) {
+		r = w->ops->held_remove(w->ledger, d->plugin, &d->removes[i]);
+		if (r == LEDGER_NONE)
+			r = 0; /* put and removed between two commits */
+	}
+	for (size_t i = 0; i < d->n_puts && r == 0; i++)
+		r = w->ops->held_put(w->ledger, &d->puts[i]);
+	d->done = r == 0;
+	return r;
+}
+
 static int run_job(struct work *w, struct job *j)
 {
 	switch (j->kind) {
@@ -207,6 +227,8 @@ static int run_job(struct work *w, struct job *j)
 		return w->ops->note_put(w->ledger, j->note.kind, j->note.member, j->note.number, j->note.text);
 	case JOB_SETTING:
 		return w->ops->setting_put(w->ledger, j->setting.name, j->setting.value);
+	case JOB_DELIVERY:
+		return run_delivery(w, &j->delivery);
 	}
 	return 0;
 }
@@ -256,6 +278,9 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 		case JOB_RECEIPT:
 			jobs[i]->receipt.good = false;
 			jobs[i]->receipt.why = "not stored";
+			break;
+		case JOB_DELIVERY:
+			jobs[i]->delivery.done = false;
 			break;
 		case JOB_NOTE:
 		case JOB_SETTING:

@@ -11,7 +11,7 @@
 #include "core/receipt.h"
 #include "core/session.h"
 
-enum job_kind { JOB_PUBLISH = 1, JOB_ACCEPT, JOB_RECEIPT, JOB_NOTE, JOB_SETTING };
+enum job_kind { JOB_PUBLISH = 1, JOB_ACCEPT, JOB_RECEIPT, JOB_NOTE, JOB_SETTING, JOB_DELIVERY };
 
 /* What became of one event that was asked to be published. */
 enum publish_state {
@@ -92,6 +92,16 @@ struct setting_job {
 	char *name, *value; /* owned; value NULL removes */
 };
 
+/* How far a plugin has come, and what it has not done on the way. */
+struct delivery_job {
+	char plugin[PLUGIN_NAME_MAX + 1];
+	struct place cursor;
+	struct held_row *puts; /* owned */
+	struct place *removes; /* owned */
+	size_t n_puts, n_removes;
+	bool done;
+};
+
 struct job {
 	enum job_kind kind;
 	uint64_t tag;                   /* the loop's own; not looked at */
@@ -104,6 +114,7 @@ struct job {
 		struct receipt_job receipt;
 		struct note_job note;
 		struct setting_job setting;
+		struct delivery_job delivery;
 	};
 };
 struct job *job_new(enum job_kind kind, struct trust *trust); /* takes a new reference; NULL: out of memory */

@@ -109,7 +109,7 @@ void entropy_wipe(struct entropy *e)
 }
 
 /* What is hashed for an index starts with one byte that says what it is; each text ends with a NUL. */
-enum { INDEX_EVENT = 0x01, INDEX_OBJECT = 0x02, INDEX_PERSON = 0x03, INDEX_DATA = 0x04 };
+enum { INDEX_EVENT = 0x01, INDEX_OBJECT = 0x02, INDEX_PERSON = 0x03, INDEX_DATA = 0x04, INDEX_LANE = 0x05 };
 
 static void index_texts(struct index_key *out, const struct store_keys *k, uint8_t domain, const char *const *texts)
 {
@@ -177,6 +177,11 @@ void index_object(
 	index_texts(out, k, INDEX_OBJECT, (const char *[]){source, topic, subject, NULL});
 	if (slash != NULL)
 		index_by_time(out, slash + 1);
+}
+
+void index_lane(struct index_key *out, const struct store_keys *k, const char *source, const char *subject)
+{
+	index_texts(out, k, INDEX_LANE, (const char *[]){source, subject, NULL});
 }
 
 void index_person(struct index_key *out, const struct store_keys *k, const char *person)

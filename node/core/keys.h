@@ -59,6 +59,8 @@ struct index_key {
 void index_event(struct index_key *out, const struct store_keys *k, const char *source, const char *id);
 void index_object(
 	struct index_key *out, const struct store_keys *k, const char *source, const char *topic, const char *subject);
+/* What must be done in order: everything about one object of one publisher, whatever the topic. */
+void index_lane(struct index_key *out, const struct store_keys *k, const char *source, const char *subject);
 void index_person(struct index_key *out, const struct store_keys *k, const char *person);
 /* A keyed digest of an event's data, to tell whether a revision changes anything. */
 void index_data(struct digest *out, const struct store_keys *k, struct bytes data);

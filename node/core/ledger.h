@@ -70,6 +70,35 @@ struct receipt_row {
 	const uint8_t *signature; /* SIGNATURE_LEN */
 };
 
+/* How far a plugin has come: every event up to this place is done, or has a row of its own below. */
+struct cursor_row {
+	const char *plugin;
+	struct place place;
+};
+
+/* An event that a plugin has not done, though its cursor has passed it. */
+enum held_state {
+	HELD_RETRYING = 1, /* the plugin gets it again */
+	HELD_DEAD,         /* it does not, until an operator says so */
+	HELD_PARKED,       /* it waits for an earlier one of the same lane that is one of these */
+};
+enum { PLUGIN_NAME_MAX = 32, HELD_REASON_MAX = 255 };
+struct held_row {
+	char plugin[PLUGIN_NAME_MAX + 1];
+	struct place place;
+	uint64_t channel; /* row id */
+	uint64_t sequence;
+	char source[HANDLE_MAX + 1];
+	char topic[TYPE_MAX + 1];
+	struct index_key lane; /* of its publisher and subject (index_lane) */
+	enum held_state state;
+	uint32_t attempts; /* deliveries that came to nothing */
+	uint32_t deaths;   /* those of them that the plugin did not survive */
+	uint64_t next_ms;  /* retrying: not before this, since 1970 */
+	uint64_t since_ms; /* since 1970 */
+	char reason[HELD_REASON_MAX + 1];
+};
+
 /* Everything below runs inside one transaction of the only writer. Each answers 0, what it names, or a negative errno. */
 struct ledger_ops {
 	int (*channel_find)(void *ledger, const char *publisher, const char *audience, struct channel_row *out);
@@ -104,6 +133,9 @@ struct ledger_ops {
 	int (*fork_put)(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
 		struct bytes header_b, struct bytes signature_b);
 	int (*setting_put)(void *ledger, const char *name, const char *value); /* value NULL: removes */
+	int (*cursor_put)(void *ledger, const struct cursor_row *row);
+	int (*held_put)(void *ledger, const struct held_row *row);                       /* adds or replaces */
+	int (*held_remove)(void *ledger, const char *plugin, const struct place *place); /* also LEDGER_NONE */
 
 	/* A part of the transaction that can be undone alone; not nested. */
 	int (*savepoint)(void *ledger);
@@ -118,6 +150,8 @@ typedef int (*channel_visit)(void *context, const struct channel_row *row);
 typedef int (*receipt_visit)(void *context, const struct receipt_row *row);
 typedef int (*note_visit)(void *context, const char *kind, const char *member, uint32_t number, struct bytes text);
 typedef int (*setting_visit)(void *context, const char *name, const char *value);
+typedef int (*cursor_visit)(void *context, const struct cursor_row *row);
+typedef int (*held_visit)(void *context, const struct held_row *row);
 typedef int (*mark_visit)(void *context, uint32_t index, enum mark_kind kind, const char *text);
 
 struct archive_ops {
@@ -125,6 +159,8 @@ struct archive_ops {
 	int (*receipts)(void *archive, receipt_visit visit, void *context); /* all channels, all readers */
 	int (*notes)(void *archive, note_visit visit, void *context); /* rosters by number, then cards by number */
 	int (*settings)(void *archive, setting_visit visit, void *context);
+	int (*cursors)(void *archive, cursor_visit visit, void *context); /* of all plugins */
+	int (*held)(void *archive, held_visit visit, void *context);      /* of all plugins, rising by place */
 
 	/* Batches of all channels with number >= `from`, rising (the present history only). */
 	int (*batches)(void *archive, uint64_t from, batch_visit visit, void *context);

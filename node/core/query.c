@@ -2,6 +2,7 @@
 
 #include "core/batch.h"
 #include "core/handle.h"
+#include "core/opened.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -60,6 +61,9 @@ void query_free(struct query *q)
 	case QUERY_FETCH:
 		fetched_deinit(&q->fetch);
 		break;
+	case QUERY_DELIVERIES:
+		deliveries_deinit(&q->deliveries);
+		break;
 	}
 	free(q);
 }
@@ -82,36 +86,6 @@ void querier_free(struct querier *q)
 }
 
 /* ---- events ---- */
-
-/* A stored batch, opened. */
-struct opened {
-	struct header header;
-	struct slots slots;
-	struct batch_row row; /* its views are not valid any more; the numbers are */
-};
-
-static void opened_deinit(struct opened *o)
-{
-	slots_deinit(&o->slots);
-	header_deinit(&o->header);
-}
-
-static int open_row(struct opened *out, const struct querier *q, const struct batch_row *row)
-{
-	struct sealed_batch sealed = {.header = row->header, .body = row->body};
-	uint8_t key[BATCH_KEY_LEN];
-	int r;
-
-	*out = (struct opened){.row = *row};
-	memcpy(sealed.signature, row->signature.data, SIGNATURE_LEN);
-	r = header_decode(&out->header, row->header);
-	if (r == 0 && !key_unwrap(key, q->keys.wrap, &row->digest, row->wrapped))
-		r = -EBADMSG;
-	if (r == 0)
-		r = batch_open(&out->slots, &out->header, &sealed, key);
-	sodium_memzero(key, sizeof key);
-	return r > 0 ? -EBADMSG : r;
-}
 
 static bool wanted(const char *filter, const char *value)
 {
@@ -253,7 +227,7 @@ static int page_batch(void *context, const struct batch_row *row)
 		return 0;
 	if (p->n_batches++ == QUERY_SCAN_BATCHES)
 		return PAGE_END;
-	r = open_row(&o, p->q, row);
+	r = opened_read(&o, &p->q->keys, row);
 	if (r == 0)
 		r = page_slots(p, &o, first ? e->after.index + 1 : 0);
 	opened_deinit(&o);
@@ -283,7 +257,7 @@ static int one_batch(void *context, const struct batch_row *row)
 {
 	struct one *one = context;
 
-	return open_row(&one->opened, one->q, row);
+	return opened_read(&one->opened, &one->q->keys, row);
 }
 
 static int run_event(const struct querier *q, const struct archive_ops *ops, void *archive, struct event_query *e)
@@ -402,6 +376,9 @@ void query_run(struct querier *q, const struct archive_ops *ops, void *archive, 
 		break;
 	case QUERY_FETCH:
 		query->result = run_fetch(q, ops, archive, &query->fetch, random_seed);
+		break;
+	case QUERY_DELIVERIES:
+		query->result = deliveries_run(&q->keys, ops, archive, &query->deliveries);
 		break;
 	}
 }

@@ -7,7 +7,7 @@
 #include "core/event.h"
 #include "core/ledger.h"
 
-enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH };
+enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES };
 
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
@@ -56,6 +56,53 @@ struct fetch_query {
 	bool no_such_place; /* what the asker holds is not in the history, and no later incarnation says so: it may hold more than we */
 };
 
+/* What an erasure asks to be forgotten, as far as this node still has it: `sequences` are all that it lists, the others of those
+ * that are held. All owned; lists of texts end with NULL. */
+struct erased {
+	uint64_t *sequences;
+	size_t n_sequences;
+	struct place *places;
+	char **ids, **subjects;
+	size_t n_held;
+	char *person; /* identifier; or NULL */
+};
+
+/* One event as a plugin gets it. */
+struct delivered {
+	struct place place;
+	uint64_t channel; /* row id */
+	char source[HANDLE_MAX + 1];
+	char *audience; /* owned */
+	uint32_t incarnation;
+	uint64_t sequence;
+	struct digest leaf;
+	struct index_key lane;
+	char topic[TYPE_MAX + 1];
+	struct bytes packed; /* owned */
+	bool stale;
+	uint64_t stored_ms;
+	struct erased *erased; /* owned; NULL: not an erasure */
+};
+void delivered_deinit(struct delivered *d);
+
+/* Events for a plugin: behind a place, or at given ones. What this node refused, and what no longer has a body, is never given. An erasure
+ * is always given, whatever the topics. */
+struct deliveries_query {
+	char member[HANDLE_MAX + 1]; /* this node's; its own events only with `own` */
+	bool own;
+	char **allowed, **wanted; /* topic patterns, both must match; owned; n_wanted 0: all that are allowed */
+	size_t n_allowed, n_wanted;
+	struct place after;           /* number 0: from the beginning */
+	size_t max_events, max_bytes; /* of a page; at least one event is given */
+	struct place *places;         /* owned; when there are any: these, whatever their topics, and no page */
+	size_t n_places;
+	/* Answer: */
+	struct delivered *events; /* owned; rising by place */
+	size_t n_events;
+	struct place next; /* the last place looked at */
+	bool more;         /* a limit or the scan budget ended the page; false: all that is stored was looked at */
+};
+
 struct query {
 	enum query_kind kind;
 	uint64_t tag;        /* the loop's own */
@@ -65,10 +112,16 @@ struct query {
 		struct events_query events;
 		struct event_query event;
 		struct fetch_query fetch;
+		struct deliveries_query deliveries;
 	};
 };
 struct query *query_new(enum query_kind kind); /* NULL: out of memory */
 void query_free(struct query *q);              /* NULL is a no-op */
+
+/* deliveries.c */
+int deliveries_run(
+	const struct store_keys *keys, const struct archive_ops *ops, void *archive, struct deliveries_query *query);
+void deliveries_deinit(struct deliveries_query *query);
 
 struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);

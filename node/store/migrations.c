@@ -65,6 +65,14 @@ const char *const migrations[] = {
 	"  header_b BLOB NOT NULL, signature_b BLOB NOT NULL) STRICT;"
 	"CREATE INDEX fork_by_channel ON fork(channel);"
 	"CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+
+	"CREATE TABLE cursor("
+	"  plugin TEXT PRIMARY KEY, number INTEGER NOT NULL, slot INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE held("
+	"  plugin TEXT NOT NULL, number INTEGER NOT NULL, slot INTEGER NOT NULL, channel INTEGER NOT NULL,"
+	"  sequence INTEGER NOT NULL, source TEXT NOT NULL, topic TEXT NOT NULL, lane BLOB NOT NULL, state INTEGER NOT NULL,"
+	"  attempts INTEGER NOT NULL, deaths INTEGER NOT NULL, next_ms INTEGER NOT NULL, since_ms INTEGER NOT NULL,"
+	"  reason TEXT NOT NULL, PRIMARY KEY(plugin, number, slot)) STRICT, WITHOUT ROWID;",
 };
 const size_t n_migrations = sizeof migrations / sizeof *migrations;
 

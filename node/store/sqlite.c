@@ -46,6 +46,9 @@ enum statement {
 	SQL_FORK_PUT,
 	SQL_SETTING_PUT,
 	SQL_SETTING_REMOVE,
+	SQL_CURSOR_PUT,
+	SQL_HELD_PUT,
+	SQL_HELD_REMOVE,
 	N_STATEMENTS,
 };
 
@@ -91,6 +94,10 @@ static const char *const statements[N_STATEMENTS] = {
 			 " (SELECT 1 FROM fork WHERE channel = ?1 AND header_a = ?2 AND header_b = ?4)",
 	[SQL_SETTING_PUT] = "INSERT OR REPLACE INTO setting(name, value) VALUES (?1, ?2)",
 	[SQL_SETTING_REMOVE] = "DELETE FROM setting WHERE name = ?1",
+	[SQL_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor(plugin, number, slot) VALUES (?1, ?2, ?3)",
+	[SQL_HELD_PUT] = "INSERT OR REPLACE INTO held(" HELD_COLUMNS
+			 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+	[SQL_HELD_REMOVE] = "DELETE FROM held WHERE plugin = ?1 AND number = ?2 AND slot = ?3",
 };
 
 /* Small caches: pages that are read again come from the system's cache. What is deleted is overwritten, since erasure means it. */
@@ -816,6 +823,49 @@ static int setting_put(void *ledger, const char *name, const char *value)
 	return run(s, &c);
 }
 
+static int cursor_put(void *ledger, const struct cursor_row *row)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_CURSOR_PUT);
+
+	call_text(&c, row->plugin);
+	call_place(&c, &row->place);
+	return run(s, &c);
+}
+
+static int held_put(void *ledger, const struct held_row *row)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_HELD_PUT);
+
+	call_text(&c, row->plugin);
+	call_place(&c, &row->place);
+	call_position(&c, row->channel);
+	call_position(&c, row->sequence);
+	call_text(&c, row->source);
+	call_text(&c, row->topic);
+	call_key(&c, &row->lane);
+	call_u64(&c, row->state);
+	call_u64(&c, row->attempts);
+	call_u64(&c, row->deaths);
+	call_u64(&c, row->next_ms);
+	call_u64(&c, row->since_ms);
+	call_text(&c, row->reason);
+	return run(s, &c);
+}
+
+static int held_remove(void *ledger, const char *plugin, const struct place *place)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_HELD_REMOVE);
+	int r;
+
+	call_text(&c, plugin);
+	call_place(&c, place);
+	r = run(s, &c);
+	return r == 0 && sqlite3_changes(s->db) == 0 ? LEDGER_NONE : r;
+}
+
 static int savepoint(void *ledger)
 {
 	return run_plain(ledger, SQL_SAVEPOINT);
@@ -855,6 +905,9 @@ const struct ledger_ops store_ledger_ops = {
 	.note_put = note_put,
 	.fork_put = fork_put,
 	.setting_put = setting_put,
+	.cursor_put = cursor_put,
+	.held_put = held_put,
+	.held_remove = held_remove,
 	.savepoint = savepoint,
 	.rollback = rollback,
 	.release = release,

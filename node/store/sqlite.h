@@ -52,9 +52,13 @@ bool column_digest(struct digest *out, sqlite3_stmt *stmt, int column);
 #define BATCH_COLUMNS "number, channel, incarnation, first, last, digest, stored_ms, header, signature, wrapped, body"
 #define CHANNEL_COLUMNS "id, publisher, audience, incarnation, first, last, head, key, uncovered, bytes, stopped"
 #define RECEIPT_COLUMNS "channel, reader, incarnation, upto, uncovered, time_ms, packed, signature"
+#define HELD_COLUMNS                                                                                                   \
+	"plugin, number, slot, channel, sequence, source, topic, lane, state, attempts, deaths, next_ms, since_ms, "   \
+	"reason"
 int batch_row_read(struct batch_row *out, sqlite3_stmt *stmt);
 int channel_row_read(struct channel_row *out, sqlite3_stmt *stmt);
 int receipt_row_read(struct receipt_row *out, sqlite3_stmt *stmt);
+int held_row_read(struct held_row *out, sqlite3_stmt *stmt);
 
 const char *store_path(const struct store *s);
 

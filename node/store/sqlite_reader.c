@@ -19,6 +19,8 @@ enum statement {
 	SQL_BATCH,
 	SQL_MARKS,
 	SQL_LAST_NUMBER,
+	SQL_CURSORS,
+	SQL_HELD,
 	N_STATEMENTS,
 };
 
@@ -34,6 +36,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_BATCH] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number = ?1",
 	[SQL_MARKS] = "SELECT slot, kind, text FROM mark WHERE number = ?1 ORDER BY slot, kind",
 	[SQL_LAST_NUMBER] = "SELECT max(number) FROM batch",
+	[SQL_CURSORS] = "SELECT plugin, number, slot FROM cursor ORDER BY plugin",
+	[SQL_HELD] = "SELECT " HELD_COLUMNS " FROM held ORDER BY plugin, number, slot",
 };
 
 static const char *const configuration[] = {
@@ -96,6 +100,8 @@ struct walk {
 		note_visit note;
 		setting_visit setting;
 		mark_visit mark;
+		cursor_visit cursor;
+		held_visit held;
 	} visit;
 	void *context;
 	bool met; /* at least one row */
@@ -171,6 +177,23 @@ static int give_mark(struct walk *w)
 		w->context, (uint32_t)column_u64(stmt, 0), (enum mark_kind)column_u64(stmt, 1), column_text(stmt, 2));
 }
 
+static int give_cursor(struct walk *w)
+{
+	sqlite3_stmt *stmt = w->call.stmt;
+	struct cursor_row row = {
+		column_text(stmt, 0), {.number = column_u64(stmt, 1), .index = (uint32_t)column_u64(stmt, 2)}};
+
+	return w->visit.cursor(w->context, &row);
+}
+
+static int give_held(struct walk *w)
+{
+	struct held_row row;
+	int r = held_row_read(&row, w->call.stmt);
+
+	return r == 0 ? w->visit.held(w->context, &row) : r;
+}
+
 static int channels(void *archive, channel_visit visit, void *context)
 {
 	struct walk w = walk_of(archive, SQL_CHANNELS, give_channel, context);
@@ -200,6 +223,22 @@ static int settings(void *archive, setting_visit visit, void *context)
 	struct walk w = walk_of(archive, SQL_SETTINGS, give_setting, context);
 
 	w.visit.setting = visit;
+	return walk(archive, &w);
+}
+
+static int cursors(void *archive, cursor_visit visit, void *context)
+{
+	struct walk w = walk_of(archive, SQL_CURSORS, give_cursor, context);
+
+	w.visit.cursor = visit;
+	return walk(archive, &w);
+}
+
+static int held(void *archive, held_visit visit, void *context)
+{
+	struct walk w = walk_of(archive, SQL_HELD, give_held, context);
+
+	w.visit.held = visit;
 	return walk(archive, &w);
 }
 
@@ -289,6 +328,8 @@ const struct archive_ops store_archive_ops = {
 	.receipts = receipts,
 	.notes = notes,
 	.settings = settings,
+	.cursors = cursors,
+	.held = held,
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = batch_ending,

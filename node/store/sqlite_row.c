@@ -193,3 +193,36 @@ int receipt_row_read(struct receipt_row *out, sqlite3_stmt *stmt)
 	};
 	return signature.len == SIGNATURE_LEN ? 0 : -EBADMSG;
 }
+
+static bool copy_text(char *out, size_t size, sqlite3_stmt *stmt, int column)
+{
+	const char *text = column_text(stmt, column);
+
+	if (strlen(text) >= size)
+		return false;
+	strcpy(out, text);
+	return true;
+}
+
+int held_row_read(struct held_row *out, sqlite3_stmt *stmt)
+{
+	struct bytes lane = column_bytes(stmt, 7);
+
+	*out = (struct held_row){
+		.place = {column_u64(stmt, 1), (uint32_t)column_u64(stmt, 2)},
+		.channel = column_u64(stmt, 3),
+		.sequence = column_u64(stmt, 4),
+		.state = (enum held_state)column_u64(stmt, 8),
+		.attempts = (uint32_t)column_u64(stmt, 9),
+		.deaths = (uint32_t)column_u64(stmt, 10),
+		.next_ms = column_u64(stmt, 11),
+		.since_ms = column_u64(stmt, 12),
+	};
+	if (lane.len != sizeof out->lane.bytes || !copy_text(out->plugin, sizeof out->plugin, stmt, 0) ||
+		!copy_text(out->source, sizeof out->source, stmt, 5) ||
+		!copy_text(out->topic, sizeof out->topic, stmt, 6) ||
+		!copy_text(out->reason, sizeof out->reason, stmt, 13))
+		return -EBADMSG;
+	memcpy(out->lane.bytes, lane.data, sizeof out->lane.bytes);
+	return out->state >= HELD_RETRYING && out->state <= HELD_PARKED ? 0 : -EBADMSG;
+}

@@ -24,6 +24,8 @@ enum table {
 	NOTES,       /* kind (rosters first), number, member -> text */
 	FORKS,       /* channel, header, header -> nothing */
 	SETTINGS,    /* name -> value */
+	CURSORS,     /* plugin -> place */
+	HELD,        /* plugin, number, slot -> held_row */
 	N_TABLES,
 };
 
@@ -897,6 +899,40 @@ static int setting_put(void *ledger, const char *name, const char *value)
 	return row != NULL ? drop(ledger, SETTINGS, row) : 0;
 }
 
+static int cursor_put(void *ledger, const struct cursor_row *row)
+{
+	struct key key = {0};
+
+	key_text(&key, row->plugin);
+	return put(ledger, CURSORS, &key, bytes_of(&row->place, sizeof row->place));
+}
+
+static void held_key(struct key *key, const char *plugin, const struct place *place)
+{
+	key_text(key, plugin);
+	key_u64(key, place->number);
+	key_u64(key, place->index);
+}
+
+static int held_put(void *ledger, const struct held_row *row)
+{
+	struct key key = {0};
+
+	held_key(&key, row->plugin, &row->place);
+	return put(ledger, HELD, &key, bytes_of(row, sizeof *row));
+}
+
+static int held_remove(void *ledger, const char *plugin, const struct place *place)
+{
+	struct key key = {0};
+	const struct row *row;
+
+	held_key(&key, plugin, place);
+	row = row_find(ledger, HELD, key_view(&key));
+	key_deinit(&key);
+	return row != NULL ? drop(ledger, HELD, row) : LEDGER_NONE;
+}
+
 static int savepoint(void *ledger)
 {
 	struct memory_ledger *m = ledger;
@@ -948,6 +984,9 @@ const struct ledger_ops memory_ledger_ops = {
 	.note_put = note_put,
 	.fork_put = fork_put,
 	.setting_put = setting_put,
+	.cursor_put = cursor_put,
+	.held_put = held_put,
+	.held_remove = held_remove,
 	.savepoint = savepoint,
 	.rollback = rollback,
 	.release = release,
@@ -1008,6 +1047,35 @@ static int settings(void *archive, setting_visit visit, void *context)
 	for (size_t i = 0; i < m->tables[SETTINGS].n && r == 0; i++)
 		r = visit(context, (const char *)m->tables[SETTINGS].rows[i]->key,
 			(const char *)m->tables[SETTINGS].rows[i]->value);
+	return r;
+}
+
+static int cursors(void *archive, cursor_visit visit, void *context)
+{
+	struct memory_ledger *m = archive;
+	int r = 0;
+
+	for (size_t i = 0; i < m->tables[CURSORS].n && r == 0; i++) {
+		const struct row *row = m->tables[CURSORS].rows[i];
+		struct cursor_row cursor = {.plugin = (const char *)row->key};
+
+		memcpy(&cursor.place, row->value, sizeof cursor.place);
+		r = visit(context, &cursor);
+	}
+	return r;
+}
+
+static int held(void *archive, held_visit visit, void *context)
+{
+	struct memory_ledger *m = archive;
+	int r = 0;
+
+	for (size_t i = 0; i < m->tables[HELD].n && r == 0; i++) {
+		struct held_row row;
+
+		memcpy(&row, m->tables[HELD].rows[i]->value, sizeof row);
+		r = visit(context, &row);
+	}
 	return r;
 }
 
@@ -1094,6 +1162,8 @@ const struct archive_ops memory_archive_ops = {
 	.receipts = receipts,
 	.notes = notes,
 	.settings = settings,
+	.cursors = cursors,
+	.held = held,
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = visit_batch_ending,

@@ -1,0 +1,1081 @@
+#include "core/delivery.h"
+
+#include "base/log.h"
+#include "core/delivery_state.h"
+#include "core/wire.h"
+#include "enlight/plugin/v1/plugin.pb-c.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef Enlight__Plugin__V1__ToPlugin ToPlugin;
+typedef Enlight__Plugin__V1__FromPlugin FromPlugin;
+
+enum {
+	FRAME_CAP = 2 << 20,  /* what unpacking one frame may allocate */
+	BEATS_MISSED = 3,     /* idle for so many beats: hung */
+	DEADLINES_OPEN = 10,  /* one event open for so many deadlines: forgotten */
+	READ_AGAIN_MS = 1000, /* after a query that failed */
+};
+
+/* ---- actions ---- */
+
+bool delivery_grow(struct delivery *d, void *array, size_t n, size_t *size, size_t item)
+{
+	void **at = array, *more;
+
+	if (n < *size)
+		return true;
+	more = realloc(*at, (*size * 2 + 16) * item);
+	if (more == NULL) {
+		d->short_of_memory = true;
+		return false;
+	}
+	*at = more;
+	*size = *size * 2 + 16;
+	return true;
+}
+
+struct delivery_action *delivery_act(struct delivery *d, enum delivery_action_kind kind)
+{
+	struct delivery_update *up = d->update;
+
+	if (!delivery_grow(d, &up->actions, up->n_actions, &up->size, sizeof *up->actions))
+		return NULL;
+	up->actions[up->n_actions] = (struct delivery_action){.kind = kind};
+	return &up->actions[up->n_actions++];
+}
+
+void delivery_log(struct delivery *d, int level, const char *format, ...)
+{
+	struct delivery_action *a = delivery_act(d, DELIVERY_LOG);
+	va_list args;
+
+	if (a == NULL)
+		return;
+	a->level = level;
+	va_start(args, format);
+	if (vasprintf(&a->text, format, args) < 0)
+		a->text = NULL;
+	va_end(args);
+}
+
+void delivery_update_clear(struct delivery_update *up)
+{
+	for (size_t i = 0; i < up->n_actions; i++) {
+		free((void *)up->actions[i].bytes.data);
+		free(up->actions[i].text);
+		query_free(up->actions[i].query);
+		job_free(up->actions[i].job);
+	}
+	free(up->actions);
+	*up = (struct delivery_update){0};
+}
+
+/* False: out of memory; the frame was not sent. */
+static bool send_frame(struct delivery *d, const ToPlugin *frame)
+{
+	size_t len;
+	uint8_t *packed = wire_pack(frame, &len);
+	struct delivery_action *a = packed == NULL ? NULL : delivery_act(d, DELIVERY_SEND);
+
+	if (a == NULL) {
+		free(packed);
+		d->short_of_memory = true;
+		return false;
+	}
+	a->bytes = bytes_of(packed, len);
+	return true;
+}
+
+/* ---- the process ---- */
+
+static void send_start(struct delivery *d)
+{
+	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
+	Enlight__Plugin__V1__Start start = ENLIGHT__PLUGIN__V1__START__INIT;
+
+	start.protocol = PLUGIN_PROTOCOL;
+	start.member = d->member;
+	start.name = d->name;
+	start.settings = d->settings;
+	start.state = d->state_folder;
+	start.beat_ms = DELIVERY_BEAT_MS;
+	start.n_topics = d->n_topics;
+	start.topics = d->topics;
+	start.n_publishes = d->n_publishes;
+	start.publishes = d->publishes;
+	start.folder = d->folder;
+	start.file = d->file;
+	frame.start = &start;
+	send_frame(d, &frame);
+}
+
+static void start(struct delivery *d)
+{
+	if (delivery_act(d, DELIVERY_START) == NULL)
+		return;
+	d->run++;
+	d->run_state = RUN_STARTING;
+	d->heard_ms = d->busy_ms = d->now_ms;
+	d->n_publishing = 0;
+	send_start(d);
+}
+
+static void kill_process(struct delivery *d, const char *why)
+{
+	delivery_log(d, LOG_LEVEL_ERROR, "plugin: killed plugin=%s reason=\"%s\"", d->name, why);
+	snprintf(d->last_error, sizeof d->last_error, "%s", why);
+	d->run_state = RUN_ENDING;
+	delivery_act(d, DELIVERY_KILL);
+}
+
+static void send_drain(struct delivery *d)
+{
+	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
+	Enlight__Plugin__V1__Drain drain = ENLIGHT__PLUGIN__V1__DRAIN__INIT;
+	uint64_t left = d->drain_until_ms > d->now_ms ? d->drain_until_ms - d->now_ms : 0;
+
+	drain.has_deadline_ms = true;
+	drain.deadline_ms = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+	frame.drain = &drain;
+	if (send_frame(d, &frame))
+		d->run_state = RUN_DRAINING;
+}
+
+static void drain(struct delivery *d, uint64_t ms)
+{
+	if (d->draining)
+		return;
+	d->draining = true;
+	d->drain_until_ms = d->now_ms + ms;
+	if (d->run_state == RUN_READY)
+		send_drain(d);
+	else if (d->run_state == RUN_WAITING)
+		d->run_state = RUN_FINISHED;
+	/* while it starts: when it is ready, or the time is over */
+}
+
+/* ---- what is open ---- */
+
+static struct item *page_item(const struct delivery *d, const struct place *place)
+{
+	size_t low = d->head, high = d->n_page;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = place_compare(&d->page[middle].event.place, place);
+
+		if (order == 0)
+			return &d->page[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static struct item *retry_item(const struct delivery *d, const struct place *place)
+{
+	for (size_t i = 0; i < d->n_retries; i++)
+		if (place_compare(&d->retries[i].event.place, place) == 0)
+			return &d->retries[i];
+	return NULL;
+}
+
+static void forget_retry(struct delivery *d, struct item *item)
+{
+	size_t i = (size_t)(item - d->retries);
+
+	delivered_deinit(&item->event);
+	memmove(item, item + 1, (--d->n_retries - i) * sizeof *item);
+}
+
+static bool lane_is_open(const struct delivery *d, const struct index_key *lane)
+{
+	if (d->open_lanes[lane_slot(lane)] == 0)
+		return false;
+	for (size_t i = 0; i < d->n_opens; i++) {
+		const struct open *o = &d->opens[i];
+		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
+
+		if (item != NULL && memcmp(item->event.lane.bytes, lane->bytes, sizeof lane->bytes) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The lowest sequence of a channel that is not settled. */
+static uint64_t settled_below(const struct delivery *d, const struct delivered *event)
+{
+	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel);
+
+	for (size_t i = d->head; i < d->n_page; i++)
+		if (!d->page[i].settled && d->page[i].event.channel == event->channel) {
+			if (d->page[i].event.sequence < floor)
+				floor = d->page[i].event.sequence;
+			break; /* a channel's sequences rise with the place, but where it went back */
+		}
+	return floor < event->sequence ? floor : event->sequence;
+}
+
+static bool send_event(struct delivery *d, const struct item *item, uint64_t number)
+{
+	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
+	Enlight__Plugin__V1__Deliver deliver = ENLIGHT__PLUGIN__V1__DELIVER__INIT;
+	const struct delivered *e = &item->event;
+
+	deliver.number = number;
+	deliver.source = (char *)e->source;
+	deliver.audience = e->audience;
+	deliver.incarnation = e->incarnation;
+	deliver.sequence = e->sequence;
+	deliver.event = (ProtobufCBinaryData){e->packed.len, (uint8_t *)e->packed.data};
+	deliver.digest = (ProtobufCBinaryData){DIGEST_LEN, (uint8_t *)e->leaf.bytes};
+	deliver.attempt = item->attempt;
+	deliver.settled = settled_below(d, e);
+	deliver.has_stale = e->stale;
+	deliver.stale = e->stale;
+	frame.deliver = &deliver;
+	return send_frame(d, &frame);
+}
+
+static bool send_erase(struct delivery *d, const struct item *item, uint64_t number)
+{
+	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
+	Enlight__Plugin__V1__Erase erase = ENLIGHT__PLUGIN__V1__ERASE__INIT;
+	const struct erased *e = item->event.erased;
+
+	erase.number = number;
+	erase.source = (char *)item->event.source;
+	erase.audience = item->event.audience;
+	erase.n_sequences = e->n_sequences;
+	erase.sequences = e->sequences;
+	erase.n_ids = erase.n_subjects = e->n_held;
+	erase.ids = e->ids;
+	erase.subjects = e->subjects;
+	erase.person = e->person;
+	frame.erase = &erase;
+	return send_frame(d, &frame);
+}
+
+static void send_item(struct delivery *d, struct item *item, bool retry)
+{
+	uint64_t number = d->next_delivery + 1;
+
+	if (!delivery_grow(d, &d->opens, d->n_opens, &d->size_opens, sizeof *d->opens))
+		return;
+	if (!(item->event.erased != NULL ? send_erase(d, item, number) : send_event(d, item, number)))
+		return;
+	d->next_delivery = number;
+	if (d->n_opens == 0)
+		d->busy_ms = d->now_ms;
+	d->opens[d->n_opens++] = (struct open){number, item->event.place, retry};
+	d->open_lanes[lane_slot(&item->event.lane)]++;
+	item->number = number;
+	item->sent_ms = d->now_ms;
+}
+
+/* Takes a delivery off the list of open ones. NULL: there is none of that number, or it was taken off the record meanwhile. */
+static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
+{
+	for (size_t i = 0; i < d->n_opens; i++) {
+		struct open o = d->opens[i];
+		struct item *item;
+
+		if (o.number != number)
+			continue;
+		memmove(&d->opens[i], &d->opens[i + 1], (--d->n_opens - i) * sizeof o);
+		item = o.retry ? retry_item(d, &o.place) : page_item(d, &o.place);
+		*retry = o.retry;
+		assert(item != NULL);
+		d->open_lanes[lane_slot(&item->event.lane)]--;
+		item->number = 0;
+		return item;
+	}
+	return NULL;
+}
+
+/* What an erasure lists is not tried any more. */
+static void erase_held(struct delivery *d, const struct erased *e)
+{
+	for (size_t i = 0; i < e->n_held; i++) {
+		struct item *item = retry_item(d, &e->places[i]);
+
+		if (held_at(d, &e->places[i]) == NULL)
+			continue;
+		held_settle(d, &e->places[i]);
+		if (item != NULL && item->number == 0)
+			forget_retry(d, item);
+	}
+}
+
+/* ---- results ---- */
+
+static void settle(struct delivery *d, struct item *item, bool retry)
+{
+	d->worked = true;
+	if (item->event.erased != NULL) {
+		d->counters.erased++;
+		erase_held(d, item->event.erased);
+	} else {
+		d->counters.done++;
+	}
+	if (retry) {
+		struct place place = item->event.place;
+
+		forget_retry(d, item);
+		held_settle(d, &place);
+	} else {
+		item->settled = true;
+	}
+}
+
+/* Not now, or never. */
+static void put_off(struct delivery *d, struct item *item, bool retry, bool dead, uint64_t after_ms, uint32_t deaths,
+	const char *reason)
+{
+	struct held_row *row = retry ? held_at(d, &item->event.place) : NULL;
+
+	if (dead)
+		d->counters.rejected++;
+	else
+		d->counters.retried++;
+	if (!retry) {
+		held_add(d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
+		item->settled = true;
+		return;
+	}
+	if (row != NULL) {
+		row->attempts = item->attempt;
+		row->deaths = deaths;
+		if (dead)
+			held_die(d, row, reason);
+		else
+			held_again(d, row, after_ms, reason);
+	}
+	forget_retry(d, item);
+}
+
+static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r)
+{
+	const char *reason = r->reason == NULL ? "" : r->reason;
+	bool again = strcmp(r->outcome, "retry") == 0, dead = strcmp(r->outcome, "reject") == 0, retry = false;
+	struct held_row *row;
+	struct item *item;
+
+	if (!again && !dead && strcmp(r->outcome, "done") != 0) {
+		kill_process(d, "a Result with an outcome that is none");
+		return;
+	}
+	item = close_open(d, r->number, &retry);
+	if (item == NULL) {
+		kill_process(d, "a Result for what is not open");
+		return;
+	}
+	row = retry ? held_at(d, &item->event.place) : NULL;
+	if (retry && row == NULL)
+		forget_retry(d, item); /* an operator dropped it */
+	else if (again || dead)
+		put_off(d, item, retry, dead, r->has_retry_after_ms ? r->retry_after_ms : 0, 0, reason);
+	else
+		settle(d, item, retry);
+	d->backoff_ms = 0;
+}
+
+/* What was open when the process ended: who was alone with it is counted, the others go out one at a time. */
+static void close_all(struct delivery *d, bool count)
+{
+	bool single = d->n_opens == 1, retry;
+
+	while (d->n_opens > 0) {
+		struct item *item = close_open(d, d->opens[0].number, &retry);
+		const struct held_row *row = retry ? held_at(d, &item->event.place) : NULL;
+		uint32_t deaths = (row == NULL ? 0 : row->deaths) + 1;
+
+		if (retry && row == NULL) {
+			forget_retry(d, item);
+		} else if (!count || item->event.erased != NULL) {
+			continue;
+		} else if (!single) {
+			item->alone = true;
+		} else if (deaths >= DELIVERY_DEATHS_MAX) {
+			put_off(d, item, retry, true, 0, deaths, "the plugin ended each time that it had this event");
+		} else {
+			put_off(d, item, retry, false, 1, deaths, "the plugin ended while it had this event");
+		}
+	}
+}
+
+/* ---- frames ---- */
+
+static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
+{
+	bool lanes = r->order != NULL && strcmp(r->order, "lanes") == 0;
+	char **wanted;
+
+	if (d->run_state != RUN_STARTING) {
+		kill_process(d, "a second Ready");
+		return;
+	}
+	if (r->protocol == 0 || r->protocol > PLUGIN_PROTOCOL) {
+		kill_process(d, "it speaks a version of the protocol that this node does not");
+		return;
+	}
+	if (r->order != NULL && !lanes && strcmp(r->order, "in order") != 0) {
+		kill_process(d, "an order that is neither \"in order\" nor \"lanes\"");
+		return;
+	}
+	for (size_t i = 0; i < r->n_topics; i++)
+		if (!topic_pattern_valid(r->topics[i])) {
+			kill_process(d, "it wants a topic that does not exist");
+			return;
+		}
+	wanted = calloc(r->n_topics + 1, sizeof *wanted);
+	for (size_t i = 0; i < r->n_topics && wanted != NULL; i++)
+		wanted[i] = strdup(r->topics[i]);
+	for (size_t i = 0; i < d->n_wanted; i++)
+		free(d->wanted[i]);
+	free(d->wanted);
+	d->wanted = wanted;
+	d->n_wanted = wanted == NULL ? 0 : r->n_topics;
+	for (size_t i = 0; i < r->n_topics; i++)
+		if (wanted == NULL || wanted[i] == NULL) {
+			kill_process(d, "out of memory");
+			d->n_wanted = 0;
+			return;
+		}
+	d->lanes = lanes;
+	d->window = lanes && r->has_window && r->window > 0 ? r->window : 1;
+	if (d->window > DELIVERY_WINDOW_MAX)
+		d->window = DELIVERY_WINDOW_MAX;
+	snprintf(d->version, sizeof d->version, "%s", r->version == NULL ? "" : r->version);
+	d->run_state = RUN_READY;
+	d->ready_ms = d->now_ms;
+	delivery_log(d, LOG_LEVEL_INFO, "plugin: ready plugin=%s version=%s order=%s window=%zu", d->name, d->version,
+		lanes ? "lanes" : "\"in order\"", d->window);
+	if (d->draining)
+		send_drain(d);
+}
+
+/* Words of the plugin: so many lines in a while, the others are counted. */
+static void say(struct delivery *d, int level, const char *text)
+{
+	if (d->now_ms >= d->lines_ms + DELIVERY_LINES_MS) {
+		if (d->lines_left_out > 0)
+			delivery_log(d, LOG_LEVEL_WARN, "plugin: too much to log plugin=%s lines_left_out=%u", d->name,
+				d->lines_left_out);
+		d->lines_ms = d->now_ms;
+		d->lines = d->lines_left_out = 0;
+	}
+	if (d->lines++ < DELIVERY_LINES) {
+		delivery_log(d, level, "plugin: says plugin=%s text=\"%.*s\"", d->name, DELIVERY_LINE_MAX, text);
+		return;
+	}
+	d->lines_left_out++;
+	d->counters.dropped_lines++;
+}
+
+static void take_log(struct delivery *d, const Enlight__Plugin__V1__Log *l)
+{
+	static const char *const names[] = {[LOG_LEVEL_ERROR] = "error",
+		[LOG_LEVEL_WARN] = "warn",
+		[LOG_LEVEL_INFO] = "info",
+		[LOG_LEVEL_DEBUG] = "debug"};
+
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		if (strcmp(l->level, names[level]) == 0) {
+			say(d, level, l->text);
+			return;
+		}
+	say(d, LOG_LEVEL_INFO, l->text);
+}
+
+static void take_publish(struct delivery *d, const Enlight__Plugin__V1__Publish *p)
+{
+	struct delivery_action *a = delivery_act(d, DELIVERY_PUBLISH);
+	struct bytes event = bytes_of(p->event.data, p->event.len);
+
+	if (a == NULL)
+		return;
+	d->n_publishing++;
+	a->run = d->run;
+	a->number = p->number;
+	a->bytes = bytes_of(bytes_dup(event), event.len);
+	if (a->bytes.data == NULL)
+		kill_process(d, "out of memory");
+}
+
+static void take_frame(struct delivery *d, struct bytes bytes)
+{
+	FromPlugin *f;
+
+	if (d->run_state == RUN_ENDING || d->run_state == RUN_WAITING || d->run_state == RUN_FINISHED)
+		return; /* what it wrote before it was killed */
+	f = wire_unpack(&enlight__plugin__v1__from_plugin__descriptor, bytes, FRAME_CAP);
+	if (f == NULL) {
+		kill_process(d, errno == ENOMEM ? "out of memory" : "it wrote what is no frame");
+		return;
+	}
+	d->heard_ms = d->now_ms;
+	if (f->ready != NULL)
+		take_ready(d, f->ready);
+	else if (f->log != NULL)
+		take_log(d, f->log);
+	else if (f->result != NULL)
+		take_result(d, f->result);
+	else if (f->publish != NULL && d->run_state == RUN_STARTING)
+		kill_process(d, "a Publish before Ready");
+	else if (f->publish != NULL)
+		take_publish(d, f->publish);
+	/* a Beat, or a message of a later version: hearing it was all */
+	wire_free(f);
+}
+
+static void send_answer(struct delivery *d, const struct delivery_answer *answer)
+{
+	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
+	Enlight__Plugin__V1__Published p = ENLIGHT__PLUGIN__V1__PUBLISHED__INIT;
+	const struct problems *problems = answer->problems;
+	Enlight__Plugin__V1__Problem rows[PROBLEMS_MAX], *list[PROBLEMS_MAX];
+
+	if (answer->run != d->run || d->n_publishing == 0)
+		return; /* of a process that is gone */
+	d->n_publishing--;
+	if (d->run_state != RUN_READY && d->run_state != RUN_DRAINING)
+		return;
+	p.number = answer->number;
+	p.status = answer->status;
+	if (answer->digest != NULL) {
+		p.id = (char *)answer->id;
+		p.audience = (char *)answer->audience;
+		p.has_revision = p.has_sequence = p.has_digest = true;
+		p.revision = answer->revision;
+		p.sequence = answer->sequence;
+		p.digest = (ProtobufCBinaryData){DIGEST_LEN, (uint8_t *)answer->digest->bytes};
+		d->counters.published++;
+	}
+	for (size_t i = 0; problems != NULL && i < problems->n; i++) {
+		rows[i] = (Enlight__Plugin__V1__Problem)ENLIGHT__PLUGIN__V1__PROBLEM__INIT;
+		rows[i].place = problems->items[i].place;
+		rows[i].rule = problems->items[i].rule;
+		list[i] = &rows[i];
+		p.n_problems = i + 1;
+	}
+	p.problems = list;
+	frame.published = &p;
+	send_frame(d, &frame);
+}
+
+/* ---- the end of a process ---- */
+
+static void take_end(struct delivery *d, const char *how)
+{
+	bool stable = d->ready_ms != 0 && d->now_ms >= d->ready_ms + DELIVERY_STABLE_MS;
+	bool asked = d->draining && (d->run_state == RUN_DRAINING || d->now_ms >= d->drain_until_ms);
+
+	close_all(d, !asked);
+	d->ready_ms = 0;
+	if (d->draining) {
+		d->run_state = RUN_FINISHED;
+		return;
+	}
+	d->counters.restarts++;
+	d->backoff_ms = d->backoff_ms == 0 || stable ? DELIVERY_RESTART_MIN_MS : d->backoff_ms * 2;
+	if (d->backoff_ms > DELIVERY_RESTART_MAX_MS)
+		d->backoff_ms = DELIVERY_RESTART_MAX_MS;
+	if (d->run_state != RUN_ENDING)
+		snprintf(d->last_error, sizeof d->last_error, "%s", how);
+	delivery_log(d, LOG_LEVEL_WARN, "plugin: ended plugin=%s how=\"%s\" again_in_ms=%llu", d->name, how,
+		(unsigned long long)d->backoff_ms);
+	d->run_state = RUN_WAITING;
+	d->start_ms = d->now_ms + d->backoff_ms;
+}
+
+/* ---- reading ---- */
+
+static char **copy_texts(char *const *texts, size_t n, bool *failed)
+{
+	char **copy = calloc(n + 1, sizeof *copy);
+
+	*failed |= copy == NULL;
+	for (size_t i = 0; i < n && copy != NULL; i++) {
+		copy[i] = strdup(texts[i]);
+		*failed |= copy[i] == NULL;
+	}
+	return copy;
+}
+
+/* Asks for the next page when little is left of the last one. */
+static void read_on(struct delivery *d)
+{
+	size_t ahead = d->n_page - d->waiting;
+	struct deliveries_query *q;
+	struct delivery_action *a;
+	struct query *query;
+	bool failed = false;
+
+	if (d->reading || !d->more || ahead > d->window || d->now_ms < d->not_again_ms)
+		return;
+	query = query_new(QUERY_DELIVERIES);
+	if (query == NULL) {
+		d->short_of_memory = true;
+		return;
+	}
+	q = &query->deliveries;
+	memcpy(q->member, d->member, sizeof q->member);
+	q->own = d->own;
+	q->allowed = copy_texts(d->topics, d->n_topics, &failed);
+	q->n_allowed = q->allowed == NULL ? 0 : d->n_topics;
+	q->wanted = copy_texts(d->wanted, d->n_wanted, &failed);
+	q->n_wanted = q->wanted == NULL ? 0 : d->n_wanted;
+	q->after = d->read_to;
+	q->max_events = BATCH_EVENTS_MAX;
+	q->max_bytes = DELIVERY_PAGE_BYTES;
+	a = failed ? NULL : delivery_act(d, DELIVERY_QUERY);
+	if (a == NULL) {
+		query_free(query);
+		d->short_of_memory = true;
+		return;
+	}
+	a->query = query;
+	d->reading = true;
+}
+
+/* Makes room at the end of the page by moving what is left to its beginning. */
+static void close_ranks(struct delivery *d)
+{
+	if (d->head == 0)
+		return;
+	memmove(d->page, d->page + d->head, (d->n_page - d->head) * sizeof *d->page);
+	d->n_page -= d->head;
+	d->waiting -= d->head;
+	d->head = 0;
+}
+
+static void take_page(struct delivery *d, struct deliveries_query *q)
+{
+	close_ranks(d);
+	for (size_t i = 0; i < q->n_events; i++) {
+		if (!delivery_grow(d, &d->page, d->n_page, &d->size_page, sizeof *d->page))
+			return; /* read again from the last one that was taken */
+		d->page[d->n_page++] = (struct item){.event = q->events[i], .attempt = 1};
+		d->read_to = q->events[i].place;
+		q->events[i] = (struct delivered){0};
+	}
+	d->read_to = q->next;
+	d->more = q->more || d->last_number > q->next.number;
+}
+
+static void take_query(struct delivery *d, struct query *query)
+{
+	bool page = query->deliveries.n_places == 0;
+
+	if (query->result == 0) {
+		if (page) {
+			d->reading = false;
+			take_page(d, &query->deliveries);
+		} else {
+			held_loaded(d, &query->deliveries);
+		}
+		return;
+	}
+	*(page ? &d->reading : &d->loading) = false;
+	d->not_again_ms = d->now_ms + READ_AGAIN_MS;
+	if (query->result != -EAGAIN)
+		delivery_log(d, LOG_LEVEL_ERROR, "plugin: cannot read events plugin=%s error=\"%s\"", d->name,
+			strerror(-query->result));
+}
+
+/* ---- giving out ---- */
+
+/* The cursor moves over what is settled at the front, and to where reading has come when nothing is left. */
+static void move_cursor(struct delivery *d)
+{
+	while (d->head < d->n_page && d->page[d->head].settled) {
+		d->cursor = d->page[d->head].event.place;
+		delivered_deinit(&d->page[d->head].event);
+		d->head++;
+	}
+	if (d->waiting < d->head)
+		d->waiting = d->head;
+	if (d->head == d->n_page) {
+		d->head = d->n_page = d->waiting = 0;
+		if (place_compare(&d->read_to, &d->cursor) > 0)
+			d->cursor = d->read_to;
+	}
+}
+
+/* What must be given out with nothing beside it. `*wait`: there is something, but not yet. */
+static struct item *find_alone(struct delivery *d, bool *retry)
+{
+	for (size_t i = 0; i < d->n_retries; i++)
+		if (d->retries[i].alone) {
+			*retry = true;
+			return &d->retries[i];
+		}
+	for (size_t i = d->head; i < d->n_page; i++)
+		if (d->page[i].alone && !d->page[i].settled) {
+			*retry = false;
+			return &d->page[i];
+		}
+	return NULL;
+}
+
+static bool any_alone(const struct delivery *d)
+{
+	for (size_t i = 0; i < d->n_opens; i++) {
+		const struct open *o = &d->opens[i];
+		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
+
+		if (item->alone || item->event.erased != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void send_retries(struct delivery *d)
+{
+	for (size_t i = 0; i < d->n_retries && d->n_opens < d->window; i++)
+		if (d->retries[i].number == 0)
+			send_item(d, &d->retries[i], true);
+}
+
+static size_t open_retries(const struct delivery *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_opens; i++)
+		n += d->opens[i].retry;
+	return n;
+}
+
+static bool has_room(struct delivery *d, size_t n_open_retries)
+{
+	if (d->n_held >= DELIVERY_HELD_MAX) {
+		if (!d->full_said)
+			delivery_log(d, LOG_LEVEL_ERROR,
+				"plugin: too many events are held, it is given nothing new plugin=%s held=%zu", d->name,
+				d->n_held);
+		d->full_said = true;
+		return false;
+	}
+	d->full_said = false;
+	return d->n_opens - n_open_retries + d->n_retrying < d->window;
+}
+
+/* Sends what waits in the page, in its order, as far as there is room; a lane that is held takes what follows in it. */
+static void send_page(struct delivery *d)
+{
+	size_t n_open_retries = open_retries(d);
+	bool skipped = false;
+
+	for (size_t i = d->waiting; i < d->n_page; i++) {
+		struct item *item = &d->page[i];
+
+		if (item->settled || item->number != 0) {
+			d->waiting += !skipped;
+			continue;
+		}
+		if (item->event.erased != NULL) { /* all before it first */
+			if (d->n_opens == 0 && !skipped)
+				send_item(d, item, false);
+			return;
+		}
+		if (held_blocks(d, &item->event.lane)) {
+			if (d->n_held >= DELIVERY_HELD_MAX && !has_room(d, n_open_retries))
+				return;
+			held_add(
+				d, &item->event, HELD_PARKED, 0, 0, 0, "waits for an earlier event of the same object");
+			item->settled = true;
+			d->waiting += !skipped;
+			continue;
+		}
+		if (!has_room(d, n_open_retries))
+			return;
+		if (lane_is_open(d, &item->event.lane)) {
+			skipped = true;
+			continue;
+		}
+		send_item(d, item, false);
+		if (item->number == 0)
+			return; /* out of memory */
+		d->waiting += !skipped;
+	}
+}
+
+static void give_out(struct delivery *d)
+{
+	struct item *item;
+	bool retry;
+
+	if (d->run_state != RUN_READY || d->draining)
+		return;
+	held_load(d);
+	if (any_alone(d))
+		return;
+	item = find_alone(d, &retry);
+	if (item != NULL) {
+		if (d->n_opens == 0)
+			send_item(d, item, retry);
+		return;
+	}
+	send_retries(d);
+	send_page(d);
+	read_on(d);
+}
+
+/* ---- time ---- */
+
+static uint64_t oldest_open(const struct delivery *d)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (size_t i = 0; i < d->n_opens; i++) {
+		const struct open *o = &d->opens[i];
+		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
+
+		if (item->sent_ms < oldest)
+			oldest = item->sent_ms;
+	}
+	return oldest;
+}
+
+static void watch(struct delivery *d)
+{
+	uint64_t since = d->heard_ms > d->busy_ms ? d->heard_ms : d->busy_ms;
+
+	switch (d->run_state) {
+	case RUN_WAITING:
+		if (d->now_ms >= d->start_ms)
+			start(d);
+		break;
+	case RUN_STARTING:
+		if (d->draining && d->now_ms >= d->drain_until_ms)
+			kill_process(d, "not ready when the node stopped");
+		else if (d->now_ms >= since + d->deadline_ms)
+			kill_process(d, "not ready within its deadline");
+		break;
+	case RUN_READY:
+		if (d->n_opens > 0 && d->now_ms >= since + d->deadline_ms)
+			kill_process(d, "it said nothing for its deadline while it had events");
+		else if (d->n_opens > 0 && d->now_ms >= oldest_open(d) + DEADLINES_OPEN * d->deadline_ms)
+			kill_process(d, "it gave no Result for an event for ten times its deadline");
+		else if (d->n_opens == 0 && d->now_ms >= d->heard_ms + BEATS_MISSED * DELIVERY_BEAT_MS)
+			kill_process(d, "it gave no sign of life");
+		break;
+	case RUN_DRAINING:
+		if (d->now_ms >= d->drain_until_ms)
+			kill_process(d, "it did not end when it was asked to");
+		break;
+	case RUN_ENDING:
+	case RUN_FINISHED:
+		break;
+	}
+}
+
+static void earlier(uint64_t *wake, uint64_t at)
+{
+	if (at < *wake)
+		*wake = at;
+}
+
+static uint64_t wake_ms(const struct delivery *d)
+{
+	uint64_t since = d->heard_ms > d->busy_ms ? d->heard_ms : d->busy_ms, wake = d->now_ms + 1000;
+
+	if (d->run_state == RUN_WAITING)
+		earlier(&wake, d->start_ms);
+	if (d->run_state == RUN_STARTING || d->n_opens > 0)
+		earlier(&wake, since + d->deadline_ms);
+	if (d->draining)
+		earlier(&wake, d->drain_until_ms);
+	for (size_t i = 0; i < d->n_held && d->n_retrying > 0; i++)
+		if (d->held[i].state == HELD_RETRYING && d->held[i].next_ms > d->time_ms)
+			earlier(&wake, d->now_ms + (d->held[i].next_ms - d->time_ms));
+	return wake;
+}
+
+/* ---- operators ---- */
+
+static int retry_now(struct delivery *d, const struct place *place)
+{
+	struct held_row *row = held_at(d, place);
+	struct item *item = retry_item(d, place);
+
+	if (row == NULL)
+		return -ENOENT;
+	if (row->state == HELD_PARKED)
+		return -EBUSY;
+	if (item != NULL)
+		return 0; /* it is on its way */
+	row->deaths = 0;
+	held_again(d, row, 1, "an operator asked for it");
+	row->next_ms = d->time_ms;
+	return 0;
+}
+
+static int drop(struct delivery *d, const struct place *place)
+{
+	struct item *item = retry_item(d, place);
+
+	if (held_at(d, place) == NULL)
+		return -ENOENT;
+	held_settle(d, place);
+	if (item != NULL && item->number == 0)
+		forget_retry(d, item);
+	return 0;
+}
+
+/* ---- steps ---- */
+
+static void dispatch(struct delivery *d, const struct delivery_input *in)
+{
+	switch (in->kind) {
+	case DELIVERY_TICK:
+		break;
+	case DELIVERY_FRAME:
+		take_frame(d, in->bytes);
+		break;
+	case DELIVERY_GARBAGE:
+		if (d->run_state != RUN_ENDING && d->run_state != RUN_WAITING)
+			kill_process(d, in->text);
+		break;
+	case DELIVERY_SAID:
+		say(d, LOG_LEVEL_INFO, in->text);
+		break;
+	case DELIVERY_ENDED:
+		take_end(d, in->text);
+		break;
+	case DELIVERY_STORED:
+		d->last_number = in->last_number;
+		d->more |= d->last_number > d->read_to.number;
+		break;
+	case DELIVERY_READ:
+		take_query(d, in->query);
+		break;
+	case DELIVERY_COMMITTED:
+		held_committed(d, &in->job->delivery);
+		break;
+	case DELIVERY_PUBLISHED:
+		send_answer(d, in->answer);
+		break;
+	case DELIVERY_RETRY:
+		d->update->result = retry_now(d, &in->place);
+		break;
+	case DELIVERY_DROP:
+		d->update->result = drop(d, &in->place);
+		break;
+	case DELIVERY_DRAIN:
+		drain(d, in->drain_ms);
+		break;
+	}
+}
+
+static bool all_committed(const struct delivery *d)
+{
+	return !d->committing && d->n_dirty == 0 && place_compare(&d->cursor, &d->committed) == 0;
+}
+
+int delivery_step(struct delivery *d, const struct delivery_input *in, struct delivery_update *up)
+{
+	d->now_ms = in->now_ms;
+	d->time_ms = in->time_ms;
+	d->update = up;
+	d->short_of_memory = false;
+	dispatch(d, in);
+	watch(d);
+	give_out(d);
+	move_cursor(d);
+	held_commit(d);
+	if (d->run_state == RUN_FINISHED && all_committed(d) && !d->reading && !d->loading)
+		delivery_act(d, DELIVERY_FINISHED);
+	up->wake_ms = wake_ms(d);
+	d->update = NULL;
+	return d->short_of_memory ? -ENOMEM : 0;
+}
+
+bool delivery_listens(const struct delivery *d)
+{
+	return d->n_publishing < DELIVERY_PUBLISH_MAX;
+}
+
+/* ---- making ---- */
+
+static char *copy_text(const char *text, bool *failed)
+{
+	char *copy = text == NULL ? NULL : strdup(text);
+
+	*failed |= text != NULL && copy == NULL;
+	return copy;
+}
+
+int delivery_new(struct delivery **out, const struct delivery_options *options)
+{
+	struct delivery *d = calloc(1, sizeof *d);
+	bool failed = false;
+
+	*out = NULL;
+	if (d == NULL)
+		return -ENOMEM;
+	assert(strlen(options->name) <= PLUGIN_NAME_MAX && strlen(options->member) <= HANDLE_MAX);
+	strcpy(d->name, options->name);
+	strcpy(d->member, options->member);
+	d->topics = copy_texts(options->topics, options->n_topics, &failed);
+	d->n_topics = d->topics == NULL ? 0 : options->n_topics;
+	d->publishes = copy_texts(options->publishes, options->n_publishes, &failed);
+	d->n_publishes = d->publishes == NULL ? 0 : options->n_publishes;
+	d->own = options->own;
+	d->settings = copy_text(options->settings, &failed);
+	d->file = copy_text(options->file, &failed);
+	d->folder = copy_text(options->folder, &failed);
+	d->state_folder = copy_text(options->state, &failed);
+	d->deadline_ms = options->deadline_ms;
+	d->run_state = RUN_WAITING;
+	d->window = 1;
+	if (failed) {
+		delivery_free(d);
+		return -ENOMEM;
+	}
+	*out = d;
+	return 0;
+}
+
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+void delivery_free(struct delivery *d)
+{
+	if (d == NULL)
+		return;
+	for (size_t i = d->head; i < d->n_page; i++)
+		delivered_deinit(&d->page[i].event);
+	for (size_t i = 0; i < d->n_retries; i++)
+		delivered_deinit(&d->retries[i].event);
+	free_texts(d->topics, d->n_topics);
+	free_texts(d->publishes, d->n_publishes);
+	free_texts(d->wanted, d->n_wanted);
+	free(d->settings);
+	free(d->file);
+	free(d->folder);
+	free(d->state_folder);
+	free(d->page);
+	free(d->retries);
+	free(d->opens);
+	free(d->held);
+	free(d->dirty);
+	free(d);
+}
+
+void delivery_load_cursor(struct delivery *d, const struct place *place)
+{
+	d->cursor = d->committed = d->read_to = *place;
+}

@@ -1,0 +1,346 @@
+/* What a plugin has not done: the rows of `held`, the lanes they keep closed, and the commits that make them durable. */
+#include "core/delivery_state.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	IDLE_COMMIT_MS = 1000, /* a cursor that moved over what the plugin is not given can wait */
+	FAILED_COMMIT_MS = 1000,
+};
+
+/* ---- rows ---- */
+
+/* Where a row is, or would be. */
+static size_t seek(const struct delivery *d, const struct place *place)
+{
+	size_t low = 0, high = d->n_held;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (place_compare(&d->held[middle].place, place) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct held_row *held_at(const struct delivery *d, const struct place *place)
+{
+	size_t i = seek(d, place);
+
+	return i < d->n_held && place_compare(&d->held[i].place, place) == 0 ? &d->held[i] : NULL;
+}
+
+static size_t *count_of(struct delivery *d, enum held_state state)
+{
+	return state == HELD_RETRYING ? &d->n_retrying : state == HELD_DEAD ? &d->n_dead : &d->n_parked;
+}
+
+void held_count_lane(struct delivery *d, const struct index_key *lane, int by)
+{
+	d->held_lanes[lane_slot(lane)] = (uint16_t)(d->held_lanes[lane_slot(lane)] + by);
+}
+
+static bool same_lane(const struct held_row *row, const struct index_key *lane)
+{
+	return memcmp(row->lane.bytes, lane->bytes, sizeof lane->bytes) == 0;
+}
+
+bool held_blocks(const struct delivery *d, const struct index_key *lane)
+{
+	if (d->held_lanes[lane_slot(lane)] == 0)
+		return false;
+	for (size_t i = 0; i < d->n_held; i++)
+		if (same_lane(&d->held[i], lane))
+			return true;
+	return false;
+}
+
+uint64_t held_floor(const struct delivery *d, uint64_t channel)
+{
+	uint64_t floor = UINT64_MAX;
+
+	for (size_t i = 0; i < d->n_held; i++)
+		if (d->held[i].channel == channel && d->held[i].sequence < floor)
+			floor = d->held[i].sequence;
+	return floor;
+}
+
+/* Notes that a row is to be committed as it is then, or its absence. */
+static void touch(struct delivery *d, const struct place *place)
+{
+	d->worked = true;
+	for (size_t i = d->n_dirty; i > 0 && i + 16 > d->n_dirty; i--)
+		if (place_compare(&d->dirty[i - 1], place) == 0)
+			return;
+	if (delivery_grow(d, &d->dirty, d->n_dirty, &d->size_dirty, sizeof *d->dirty))
+		d->dirty[d->n_dirty++] = *place;
+}
+
+static void set_state(struct delivery *d, struct held_row *row, enum held_state state)
+{
+	--*count_of(d, row->state);
+	row->state = state;
+	++*count_of(d, state);
+	touch(d, &row->place);
+}
+
+static void set_reason(struct held_row *row, const char *reason)
+{
+	size_t len = strlen(reason);
+
+	if (len > HELD_REASON_MAX)
+		len = HELD_REASON_MAX;
+	while (len > 0 && len < strlen(reason) && ((unsigned char)reason[len] & 0xc0) == 0x80)
+		len--; /* not within a character */
+	memcpy(row->reason, reason, len);
+	row->reason[len] = '\0';
+}
+
+static bool insert(struct delivery *d, const struct held_row *row)
+{
+	size_t i = seek(d, &row->place);
+
+	if (!delivery_grow(d, &d->held, d->n_held, &d->size_held, sizeof *d->held))
+		return false;
+	memmove(&d->held[i + 1], &d->held[i], (d->n_held++ - i) * sizeof *d->held);
+	d->held[i] = *row;
+	++*count_of(d, row->state);
+	held_count_lane(d, &row->lane, 1);
+	return true;
+}
+
+int delivery_load_held(struct delivery *d, const struct held_row *row)
+{
+	return insert(d, row) ? 0 : -ENOMEM;
+}
+
+/* When to try again: twice as long each time. */
+static uint64_t back_off(uint32_t attempts)
+{
+	uint64_t ms = DELIVERY_RETRY_MIN_MS;
+
+	while (attempts-- > 1 && ms < DELIVERY_RETRY_MAX_MS)
+		ms *= 2;
+	return ms < DELIVERY_RETRY_MAX_MS ? ms : DELIVERY_RETRY_MAX_MS;
+}
+
+static void log_dead(struct delivery *d, const struct held_row *row)
+{
+	delivery_log(d, LOG_LEVEL_ERROR, "plugin: dead letter plugin=%s place=%llu.%u source=%s topic=%s reason=\"%s\"",
+		d->name, (unsigned long long)row->place.number, (unsigned)row->place.index, row->source, row->topic,
+		row->reason);
+}
+
+void held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
+	uint32_t deaths, uint64_t retry_after_ms, const char *reason)
+{
+	struct held_row row = {
+		.place = event->place,
+		.channel = event->channel,
+		.sequence = event->sequence,
+		.lane = event->lane,
+		.state = state,
+		.attempts = attempts,
+		.deaths = deaths,
+		.since_ms = d->time_ms,
+	};
+
+	memcpy(row.plugin, d->name, sizeof row.plugin);
+	memcpy(row.source, event->source, sizeof row.source);
+	memcpy(row.topic, event->topic, sizeof row.topic);
+	set_reason(&row, reason);
+	if (state == HELD_RETRYING)
+		row.next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(attempts));
+	if (!insert(d, &row))
+		return;
+	touch(d, &row.place);
+	if (state == HELD_DEAD)
+		log_dead(d, &row);
+}
+
+void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason)
+{
+	row->next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(row->attempts));
+	set_reason(row, reason);
+	set_state(d, row, HELD_RETRYING);
+}
+
+void held_die(struct delivery *d, struct held_row *row, const char *reason)
+{
+	set_reason(row, reason);
+	set_state(d, row, HELD_DEAD);
+	log_dead(d, row);
+}
+
+/* The first that is parked in a lane becomes the one that is tried. */
+static void release_lane(struct delivery *d, const struct index_key *lane)
+{
+	for (size_t i = 0; i < d->n_held; i++) {
+		struct held_row *row = &d->held[i];
+
+		if (!same_lane(row, lane))
+			continue;
+		if (row->state == HELD_PARKED) {
+			row->next_ms = 0;
+			set_state(d, row, HELD_RETRYING);
+		}
+		return;
+	}
+}
+
+void held_settle(struct delivery *d, const struct place *place)
+{
+	struct held_row *row = held_at(d, place), gone;
+
+	if (row == NULL)
+		return;
+	gone = *row;
+	--*count_of(d, gone.state);
+	held_count_lane(d, &gone.lane, -1);
+	d->n_held--;
+	memmove(row, row + 1, (d->n_held - (size_t)(row - d->held)) * sizeof *row);
+	touch(d, place);
+	if (d->held_lanes[lane_slot(&gone.lane)] != 0)
+		release_lane(d, &gone.lane);
+}
+
+/* ---- trying again ---- */
+
+static bool is_loaded(const struct delivery *d, const struct place *place)
+{
+	for (size_t i = 0; i < d->n_retries; i++)
+		if (place_compare(&d->retries[i].event.place, place) == 0)
+			return true;
+	return false;
+}
+
+/* A clock that was set back makes nobody wait longer than the longest pause. */
+bool held_due(const struct delivery *d, const struct held_row *row)
+{
+	return row->state == HELD_RETRYING &&
+	       (row->next_ms <= d->time_ms || row->next_ms > d->time_ms + 2 * (uint64_t)DELIVERY_RETRY_MAX_MS);
+}
+
+void held_load(struct delivery *d)
+{
+	struct delivery_action *a;
+	struct query *query;
+	size_t room = d->n_retries < d->window ? d->window - d->n_retries : 0;
+
+	if (d->loading || d->n_retrying == 0 || room == 0)
+		return;
+	query = query_new(QUERY_DELIVERIES);
+	if (query == NULL || (query->deliveries.places = calloc(room, sizeof(struct place))) == NULL) {
+		query_free(query);
+		d->short_of_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < d->n_held && query->deliveries.n_places < room; i++)
+		if (held_due(d, &d->held[i]) && !is_loaded(d, &d->held[i].place))
+			query->deliveries.places[query->deliveries.n_places++] = d->held[i].place;
+	a = query->deliveries.n_places == 0 ? NULL : delivery_act(d, DELIVERY_QUERY);
+	if (a == NULL) {
+		query_free(query);
+		return;
+	}
+	a->query = query;
+	d->loading = true;
+}
+
+static struct delivered *find_event(struct deliveries_query *query, const struct place *place)
+{
+	for (size_t i = 0; i < query->n_events; i++)
+		if (place_compare(&query->events[i].place, place) == 0)
+			return &query->events[i];
+	return NULL;
+}
+
+void held_loaded(struct delivery *d, struct deliveries_query *query)
+{
+	d->loading = false;
+	for (size_t i = 0; i < query->n_places; i++) {
+		const struct held_row *row = held_at(d, &query->places[i]);
+		struct delivered *event = find_event(query, &query->places[i]);
+
+		if (row == NULL)
+			continue;
+		if (event == NULL) { /* its channel went back, or it was erased */
+			delivery_log(d, LOG_LEVEL_WARN, "plugin: an event is gone plugin=%s place=%llu.%u", d->name,
+				(unsigned long long)row->place.number, (unsigned)row->place.index);
+			held_settle(d, &query->places[i]);
+			continue;
+		}
+		if (!delivery_grow(d, &d->retries, d->n_retries, &d->size_retries, sizeof *d->retries))
+			return;
+		d->retries[d->n_retries++] =
+			(struct item){.event = *event, .attempt = row->attempts + 1, .alone = row->deaths > 0};
+		*event = (struct delivered){0};
+	}
+}
+
+/* ---- commits ---- */
+
+static bool fill(struct delivery *d, struct delivery_job *job)
+{
+	job->puts = calloc(d->n_dirty + 1, sizeof *job->puts);
+	job->removes = calloc(d->n_dirty + 1, sizeof *job->removes);
+	if (job->puts == NULL || job->removes == NULL)
+		return false;
+	memcpy(job->plugin, d->name, sizeof job->plugin);
+	job->cursor = d->cursor;
+	for (size_t i = 0; i < d->n_dirty; i++) {
+		const struct held_row *row = held_at(d, &d->dirty[i]);
+
+		if (row != NULL)
+			job->puts[job->n_puts++] = *row;
+		else
+			job->removes[job->n_removes++] = d->dirty[i];
+	}
+	return true;
+}
+
+void held_commit(struct delivery *d)
+{
+	bool moved = place_compare(&d->cursor, &d->committed) != 0;
+	struct delivery_action *a;
+	struct job *job;
+
+	if (d->committing || d->now_ms < d->not_again_ms || (!moved && d->n_dirty == 0))
+		return;
+	if (!d->worked && !d->draining && d->now_ms < d->commit_ms + IDLE_COMMIT_MS)
+		return;
+	job = job_new(JOB_DELIVERY, NULL);
+	a = job == NULL || !fill(d, &job->delivery) ? NULL : delivery_act(d, DELIVERY_COMMIT);
+	if (a == NULL) {
+		job_free(job);
+		d->short_of_memory = true;
+		return;
+	}
+	a->job = job;
+	d->n_dirty = 0;
+	d->committing = true;
+	d->worked = false;
+	d->commit_ms = d->now_ms;
+}
+
+void held_committed(struct delivery *d, const struct delivery_job *job)
+{
+	d->committing = false;
+	if (job->done) {
+		d->committed = job->cursor;
+		return;
+	}
+	delivery_log(d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);
+	d->not_again_ms = d->now_ms + FAILED_COMMIT_MS;
+	for (size_t i = 0; i < job->n_puts; i++)
+		touch(d, &job->puts[i].place);
+	for (size_t i = 0; i < job->n_removes; i++)
+		touch(d, &job->removes[i]);
+}
