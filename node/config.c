@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -81,6 +82,18 @@ static const char *check_plugin_name(const char *value)
 	return n <= 32 && value[n] == '\0' && islower((unsigned char)*value)
 		       ? NULL
 		       : "must be at most 32 lower-case letters, digits and hyphens, beginning with a letter";
+}
+
+static const char *check_variable(const char *value)
+{
+	size_t n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+	return n > 0 && value[n] == '=' && !isdigit((unsigned char)*value) ? NULL : "must be NAME=value";
+}
+
+static const char *check_from(const char *value)
+{
+	return strcmp(value, "beginning") == 0 || strcmp(value, "now") == 0 ? NULL : "must be beginning or now";
 }
 
 /* ---- the table ---- */
@@ -164,13 +177,26 @@ static const struct setting plugin_rows[] = {
 	{"name", SETTING_TEXT, PLUGIN(name), .required = true, .check = check_plugin_name,
 		.help = "Its name in this node."},
 	{"command", SETTING_TEXTS, PLUGIN(command), PLUGIN(n_command), .required = true,
-		.help = "The program and its arguments."},
+		.help = "The program and its arguments. Without a slash it is looked for in " PLUGIN_FOLDER
+			", then in PATH; a relative path begins in this file's folder."},
+	{"environment", SETTING_TEXTS, PLUGIN(environment), PLUGIN(n_environment), .check = check_variable,
+		.example = "[]", .help = "Variables it is given beside PATH, HOME and LANG, as NAME=value."},
 	{"topics", SETTING_TEXTS, PLUGIN(topics), PLUGIN(n_topics), .check = check_pattern,
 		.help = "Topics it is given."},
 	{"publishes", SETTING_TEXTS, PLUGIN(publishes), PLUGIN(n_publishes), .check = check_pattern,
 		.help = "Topics it may publish."},
 	{"own", SETTING_FLAG, PLUGIN(own), .fallback = "false",
 		.help = "Whether it is also given this node's own events."},
+	{"from", SETTING_TEXT, PLUGIN(from), .fallback = "beginning", .check = check_from,
+		.help = "Where it begins when it is new: at the beginning of what this node holds, or now. Later it "
+			"goes on where "
+			"it was, also when it was taken out and put in again."},
+	{"deadline", SETTING_DURATION, PLUGIN(deadline_ms), .fallback = "60s", .min = 100, .max = 86400000,
+		.help = "How long it may say nothing while it has events, or until it is ready; then it is killed and "
+			"started "
+			"again."},
+	{"memory_limit", SETTING_SIZE, PLUGIN(memory_limit_bytes), .fallback = "1GiB",
+		.help = "Address space it may use. 0: no limit."},
 	{"settings", SETTING_FREE, PLUGIN(settings), .help = "Settings of the plugin itself."},
 	{0},
 };
@@ -194,7 +220,8 @@ const struct setting config_table[] = {
 		.member_size = sizeof(struct config_plugin),
 		.example = "[{name: registrar, command: [enlight-sql], topics: [course.*, mobility.*], publishes: "
 			   "[mobility.decision], settings: {mapping: registrar.yaml}}]",
-		.help = "Programs that are given events and publish events. This version of the node runs none."},
+		.help = "Programs that are given events and publish events. They are changed without a restart "
+			"(systemctl reload)."},
 	{0},
 };
 
@@ -242,9 +269,6 @@ static void check_plugins(struct settings *s, const struct config *c)
 		if (c->plugins[i].n_command == 0 && settings_given(s, &c->plugins[i].command))
 			settings_problem(s, &c->plugins[i].command, "command: must name a program");
 	}
-	if (c->n_plugins != 0)
-		settings_problem(
-			s, &c->plugins, "plugins: this version of the node runs no plugins; leave the setting out");
 }
 
 static void check_together(struct settings *s, struct config *c)
@@ -277,6 +301,45 @@ static void check_there(struct settings *s, char *const *field, const char *name
 		settings_problem(s, field, "%s: %s cannot be read: %s", name, *field, strerror(errno));
 }
 
+/* A program that can be run, in a folder of a list with colons between. */
+static bool find_in(char *out, size_t size, const char *folders, const char *name)
+{
+	struct stat st;
+
+	while (*folders != '\0') {
+		size_t n = strcspn(folders, ":");
+
+		if (n > 0 && snprintf(out, size, "%.*s/%s", (int)n, folders, name) < (int)size && stat(out, &st) == 0 &&
+			S_ISREG(st.st_mode) && access(out, X_OK) == 0)
+			return true;
+		folders += n + (folders[n] == ':');
+	}
+	out[0] = '\0';
+	return false;
+}
+
+static void find_program(struct settings *s, struct config_plugin *p)
+{
+	const char *path = getenv("PATH"), *name = p->n_command > 0 ? p->command[0] : NULL;
+	char *at;
+
+	if (name == NULL || *name == '\0')
+		return;
+	if (strchr(name, '/') == NULL) {
+		if (!find_in(p->program, sizeof p->program, PLUGIN_FOLDER, name) &&
+			!find_in(p->program, sizeof p->program, path != NULL ? path : "/usr/bin:/bin", name))
+			settings_problem(
+				s, &p->command, "command: there is no program %s in " PLUGIN_FOLDER " or PATH", name);
+		return;
+	}
+	at = settings_path(s, name);
+	if (at == NULL || snprintf(p->program, sizeof p->program, "%s", at) >= (int)sizeof p->program)
+		settings_problem(s, &p->command, "command: the path is too long");
+	else if (access(at, X_OK) < 0)
+		settings_problem(s, &p->command, "command: %s cannot be run: %s", at, strerror(errno));
+	free(at);
+}
+
 static int check_keys(struct settings *s, const struct config *c)
 {
 	struct problems problems = {0};
@@ -302,6 +365,8 @@ static int check_outside(struct settings *s, struct config *c)
 		settings_problem(s, &c->state, "state: %s is no folder", c->state);
 	for (size_t i = 0; i < c->n_access; i++)
 		find_user_and_group(s, &c->access[i]);
+	for (size_t i = 0; i < c->n_plugins; i++)
+		find_program(s, &c->plugins[i]);
 	return c->trust.keys != NULL ? check_keys(s, c) : 0;
 }
 

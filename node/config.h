@@ -25,10 +25,13 @@ struct config_access {
 
 struct config_plugin {
 	char *name;
-	char **command, **topics, **publishes;
-	size_t n_command, n_topics, n_publishes;
+	char **command, **environment, **topics, **publishes;
+	size_t n_command, n_environment, n_topics, n_publishes;
 	bool own;       /* this node's own events too */
 	char *settings; /* the plugin's own, as a JSON object; NULL: none */
+	char *from;     /* "beginning" or "now" */
+	uint64_t deadline_ms, memory_limit_bytes;
+	char program[4096]; /* where command[0] was found; empty: it was not looked for (config_read) */
 };
 
 struct config {

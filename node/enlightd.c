@@ -111,8 +111,6 @@ static int read_config(struct daemon *d)
 	r = config_load(&d->loop.config, d->arguments.config, &problems);
 	if (r == 0)
 		r = config_keys_load(&d->keys, d->loop.config, &problems);
-	if (r == 0 && d->loop.config->n_plugins > 0 && !d->arguments.check)
-		log_warn("config: this node does not run plugins; their section is read and checked only");
 	if (r == 0)
 		return 0;
 	if (r < 0)
@@ -302,6 +300,15 @@ static int open_api(struct daemon *d)
 	return r == 0 ? 0 : failed("api", r, why);
 }
 
+static int open_host(struct daemon *d)
+{
+	int r = loop_open_host(&d->loop);
+
+	if (r == 0)
+		r = loop_configure_plugins(&d->loop);
+	return r == 0 ? 0 : failed("plugins", r, NULL);
+}
+
 /* Signals are read from a descriptor; blocked before any thread starts. */
 static int open_signals(struct loop *l)
 {
@@ -320,7 +327,7 @@ static int open_signals(struct loop *l)
 static int start(struct daemon *d)
 {
 	static int (*const steps[])(struct daemon *) = {
-		read_roster, open_store, remember, start_workers, open_link, open_api};
+		read_roster, open_store, remember, start_workers, open_link, open_api, open_host};
 	int r = open_signals(&d->loop);
 
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && r == 0; i++)
@@ -335,6 +342,7 @@ static void stop(struct daemon *d)
 	struct loop *l = &d->loop;
 	struct unsent *u;
 
+	host_close(l->host);
 	api_close(l->api);
 	link_close(l->link);
 	reader_close(l->reader);

@@ -21,6 +21,7 @@ enum {
 	UNSENT_RETRY_MS = 5,
 	PUBLISHING_MAX_BYTES = 16 << 20, /* of events on their way to the disk; beyond it POST answers 503 */
 	SLEEP_MAX_MS = 1000,
+	DRAIN_MS = 10000, /* that plugins have to finish when the node ends */
 };
 
 static uint64_t clock_ms(clockid_t clock)
@@ -295,15 +296,19 @@ static bool take_jobs(struct loop *l)
 
 		stored |= job->changes != NULL && job->changes->last_number != 0;
 		step(l, &in);
-		if (job->kind == JOB_PUBLISH) {
+		if (job->connection == HOST_CONNECTION) {
+			host_committed(l->host, job, loop_monotonic_ms());
+		} else if (job->kind == JOB_PUBLISH) {
 			l->publishing_bytes -= job_bytes(job);
 			api_published(l->api, job);
 		} else {
 			job_free(job);
 		}
 	}
-	if (stored)
+	if (stored) {
 		api_committed(l->api);
+		host_stored(l->host, node_last_number(l->node), loop_monotonic_ms());
+	}
 	return n > 0;
 }
 
@@ -316,6 +321,10 @@ static bool take_queries(struct loop *l)
 		struct query *query = queries[i];
 		struct node_input in = {.kind = NODE_FETCHED, .query = query};
 
+		if (query->connection == HOST_CONNECTION) {
+			host_queried(l->host, query, loop_monotonic_ms());
+			continue;
+		}
 		if (query->kind != QUERY_FETCH) {
 			api_queried(l->api, query);
 			continue;
@@ -413,6 +422,11 @@ const struct api_ops loop_api_ops = {
 	.import_note = ask_import,
 	.block = ask_block,
 	.audit = audit,
+	.plugins = loop_plugins,
+	.held = loop_held,
+	.held_row = loop_held_row,
+	.held_retry = loop_held_retry,
+	.held_drop = loop_held_drop,
 	.now_ms = time_ms,
 };
 
@@ -498,6 +512,7 @@ static void reload(struct loop *l)
 	config_free(l->config);
 	l->config = c;
 	loop_import_cards(l);
+	loop_configure_plugins(l);
 	log_info("config: read again file=%s", l->config_path);
 }
 
@@ -514,6 +529,8 @@ static void take_signals(struct loop *l)
 			sd_notify(0, "READY=1");
 		} else {
 			log_info("node: stopping signal=%s", strsignal((int)info.ssi_signo));
+			if (!l->stopping)
+				host_drain(l->host, DRAIN_MS, loop_monotonic_ms());
 			l->stopping = true;
 		}
 	}
@@ -540,6 +557,10 @@ static long sleep_ms(struct loop *l, uint64_t now_ms)
 		most = SLEEP_MAX_MS;
 	if (l->unsent != NULL && most > UNSENT_RETRY_MS)
 		most = UNSENT_RETRY_MS;
+	if (host_wake_ms(l->host) <= now_ms)
+		return 0;
+	if (host_wake_ms(l->host) - now_ms < most)
+		most = host_wake_ms(l->host) - now_ms;
 	if (l->wake_ms <= now_ms)
 		return 0;
 	return (long)(l->wake_ms - now_ms < most ? l->wake_ms - now_ms : most);
@@ -553,6 +574,7 @@ static size_t poll_items(struct loop *l, zmq_pollitem_t *items)
 
 	for (size_t i = 0; i < n; i++)
 		items[i] = (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
+	n += host_poll_items(l->host, items + n, POLL_MAX / 2);
 	return n + link_poll_items(l->link, items + n, POLL_MAX - n);
 }
 
@@ -573,6 +595,7 @@ static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
 		sweep_unsent(l, 0, true);
 	*more = link_turn(l->link, now_ms) > 0;
 	api_turn(l->api, now_ms);
+	host_turn(l->host, now_ms);
 	if (now_ms >= l->wake_ms)
 		step(l, &tick);
 	return 0;
@@ -599,7 +622,7 @@ int loop_run(struct loop *l)
 	if (items == NULL)
 		return -ENOMEM;
 	sd_notify(0, "READY=1");
-	while (!l->stopping && r == 0) {
+	while (!(l->stopping && host_stopped(l->host)) && r == 0) {
 		r = turn(l, items, &more);
 		notify(l, loop_monotonic_ms(), &notify_ms);
 	}

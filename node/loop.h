@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "config.h"
 #include "core/node.h"
+#include "host/host.h"
 #include "link/link.h"
 #include "store/reader.h"
 #include "store/writer.h"
@@ -26,6 +27,7 @@ struct loop {
 	struct node *node;
 	struct link *link;
 	struct api *api;
+	struct host *host;
 	struct store *store; /* owned by the writer once that runs; for store_bytes() */
 	struct writer *writer;
 	struct reader *reader;
@@ -50,12 +52,23 @@ int loop_writer_run(void *context, const struct ledger_ops *ops, void *ledger, v
 void loop_writer_done(void *context, void **jobs, size_t n, int result);
 void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job);
 
-/* Runs until SIGTERM or SIGINT; then what was accepted is made durable and answered. 0 or -errno. SIGHUP reads the configuration again:
- * the access table, blocked members and cards; a file with mistakes changes nothing. */
+/* Runs until SIGTERM or SIGINT; then plugins finish what they have, and what was accepted is made durable and answered. 0 or -errno.
+ * SIGHUP reads the configuration again: the access table, cards and plugins; a file with mistakes changes nothing. */
 int loop_run(struct loop *l);
 
 /* Takes in the cards of the configured folder. Files that are refused are logged. */
 void loop_import_cards(struct loop *l);
+
+/* hosting.c: makes the plugins those of the configuration. 0 or -errno. */
+int loop_configure_plugins(struct loop *l);
+int loop_open_host(struct loop *l); /* 0 or -ENOMEM */
+
+/* The same for the API's ops. */
+json_t *loop_plugins(void *context);
+json_t *loop_held(void *context, const char *plugin, enum held_state state);
+json_t *loop_held_row(void *context, const char *plugin, const struct place *place);
+int loop_held_retry(void *context, const char *plugin, const struct place *place);
+int loop_held_drop(void *context, const char *plugin, const struct place *place);
 
 /* report.c: /v1/status and the metrics. */
 json_t *loop_status(void *context);

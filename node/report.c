@@ -128,6 +128,35 @@ static const struct {
 		offsetof(struct link_counters, rebinds)},
 };
 
+/* What is counted for each plugin, by its place in struct delivery_counters. */
+#define DELIVERY(field) offsetof(struct delivery_counters, field), sizeof(((struct delivery_counters *)0)->field)
+static const struct {
+	struct metric metric;
+	size_t offset, size;
+} plugin_counts[] = {
+	{{"enlight_plugin_done_total", METRIC_COUNTER, "", "Events that the plugin has done since the node started"},
+		DELIVERY(done)},
+	{{"enlight_plugin_retried_total", METRIC_COUNTER, "", "Results that asked for the event again, and deaths"},
+		DELIVERY(retried)},
+	{{"enlight_plugin_rejected_total", METRIC_COUNTER, "", "Events that became dead letters"}, DELIVERY(rejected)},
+	{{"enlight_plugin_erasures_total", METRIC_COUNTER, "", "Erasures that the plugin has carried out"},
+		DELIVERY(erased)},
+	{{"enlight_plugin_published_total", METRIC_COUNTER, "", "Events that it has published"}, DELIVERY(published)},
+	{{"enlight_plugin_restarts_total", METRIC_COUNTER, "", "Times it was started again"}, DELIVERY(restarts)},
+	{{"enlight_plugin_lines_left_out_total", METRIC_COUNTER, "", "Lines it said that were too many for the log"},
+		DELIVERY(dropped_lines)},
+	{{"enlight_plugin_behind_batches", METRIC_GAUGE, "", "Batches stored that its cursor has not passed"},
+		DELIVERY(behind)},
+	{{"enlight_plugin_open_events", METRIC_GAUGE, "", "Events it has now"}, DELIVERY(open)},
+	{{"enlight_plugin_retrying_events", METRIC_GAUGE, "", "Events that it gets again later"}, DELIVERY(retrying)},
+	{{"enlight_plugin_dead_letters", METRIC_GAUGE, "", "Events that wait for an operator"}, DELIVERY(dead)},
+	{{"enlight_plugin_parked_events", METRIC_GAUGE, "", "Events that wait for an earlier one of the same object"},
+		DELIVERY(parked)},
+};
+static const struct metric plugin_ready = {"enlight_plugin_ready", METRIC_GAUGE, "", "1: it runs and takes events"};
+static const struct metric plugin_age = {"enlight_plugin_oldest_seconds", METRIC_GAUGE, "seconds",
+	"How long the oldest event waits that it has not done and that is not dead; 0: none"};
+
 static double number_at(const void *base, size_t offset, size_t size)
 {
 	uint64_t u64;
@@ -139,6 +168,49 @@ static double number_at(const void *base, size_t offset, size_t size)
 	}
 	memcpy(&s, (const char *)base + offset, sizeof s);
 	return (double)s;
+}
+
+/* One metric of all plugins. */
+struct plugin_metric {
+	struct buffer *out;
+	const struct metric *metric;
+	size_t offset, size; /* 0: it is computed */
+	uint64_t time_ms;
+};
+
+static void plugin_sample(void *context, const char *plugin, const struct delivery_counters *c)
+{
+	const struct plugin_metric *m = context;
+	struct metric_label label = {"plugin", plugin};
+	double value;
+
+	if (m->metric == &plugin_ready)
+		value = c->ready;
+	else if (m->metric == &plugin_age)
+		value = c->oldest_ms == 0 || c->oldest_ms > m->time_ms ? 0
+								       : (double)(m->time_ms - c->oldest_ms) / 1000.0;
+	else
+		value = number_at(c, m->offset, m->size);
+	metric_sample(m->out, m->metric, &label, 1, value);
+}
+
+static void plugin_metrics(const struct loop *l, struct buffer *out)
+{
+	struct plugin_metric m = {.out = out, .time_ms = loop_time_ms()};
+
+	for (size_t i = 0; i < sizeof plugin_counts / sizeof *plugin_counts; i++) {
+		m.metric = &plugin_counts[i].metric;
+		m.offset = plugin_counts[i].offset;
+		m.size = plugin_counts[i].size;
+		metric_begin(out, m.metric);
+		host_counters(l->host, plugin_sample, &m);
+	}
+	m.metric = &plugin_ready;
+	metric_begin(out, m.metric);
+	host_counters(l->host, plugin_sample, &m);
+	m.metric = &plugin_age;
+	metric_begin(out, m.metric);
+	host_counters(l->host, plugin_sample, &m);
 }
 
 void loop_metrics(void *context, struct buffer *out)
@@ -155,4 +227,5 @@ void loop_metrics(void *context, struct buffer *out)
 		metric_single(out, &counts[i].metric, number_at(&c, counts[i].offset, counts[i].size));
 	for (size_t i = 0; i < sizeof link_counts / sizeof *link_counts; i++)
 		metric_single(out, &link_counts[i].metric, number_at(&lc, link_counts[i].offset, sizeof(uint64_t)));
+	plugin_metrics(l, out);
 }

@@ -34,6 +34,12 @@ struct api_ops {
 	 * `problems`: 422; any other negative errno: 503. */
 	int (*import_note)(void *context, struct bytes text, struct problems *problems);
 	int (*block)(void *context, const char *member, bool block, const char *reason, struct problems *problems);
+	/* Plugins, and what they have not done; see host.h. */
+	json_t *(*plugins)(void *context);
+	json_t *(*held)(void *context, const char *plugin, enum held_state state);
+	json_t *(*held_row)(void *context, const char *plugin, const struct place *place);
+	int (*held_retry)(void *context, const char *plugin, const struct place *place); /* 0, -ENOENT, -EBUSY */
+	int (*held_drop)(void *context, const char *plugin, const struct place *place);
 	/* An act for the audit trail: what was done and to what; without payloads or persons. `reason` may be NULL. */
 	void (*audit)(void *context, unsigned uid, const char *act, const char *object, const char *reason);
 	uint64_t (*now_ms)(void *context); /* since 1970 */

@@ -6,7 +6,7 @@
 #ifndef ENLIGHT_API_CLOUDEVENTS_H
 #define ENLIGHT_API_CLOUDEVENTS_H
 
-#include "api/stamp.h"
+#include "base/stamp.h"
 #include "base/bytes.h"
 #include "base/problem.h"
 #include "core/event.h"

@@ -30,4 +30,11 @@ void handle_metrics(struct request *rq);
 void handle_live(struct request *rq);
 void handle_ready(struct request *rq);
 
+/* plugins.c */
+void handle_plugins(struct request *rq);
+void handle_held(struct request *rq);
+void handle_held_row(struct request *rq);
+void handle_held_retry(struct request *rq);
+void handle_held_drop(struct request *rq);
+
 #endif

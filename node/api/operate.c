@@ -197,16 +197,27 @@ static void set_block(struct request *rq, bool block, const char *reason)
 
 enum { REASON_MAX = 500 };
 
-void handle_peer_block(struct request *rq)
+json_t *request_reason(struct request *rq, const char **reason)
 {
 	json_t *json = json_loadb((const char *)rq->body.data, rq->body.len, JSON_REJECT_DUPLICATES, NULL);
-	const char *reason = json_string_value(json_object_get(json, "reason"));
 
+	*reason = json_string_value(json_object_get(json, "reason"));
 	if (json == NULL)
 		request_problem_at(rq, REFUSED_SYNTAX, "", "a JSON object with a reason");
-	else if (reason == NULL || reason[0] == '\0' || strlen(reason) > REASON_MAX || json_object_size(json) != 1)
+	else if (*reason == NULL || **reason == '\0' || strlen(*reason) > REASON_MAX || json_object_size(json) != 1)
 		request_problem_at(rq, REFUSED_ACT, "/reason", "a text of 1 to 500 bytes, and nothing else");
 	else
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+void handle_peer_block(struct request *rq)
+{
+	const char *reason;
+	json_t *json = request_reason(rq, &reason);
+
+	if (json != NULL)
 		set_block(rq, true, reason);
 	json_decref(json);
 }

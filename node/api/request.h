@@ -127,6 +127,9 @@ void request_out_of_memory(struct request *rq);
 /* Answers 503 with the node's reasons when it is not ready; true then. */
 bool request_not_ready(struct request *rq);
 
+/* The body {"reason": "..."} of an operator's act: a new reference that `*reason` is part of. NULL: answered already. */
+json_t *request_reason(struct request *rq, const char **reason);
+
 /* Takes in the answer to a job of POST /v1/events, which is borrowed. */
 void events_post_published(struct request *rq, struct job *job);
 

@@ -9,6 +9,7 @@
 static const struct command *const tables[] = {
 	online_commands,
 	event_commands,
+	plugin_commands,
 	publish_commands,
 	local_commands,
 	doctor_commands,

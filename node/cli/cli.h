@@ -52,6 +52,7 @@ extern const struct command online_commands[]; /* online.c: they ask the running
 extern const struct command event_commands[];  /* events.c: events, tail */
 extern const struct command publish_commands[];
 extern const struct command local_commands[];  /* local.c: they need no node */
+extern const struct command plugin_commands[]; /* plugins.c: plugins, dead */
 extern const struct command doctor_commands[]; /* doctor.c */
 extern const struct command help_commands[];   /* help.c */
 extern const struct command init_commands[];   /* init.c */

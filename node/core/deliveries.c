@@ -256,7 +256,7 @@ static int read_slot(struct reading *rd, const struct opened *o, uint32_t slot)
 
 	if (packed.data == NULL || rd->marks[slot] == MARK_REFUSED)
 		return 0;
-	if (!rd->chosen && q->n_events > 0 && (q->n_events == q->max_events || rd->bytes + packed.len > q->max_bytes))
+	if (q->n_events > 0 && (q->n_events == q->max_events || rd->bytes + packed.len > q->max_bytes))
 		return READING_END;
 	r = event_unpack(&e, packed);
 	if (r == 0 && !topic_name_of_type(topic, e.type))
@@ -317,8 +317,10 @@ int deliveries_run(
 		r = ops->batch(archive, q->places[i].number, read_chosen, &rd);
 		if (r == LEDGER_NONE)
 			r = 0; /* set aside since */
+		if (r == READING_END)
+			q->n_places = i; /* the others were not looked at */
 	}
-	if (q->n_places == 0)
+	if (!rd.chosen)
 		r = ops->batches(archive, q->after.number, read_batch, &rd);
 	q->more = r == READING_END;
 	free(rd.marks);

@@ -1079,3 +1079,25 @@ void delivery_load_cursor(struct delivery *d, const struct place *place)
 {
 	d->cursor = d->committed = d->read_to = *place;
 }
+
+int delivery_renew(struct delivery **out, const struct delivery_options *options, struct delivery *old)
+{
+	int r = delivery_new(out, options);
+	struct delivery *d = *out;
+
+	if (r != 0)
+		return r;
+	delivery_load_cursor(d, &old->cursor);
+	d->last_number = old->last_number;
+	d->more = d->last_number > d->read_to.number;
+	d->held = old->held;
+	d->n_held = old->n_held;
+	d->size_held = old->size_held;
+	d->n_retrying = old->n_retrying;
+	d->n_dead = old->n_dead;
+	d->n_parked = old->n_parked;
+	memcpy(d->held_lanes, old->held_lanes, sizeof d->held_lanes);
+	old->held = NULL;
+	old->n_held = old->size_held = 0;
+	return 0;
+}

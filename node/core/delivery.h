@@ -50,6 +50,9 @@ struct delivery_options {
 /* 0, or -ENOMEM. Then what the ledger remembers: its cursor (without a call: the beginning) and its held rows, rising by place. */
 int delivery_new(struct delivery **out, const struct delivery_options *options);
 void delivery_free(struct delivery *d); /* NULL is a no-op */
+
+/* The same with what `old`, which has finished, has come to; it can only be freed then. */
+int delivery_renew(struct delivery **out, const struct delivery_options *options, struct delivery *old);
 void delivery_load_cursor(struct delivery *d, const struct place *place);
 int delivery_load_held(struct delivery *d, const struct held_row *row);
 

@@ -250,6 +250,8 @@ void held_load(struct delivery *d)
 		query_free(query);
 		return;
 	}
+	query->deliveries.max_events = room;
+	query->deliveries.max_bytes = DELIVERY_PAGE_BYTES;
 	a->query = query;
 	d->loading = true;
 }

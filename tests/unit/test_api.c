@@ -224,8 +224,26 @@ static uint64_t op_now(void *context)
 	return 1795426200250;
 }
 
+static json_t *op_held(void *context, const char *plugin, enum held_state state)
+{
+	return json_pack("[{s:s, s:i}]", "plugin", plugin == NULL ? "registrar" : plugin, "state", (int)state);
+}
+
+static json_t *op_held_row(void *context, const char *plugin, const struct place *place)
+{
+	return place->number == 7 ? json_pack("{s:s}", "plugin", plugin) : json_null();
+}
+
+static int op_held_retry(void *context, const char *plugin, const struct place *place)
+{
+	struct node_double *n = context;
+
+	snprintf(n->note, sizeof n->note, "%s %d.%d", plugin, (int)place->number, (int)place->index);
+	return n->result;
+}
+
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_last_number, op_metrics, op_publish,
-	op_query, op_import, op_block, op_audit, op_now};
+	op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {

@@ -1,5 +1,5 @@
 #include "api/cloudevents.h"
-#include "api/stamp.h"
+#include "base/stamp.h"
 #include "io/cloudevents/v1/cloudevents.pb-c.h"
 #include "core/json.h"
 #include "core/wire.h"

@@ -1,6 +1,6 @@
 /* stamp - times and ids as the edges write them. Clock and randomness are allowed here, outside core. */
-#ifndef ENLIGHT_API_STAMP_H
-#define ENLIGHT_API_STAMP_H
+#ifndef ENLIGHT_BASE_STAMP_H
+#define ENLIGHT_BASE_STAMP_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "api/stamp.h"
+#include "base/stamp.h"
 
 #include <sodium.h>
 #include <stdio.h>
