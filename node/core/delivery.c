@@ -462,16 +462,23 @@ static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
 		send_drain(d);
 }
 
+/* Begins to count lines anew, and tells how many were too many. */
+static void count_anew(struct delivery *d)
+{
+	if (d->lines == 0 || d->now_ms < d->lines_ms + DELIVERY_LINES_MS)
+		return;
+	if (d->lines_left_out > 0)
+		delivery_log(d, LOG_LEVEL_WARN, "plugin: too much to log plugin=%s lines_left_out=%u", d->name,
+			d->lines_left_out);
+	d->lines = d->lines_left_out = 0;
+}
+
 /* Words of the plugin: so many lines in a while, the others are counted. */
 static void say(struct delivery *d, int level, const char *text)
 {
-	if (d->now_ms >= d->lines_ms + DELIVERY_LINES_MS) {
-		if (d->lines_left_out > 0)
-			delivery_log(d, LOG_LEVEL_WARN, "plugin: too much to log plugin=%s lines_left_out=%u", d->name,
-				d->lines_left_out);
+	count_anew(d);
+	if (d->lines == 0)
 		d->lines_ms = d->now_ms;
-		d->lines = d->lines_left_out = 0;
-	}
 	if (d->lines++ < DELIVERY_LINES) {
 		delivery_log(d, level, "plugin: says plugin=%s text=\"%.*s\"", d->name, DELIVERY_LINE_MAX, text);
 		return;
@@ -988,6 +995,7 @@ int delivery_step(struct delivery *d, const struct delivery_input *in, struct de
 	d->update = up;
 	d->short_of_memory = false;
 	dispatch(d, in);
+	count_anew(d);
 	watch(d);
 	give_out(d);
 	move_cursor(d);

@@ -287,7 +287,8 @@ bool process_turn(struct process *p, const struct process_handler *h)
 static void describe(int status, char how[static 64])
 {
 	if (WIFSIGNALED(status))
-		snprintf(how, 64, "killed by %s", strsignal(WTERMSIG(status)));
+		snprintf(how, 64, "killed by SIG%s",
+			sigabbrev_np(WTERMSIG(status)) != NULL ? sigabbrev_np(WTERMSIG(status)) : "?");
 	else if (WEXITSTATUS(status) == EXIT_CANNOT_RUN)
 		snprintf(how, 64, "the program cannot be run");
 	else
