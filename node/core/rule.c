@@ -12,9 +12,6 @@
 
 enum {
 	FIELDS_OF_MESSAGE_MAX = 40, /* a unit test walks them all */
-	LINE_BYTES_MAX = 1000,
-	TEXT_BYTES_MAX = 32 * 1024,
-	PIECE_BYTES_MAX = 128 * 1024,
 	RULE_TEXT_MAX = 1024,
 	PLACE_MAX = 256,
 };
@@ -115,7 +112,7 @@ static bool check_text(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if (s[i] == 0x7f || (s[i] >= 0 && s[i] < 0x20 && s[i] != '\t' && s[i] != '\n' && s[i] != '\r'))
 			return false;
-	return len > 0 && len <= TEXT_BYTES_MAX;
+	return true;
 }
 
 static bool check_line(const char *s, size_t len)
@@ -123,7 +120,7 @@ static bool check_line(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if (s[i] == 0x7f || (s[i] >= 0 && s[i] < 0x20))
 			return false;
-	return len > 0 && len <= LINE_BYTES_MAX;
+	return true;
 }
 
 /* The form alone: which subtags there are changes with their registry. */
@@ -132,8 +129,6 @@ static bool check_language(const char *s, size_t len)
 	const char *end = s + len;
 	bool first = true;
 
-	if (len > 35)
-		return false;
 	for (;;) {
 		const char *dash = memchr(s, '-', (size_t)(end - s));
 		size_t n = (size_t)((dash == NULL ? end : dash) - s);
@@ -248,13 +243,12 @@ static bool check_scoped(const char *s, size_t len)
 
 static bool check_esi(const char *s, size_t len)
 {
-	return len <= PERSON_MAX && take("urn:schac:personalUniqueCode:int:esi:", &s, &len) && check_scoped(s, len);
+	return take("urn:schac:personalUniqueCode:int:esi:", &s, &len) && check_scoped(s, len);
 }
 
 static bool check_alliance_id(const char *s, size_t len)
 {
-	return len <= PERSON_MAX && take("urn:schac:europeanUniversityAllianceCode:int:euai:", &s, &len) &&
-	       check_scoped(s, len);
+	return take("urn:schac:europeanUniversityAllianceCode:int:euai:", &s, &len) && check_scoped(s, len);
 }
 
 static bool check_person_id(const char *s, size_t len)
@@ -273,7 +267,7 @@ static bool check_email(const char *s, size_t len)
 {
 	const char *at = memchr(s, '@', len);
 
-	if (at == NULL || at == s || at + 1 == s + len || len > 254)
+	if (at == NULL || at == s || at + 1 == s + len)
 		return false;
 	return memchr(at + 1, '@', (size_t)(s + len - at - 1)) == NULL && memchr(s, ' ', len) == NULL &&
 	       check_line(s, len);
@@ -281,23 +275,22 @@ static bool check_email(const char *s, size_t len)
 
 static bool check_url(const char *s, size_t len)
 {
-	if (len > 2000 || (!take("https://", &s, &len) && !take("http://", &s, &len)))
+	if (!take("https://", &s, &len) && !take("http://", &s, &len))
 		return false;
-	return memchr(s, ' ', len) == NULL && check_text(s, len) && memchr(s, '\n', len) == NULL;
+	return len > 0 && memchr(s, ' ', len) == NULL && check_line(s, len);
 }
 
 static bool check_media_type(const char *s, size_t len)
 {
 	const char *slash = memchr(s, '/', len);
 
-	return slash != NULL && slash != s && slash + 1 != s + len && len <= 255 && check_line(s, len) &&
+	return slash != NULL && slash != s && slash + 1 != s + len && check_line(s, len) &&
 	       memchr(slash + 1, '/', (size_t)(s + len - slash - 1)) == NULL;
 }
 
 static bool check_file_name(const char *s, size_t len)
 {
-	return len <= 200 && check_line(s, len) && memchr(s, '/', len) == NULL && memchr(s, '\\', len) == NULL &&
-	       s[0] != '.';
+	return check_line(s, len) && memchr(s, '/', len) == NULL && memchr(s, '\\', len) == NULL && s[0] != '.';
 }
 
 static bool check_topic(const char *s, size_t len)
@@ -316,57 +309,76 @@ static bool check_subject(const char *s, size_t len)
 	return all(s, (size_t)(slash - s), 1, 32, is_code) && check_id(slash + 1, (size_t)(s + len - slash - 1));
 }
 
-static bool check_digest(const char *s, size_t len)
-{
-	return len == DIGEST_LEN;
-}
+#define LABEL "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+#define SCOPED "[A-Za-z0-9._-]{2,253}:[!-~]{1,64}"
+#define DATE "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"
+#define DAY "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
-static bool check_piece(const char *s, size_t len)
-{
-	return len > 0 && len <= PIECE_BYTES_MAX;
-}
-
-static const struct {
-	bool (*check)(const char *s, size_t len);
-	const char *text;
-} kinds[RULE_KINDS] = {
-	[RULE_ANY] = {check_any, ""},
-	[RULE_MESSAGE] = {check_any, ""},
-	[RULE_ID] = {check_id, "1 to 64 characters of [!-~]"},
-	[RULE_CODE] = {check_code, "a code: 1 to 64 characters of [A-Za-z0-9._-]"},
-	[RULE_ONE_OF] = {check_any, "one of the list"},
-	[RULE_LINE] = {check_line, "text of one line, not empty, at most 1000 bytes, without control characters"},
-	[RULE_TEXT] = {check_text,
+/* Lengths are checked from here. The patterns are for other programs: a test holds them against the checks. */
+static const struct rule_form kinds[RULE_KINDS] = {
+	[RULE_ANY] = {"any", check_any, NULL, NULL, 0, 0, ""},
+	[RULE_MESSAGE] = {"message", check_any, NULL, NULL, 0, 0, ""},
+	[RULE_ID] = {"id", check_id, "[!-~]{1,64}", NULL, 1, ID_MAX, "1 to 64 characters of [!-~]"},
+	[RULE_CODE] = {"code", check_code, "[A-Za-z0-9._-]{1,64}", NULL, 1, ID_MAX,
+		"a code: 1 to 64 characters of [A-Za-z0-9._-]"},
+	[RULE_ONE_OF] = {"one-of", check_any, NULL, NULL, 0, 0, "one of the list"},
+	[RULE_LINE] = {"line", check_line, "[^\\x00-\\x1f\\x7f]+", NULL, 1, 1000,
+		"text of one line, not empty, at most 1000 bytes, without control characters"},
+	[RULE_TEXT] = {"text", check_text, "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]+", NULL, 1, 32 * 1024,
 		"text, not empty, at most 32 KiB, without control characters but line ends and tabs"},
-	[RULE_LANGUAGE] = {check_language, "a language tag (BCP 47)"},
-	[RULE_DATE] = {check_date, "a date that exists: YYYY, YYYY-MM or YYYY-MM-DD"},
-	[RULE_TIME] = {check_time, "a time in UTC: YYYY-MM-DDThh:mm:ssZ, with up to nine decimals of a second"},
-	[RULE_DECIMAL] = {check_decimal, "a decimal as text, without sign and exponent: 6 or 6.00"},
-	[RULE_ISCED_F] = {check_isced_f, "four digits (ISCED-F 2013)"},
-	[RULE_EQF] = {check_eqf, "1 to 8 (EQF)"},
-	[RULE_CEFR] = {check_cefr, "A1, A2, B1, B2, C1, C2 or NS (CEFR)"},
-	[RULE_COUNTRY] = {check_country, "two capital letters (ISO 3166-1)"},
-	[RULE_ACADEMIC_YEAR] = {check_academic_year, "an academic year, two years in a row: 2026/2027"},
-	[RULE_TERM] = {check_term, "a term, the first of two for example: 2026/2027-1/2"},
-	[RULE_HANDLE] = {check_handle, "a university's domain in lower case: ugent.be"},
-	[RULE_ESI] = {check_esi, "urn:schac:personalUniqueCode:int:esi:SCOPE:CODE (European Student Identifier)"},
-	[RULE_ALLIANCE_ID] = {check_alliance_id, "urn:schac:europeanUniversityAllianceCode:int:euai:SCOPE:CODE"},
-	[RULE_PERSON_ID] = {check_person_id, "HANDLE:CODE, where CODE is what that university calls the person"},
-	[RULE_PERSON] = {check_person, "an identifier of a person: as in esi, allianceId or personId"},
-	[RULE_EMAIL] = {check_email, "an address NAME@DOMAIN"},
-	[RULE_URL] = {check_url, "an address beginning with https:// or http://, at most 2000 bytes"},
-	[RULE_MEDIA_TYPE] = {check_media_type, "a media type: application/pdf"},
-	[RULE_FILE_NAME] = {check_file_name, "a file name without path, not beginning with a dot, at most 200 bytes"},
-	[RULE_TOPIC] = {check_topic, "the name of a topic: mobility.nomination"},
-	[RULE_SUBJECT] = {check_subject, "FAMILY/ID, the ID of 1 to 64 characters of [!-~]"},
-	[RULE_DIGEST] = {check_digest, "32 bytes (BLAKE2b-256)"},
-	[RULE_PIECE] = {check_piece, "1 to 131072 bytes"},
-	[RULE_POSITIVE] = {check_any, "1 or more"},
+	[RULE_LANGUAGE] = {"language", check_language, "[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", NULL, 2, 35,
+		"a language tag (BCP 47)"},
+	[RULE_DATE] = {"date", check_date, DATE, "day", 4, 10, "a date that exists: YYYY, YYYY-MM or YYYY-MM-DD"},
+	[RULE_TIME] = {"time", check_time, DAY "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z", "day", 20,
+		30, "a time in UTC: YYYY-MM-DDThh:mm:ssZ, with up to nine decimals of a second"},
+	[RULE_DECIMAL] = {"decimal", check_decimal, "[0-9]{1,9}(\\.[0-9]{1,6})?", NULL, 1, 16,
+		"a decimal as text, without sign and exponent: 6 or 6.00"},
+	[RULE_ISCED_F] = {"isced-f", check_isced_f, "[0-9]{4}", NULL, 4, 4, "four digits (ISCED-F 2013)"},
+	[RULE_EQF] = {"eqf", check_eqf, "[1-8]", NULL, 1, 1, "1 to 8 (EQF)"},
+	[RULE_CEFR] = {"cefr", check_cefr, "[A-C][12]|NS", NULL, 2, 2, "A1, A2, B1, B2, C1, C2 or NS (CEFR)"},
+	[RULE_COUNTRY] = {"country", check_country, "[A-Z]{2}", NULL, 2, 2, "two capital letters (ISO 3166-1)"},
+	[RULE_ACADEMIC_YEAR] = {"academic-year", check_academic_year, "[0-9]{4}/[0-9]{4}", "years", 9, 9,
+		"an academic year, two years in a row: 2026/2027"},
+	[RULE_TERM] = {"term", check_term, "[0-9]{4}/[0-9]{4}-[1-9]/[1-9]", "years, part", 13, 13,
+		"a term, the first of two for example: 2026/2027-1/2"},
+	[RULE_HANDLE] = {"handle", check_handle, LABEL "(\\." LABEL ")+", NULL, 3, HANDLE_MAX,
+		"a university's domain in lower case: ugent.be"},
+	[RULE_ESI] = {"esi", check_esi, "urn:schac:personalUniqueCode:int:esi:" SCOPED, NULL, 1, PERSON_MAX,
+		"urn:schac:personalUniqueCode:int:esi:SCOPE:CODE (European Student Identifier)"},
+	[RULE_ALLIANCE_ID] = {"alliance-id", check_alliance_id,
+		"urn:schac:europeanUniversityAllianceCode:int:euai:" SCOPED, NULL, 1, PERSON_MAX,
+		"urn:schac:europeanUniversityAllianceCode:int:euai:SCOPE:CODE"},
+	[RULE_PERSON_ID] = {"person-id", check_person_id, "[a-z0-9.-]{3,63}:[!-~]{1,64}", "handle", 1, PERSON_MAX,
+		"HANDLE:CODE, where CODE is what that university calls the person"},
+	[RULE_PERSON] = {"person", check_person, NULL, "person", 1, PERSON_MAX,
+		"an identifier of a person: as in esi, allianceId or personId"},
+	[RULE_EMAIL] = {"email", check_email, "[^\\x00-\\x20\\x7f@]+@[^\\x00-\\x20\\x7f@]+", NULL, 3, 254,
+		"an address NAME@DOMAIN"},
+	[RULE_URL] = {"url", check_url, "https?://[^\\x00-\\x20\\x7f]+", NULL, 1, 2000,
+		"an address beginning with https:// or http://, at most 2000 bytes"},
+	[RULE_MEDIA_TYPE] = {"media-type", check_media_type, "[^\\x00-\\x1f\\x7f/]+/[^\\x00-\\x1f\\x7f/]+", NULL, 3,
+		255, "a media type: application/pdf"},
+	[RULE_FILE_NAME] = {"file-name", check_file_name, "[^\\x00-\\x1f\\x7f/\\\\.][^\\x00-\\x1f\\x7f/\\\\]*", NULL, 1,
+		200, "a file name without path, not beginning with a dot, at most 200 bytes"},
+	[RULE_TOPIC] = {"topic", check_topic, "[A-Za-z0-9_-]+\\.[A-Za-z0-9._-]+", NULL, 3, ID_MAX,
+		"the name of a topic: mobility.nomination"},
+	[RULE_SUBJECT] = {"subject", check_subject, "[A-Za-z0-9._-]{1,32}/[!-~]{1,64}", NULL, 3, SUBJECT_MAX,
+		"FAMILY/ID, the ID of 1 to 64 characters of [!-~]"},
+	[RULE_DIGEST] = {"digest", check_any, NULL, NULL, DIGEST_LEN, DIGEST_LEN, "32 bytes (BLAKE2b-256)"},
+	[RULE_PIECE] = {"piece", check_any, NULL, NULL, 1, 128 * 1024, "1 to 131072 bytes"},
+	[RULE_POSITIVE] = {"positive", check_any, NULL, NULL, 0, 0, "1 or more"},
 };
+
+const struct rule_form *rule_form(enum rule_kind kind)
+{
+	return &kinds[kind];
+}
 
 bool rule_holds(enum rule_kind kind, const char *s, size_t len)
 {
-	return kinds[kind].check(s, len);
+	const struct rule_form *f = &kinds[kind];
+
+	return len >= f->min_bytes && (f->max_bytes == 0 || len <= f->max_bytes) && f->check(s, len);
 }
 
 const char *rule_text(enum rule_kind kind)
@@ -459,7 +471,7 @@ static void breach(const struct check *c, const struct spot *spot, const char *r
 /* `out` has RULE_TEXT_MAX bytes. */
 static const char *text_of(char *out, const struct rule *rule)
 {
-	const char *text = kinds[rule->kind].text;
+	const char *text = rule_text(rule->kind);
 
 	if (rule->list == NULL)
 		return text;
@@ -479,7 +491,7 @@ static bool value_holds(const struct rule *rule, struct bytes v)
 {
 	if (rule->kind == RULE_ONE_OF)
 		return listed(rule->list, v);
-	return kinds[rule->kind].check((const char *)v.data, v.len);
+	return rule_holds(rule->kind, (const char *)v.data, v.len);
 }
 
 /* Numbers: alone, or many in a row. Gives how many there were. */
@@ -494,7 +506,7 @@ static unsigned check_numbers(
 	for (; wire_number(&rest, &v); n++)
 		zero = zero || v == 0;
 	if (zero && rule->kind == RULE_POSITIVE)
-		breach(c, spot, kinds[rule->kind].text);
+		breach(c, spot, rule_text(rule->kind));
 	return n;
 }
 
@@ -542,10 +554,10 @@ static void check_counts(
 static void check_relations(
 	const struct rule_set *set, struct bytes message, const struct spot *spot, const struct check *c)
 {
-	for (const struct relation *r = set->relations; r != NULL && r->holds != NULL; r++) {
+	for (const struct relation *r = set->relations; r != NULL && r->kind != NULL; r++) {
 		struct spot inner = {spot, r->at, -1};
 
-		if (!r->holds(r, set->type, message))
+		if (!r->kind->holds(r, set->type, message))
 			breach(c, r->at == NULL ? spot : &inner, r->text);
 	}
 }
@@ -606,7 +618,7 @@ static const char *type_name(ProtobufCType type)
 
 static void describe_relations(struct buffer *out, const struct rule_set *set)
 {
-	for (const struct relation *r = set->relations; r != NULL && r->holds != NULL; r++)
+	for (const struct relation *r = set->relations; r != NULL && r->kind != NULL; r++)
 		buffer_printf(out, "%s%s%s%s", out->len > 0 ? "; " : "", r->at == NULL ? "" : r->at,
 			r->at == NULL ? "" : ": ", r->text);
 }

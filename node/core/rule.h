@@ -55,8 +55,13 @@ struct rule {
 };
 
 /* Something that holds between fields of one message. `a`, `b` and `c` are places in it, as in topic.roles. */
-struct relation {
+struct relation;
+struct relation_kind {
+	const char *name;
 	bool (*holds)(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message);
+};
+struct relation {
+	const struct relation_kind *kind;
 	const char *at; /* field at which its breach is reported; NULL: the message itself */
 	const char *text;
 	const char *a, *b, *c;
@@ -65,7 +70,7 @@ struct relation {
 struct rule_set {
 	const ProtobufCMessageDescriptor *type;
 	const struct rule *rules;         /* as many as the type has fields */
-	const struct relation *relations; /* ends with a row without `holds`; NULL: none */
+	const struct relation *relations; /* ends with a row without `kind`; NULL: none */
 };
 
 /* The sets of the messages that stand in the table of topics. */
@@ -92,6 +97,17 @@ struct rule_line {
 /* Visits the fields of a topic's data from top to bottom, what is inside an object after it. Stops at the first visit that
  * does not return 0 and returns that. */
 int rule_each(const struct topic *topic, int (*visit)(void *context, const struct rule_line *line), void *context);
+
+/* What a kind asks of a value, for programs; proto/topics.json is printed from it, proto/README.md explains it. */
+struct rule_form {
+	const char *name; /* "academic-year" */
+	bool (*check)(const char *s, size_t len);
+	const char *pattern;           /* of the whole value; NULL: any */
+	const char *also;              /* what no pattern says: words with commas between; NULL: nothing */
+	unsigned min_bytes, max_bytes; /* max 0: any number */
+	const char *text;              /* for people */
+};
+const struct rule_form *rule_form(enum rule_kind kind);
 
 /* The checks that events' own attributes share with data. `s` need not be NUL-terminated. */
 bool rule_holds(enum rule_kind kind, const char *s, size_t len);

@@ -28,7 +28,7 @@ static bool place_value(
 	return place_values(type, message, place, out, 1) > 0;
 }
 
-static bool any_of(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool any_of_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes v;
 
@@ -37,7 +37,7 @@ static bool any_of(const struct relation *r, const ProtobufCMessageDescriptor *t
 }
 
 /* Dates as far as both are known. */
-static bool in_order(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool in_order_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes a, b;
 
@@ -46,7 +46,7 @@ static bool in_order(const struct relation *r, const ProtobufCMessageDescriptor 
 	return memcmp(a.data, b.data, a.len < b.len ? a.len : b.len) <= 0;
 }
 
-static bool differ(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool differ_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes a, b;
 
@@ -54,7 +54,7 @@ static bool differ(const struct relation *r, const ProtobufCMessageDescriptor *t
 }
 
 /* One of the two equals the third. */
-static bool either(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool either_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes a, b, c;
 
@@ -64,7 +64,7 @@ static bool either(const struct relation *r, const ProtobufCMessageDescriptor *t
 	return bytes_equal(c, a) || bytes_equal(c, b);
 }
 
-static bool distinct(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool distinct_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes values[VALUES_MAX];
 	size_t n = place_values(type, message, r->a, values, VALUES_MAX);
@@ -88,12 +88,12 @@ static uint64_t number_at(const ProtobufCMessageDescriptor *type, struct bytes m
 	return 0;
 }
 
-static bool not_above(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool not_above_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	return number_at(type, message, r->a) <= number_at(type, message, r->b);
 }
 
-static bool explained(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool explained_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes verdict, comment;
 
@@ -101,25 +101,36 @@ static bool explained(const struct relation *r, const ProtobufCMessageDescriptor
 	return bytes_equal(verdict, bytes_str("approve")) || place_value(type, message, r->b, &comment);
 }
 
-static bool one_form(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool one_form_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes v;
 
 	return place_value(type, message, r->a, &v) != place_value(type, message, r->b, &v);
 }
 
-static bool content_fits(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
+static bool content_fits_holds(const struct relation *r, const ProtobufCMessageDescriptor *type, struct bytes message)
 {
 	struct bytes content, given;
 	struct digest digest;
 
-	if (!place_value(type, message, "content", &content))
+	if (!place_value(type, message, r->a, &content))
 		return true;
-	place_value(type, message, "digest", &given);
+	place_value(type, message, r->b, &given);
 	digest_plain(&digest, content);
-	return number_at(type, message, "size") == content.len &&
+	return number_at(type, message, r->c) == content.len &&
 	       bytes_equal(given, bytes_of(digest.bytes, sizeof digest.bytes));
 }
+
+/* By the names that proto/README.md explains. */
+static const struct relation_kind any_of = {"any-of", any_of_holds};
+static const struct relation_kind in_order = {"in-order", in_order_holds};
+static const struct relation_kind differ = {"differ", differ_holds};
+static const struct relation_kind either = {"either", either_holds};
+static const struct relation_kind distinct = {"distinct", distinct_holds};
+static const struct relation_kind not_above = {"not-above", not_above_holds};
+static const struct relation_kind explained = {"explained", explained_holds};
+static const struct relation_kind one_form = {"one-form", one_form_holds};
+static const struct relation_kind content_fits = {"content-fits", content_fits_holds};
 
 /* ---- The sets: what a set needs stands before it; rows in the order of the .proto ---- */
 
@@ -134,9 +145,9 @@ static bool content_fits(const struct relation *r, const ProtobufCMessageDescrip
 #define LANGUAGES(name) {name, RULE_MESSAGE, .set = &rules_language}
 #define ATTACHMENT(name) {name, RULE_MESSAGE, .set = &rules_attachment}
 #define COMPONENTS(name) {name, RULE_MESSAGE, .set = &rules_component}
-#define IN_ORDER(first, second) {in_order, second, "not before " first, first, second, NULL}
+#define IN_ORDER(first, second) {&in_order, second, "not before " first, first, second, NULL}
 #define TWO_SIDES \
-	{differ, "receiving", "another university than the sending one", "sending.heiId", "receiving.heiId", NULL}
+	{&differ, "receiving", "another university than the sending one", "sending.heiId", "receiving.heiId", NULL}
 /* clang-format on */
 
 #define SET(name, message, relation)                                                                                   \
@@ -203,7 +214,7 @@ static const struct rule rules_person_fields[] = {
 	{"person_id", RULE_PERSON_ID},
 };
 static const struct relation person_relations[] = {
-	{any_of, NULL, "at least one of esi, allianceId and personId", "esi", "allianceId", "personId"},
+	{&any_of, NULL, "at least one of esi, allianceId and personId", "esi", "allianceId", "personId"},
 	{NULL},
 };
 static SET(rules_person, person, person_relations);
@@ -224,8 +235,8 @@ static const struct rule rules_attachment_fields[] = {
 			"enrolment-certificate, agreement, evidence"},
 };
 static const struct relation attachment_relations[] = {
-	{one_form, NULL, "either content or documentId", "content", "documentId", NULL},
-	{content_fits, "content", "bytes of the size and digest given", NULL, NULL, NULL},
+	{&one_form, NULL, "either content or documentId", "content", "documentId", NULL},
+	{&content_fits, "content", "bytes of the size and digest given", "content", "digest", "size"},
 	{NULL},
 };
 static SET(rules_attachment, attachment, attachment_relations);
@@ -285,7 +296,7 @@ static const struct rule rules_course_fields[] = {
 	TEXTS("prerequisites"),
 };
 static const struct relation course_relations[] = {
-	{distinct, "credits", "each scheme once", "credits.scheme", NULL, NULL},
+	{&distinct, "credits", "each scheme once", "credits.scheme", NULL, NULL},
 	{NULL},
 };
 SET(rules_course, course_offering, course_relations);
@@ -337,7 +348,7 @@ static const struct rule rules_programme_fields[] = {
 };
 static const struct relation programme_relations[] = {
 	IN_ORDER("firstAcademicYear", "lastAcademicYear"),
-	{distinct, "partners", "each university once", "partners.institution.heiId", NULL, NULL},
+	{&distinct, "partners", "each university once", "partners.institution.heiId", NULL, NULL},
 	{NULL},
 };
 SET(rules_programme, joint_programme, programme_relations);
@@ -372,8 +383,8 @@ static const struct rule rules_enrolment_fields[] = {
 	{"result", RULE_MESSAGE, .set = &rules_enrolment_result},
 };
 static const struct relation enrolment_relations[] = {
-	{differ, "host", "another university than the home one", "home.heiId", "host.heiId", NULL},
-	{any_of, NULL, "at least one of courseId and programmeId", "courseId", "programmeId", NULL},
+	{&differ, "host", "another university than the home one", "home.heiId", "host.heiId", NULL},
+	{&any_of, NULL, "at least one of courseId and programmeId", "courseId", "programmeId", NULL},
 	{NULL},
 };
 SET(rules_enrolment, enrolment, enrolment_relations);
@@ -421,7 +432,7 @@ static const struct rule rules_agreement_fields[] = {
 	ATTACHMENT("document"),
 };
 static const struct relation agreement_relations[] = {
-	{distinct, "partners", "each university once", "partners.heiId", NULL, NULL}, {NULL}};
+	{&distinct, "partners", "each university once", "partners.heiId", NULL, NULL}, {NULL}};
 SET(rules_agreement, agreement, agreement_relations);
 
 static const struct rule rules_nomination_fields[] = {
@@ -514,7 +525,7 @@ static const struct rule rules_stay_fields[] = {
 static const struct relation stay_relations[] = {
 	TWO_SIDES,
 	IN_ORDER("arrival", "departure"),
-	{any_of, NULL, "at least one of arrival, departure and status", "arrival", "departure", "status"},
+	{&any_of, NULL, "at least one of arrival, departure and status", "arrival", "departure", "status"},
 	{NULL},
 };
 SET(rules_stay, stay, stay_relations);
@@ -570,7 +581,7 @@ static const struct rule rules_transcript_fields[] = {
 };
 static const struct relation transcript_relations[] = {
 	TWO_SIDES,
-	{either, "issuer", "the sending or the receiving university", "sending.heiId", "receiving.heiId", "issuer"},
+	{&either, "issuer", "the sending or the receiving university", "sending.heiId", "receiving.heiId", "issuer"},
 	{NULL},
 };
 SET(rules_transcript, transcript, transcript_relations);
@@ -659,7 +670,7 @@ static const struct rule rules_assessment_fields[] = {
 };
 static const struct relation assessment_relations[] = {
 	IN_ORDER("assessed", "validUntil"),
-	{distinct, "partners", "each university once", "partners.heiId", NULL, NULL},
+	{&distinct, "partners", "each university once", "partners.heiId", NULL, NULL},
 	{NULL},
 };
 SET(rules_assessment, programme_assessment, assessment_relations);
@@ -708,7 +719,7 @@ static const struct rule rules_decision_fields[] = {
 	{"local_id", RULE_ID},
 };
 static const struct relation decision_relations[] = {
-	{explained, "comment", "required when the verdict is reject or comment", "verdict", "comment", NULL}, {NULL}};
+	{&explained, "comment", "required when the verdict is reject or comment", "verdict", "comment", NULL}, {NULL}};
 SET(rules_decision, decision, decision_relations);
 
 static const struct rule rules_withdrawal_fields[] = {
@@ -745,7 +756,7 @@ static const struct rule rules_document_part_fields[] = {
 	{"persons", RULE_PERSON, .max = PERSONS_MAX},
 };
 static const struct relation document_relations[] = {
-	{not_above, "number", "not above total", "number", "total", NULL}, {NULL}};
+	{&not_above, "number", "not above total", "number", "total", NULL}, {NULL}};
 SET(rules_document_part, document_part, document_relations);
 
 static const struct rule rules_checkpoint_fields[] = {

@@ -1,9 +1,11 @@
 /* convert - our proto-JSON on standard input and output, for comparison with another implementation.
  *
  * One request a line: `topics` (answered by a line `TOPIC MESSAGE EXAMPLE` for each topic, then `end`), `encode MESSAGE JSON`
- * (answered by `ok HEX` or `refused POINTER...`), `decode MESSAGE HEX` (answered by `ok JSON` or `malformed`). */
+ * (answered by `ok HEX` or `refused POINTER...`), `decode MESSAGE HEX` (answered by `ok JSON` or `malformed`). Of rules:
+ * `holds KIND HEX` (`yes` or `no`), and `validate PUBLISHER AUDIENCE HEX` of an Event (`refused`, and the places). */
+#include "core/event.h"
 #include "core/json.h"
-#include "core/topic.h"
+#include "core/rule.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,6 +80,43 @@ static void decode(const ProtobufCMessageDescriptor *type, const char *hex)
 	free(packed);
 }
 
+static struct bytes read_hex(uint8_t **memory, const char *hex)
+{
+	size_t len = hex == NULL ? 0 : strlen(hex) / 2;
+
+	*memory = malloc(len + 1);
+	if (*memory == NULL || !hex_decode(*memory, len, hex == NULL ? "" : hex))
+		exit(EXIT_FAILURE);
+	return bytes_of(*memory, len);
+}
+
+static void holds(const char *name, const char *hex)
+{
+	uint8_t *memory;
+	struct bytes value = read_hex(&memory, hex);
+
+	for (int kind = 0; kind < RULE_KINDS; kind++)
+		if (strcmp(rule_form(kind)->name, name) == 0)
+			puts(rule_holds(kind, (const char *)value.data, value.len) ? "yes" : "no");
+	free(memory);
+}
+
+static void validate(const char *publisher, const char *audience, const char *hex)
+{
+	struct problems problems = {0};
+	uint8_t *memory;
+	struct event e;
+
+	if (event_unpack(&e, read_hex(&memory, hex)) != 0)
+		problem_add(&problems, "-", "not an Event");
+	else
+		event_validate(&e, publisher, audience, &problems);
+	print_problems(&problems);
+	event_deinit(&e);
+	problems_deinit(&problems);
+	free(memory);
+}
+
 static void answer(char *line)
 {
 	char *save = NULL, *verb = strtok_r(line, " ", &save), *name = strtok_r(NULL, " ", &save);
@@ -90,6 +129,13 @@ static void answer(char *line)
 		encode(message_named(name), save);
 	else if (name != NULL && strcmp(verb, "decode") == 0)
 		decode(message_named(name), save);
+	else if (name != NULL && strcmp(verb, "holds") == 0)
+		holds(name, save);
+	else if (name != NULL && strcmp(verb, "validate") == 0) {
+		char *audience = strtok_r(NULL, " ", &save);
+
+		validate(name, audience, save);
+	}
 	fflush(stdout);
 }
 

@@ -1,7 +1,9 @@
-/* make_vectors - writes the test vectors of proto/vectors: make_vectors [--check] FOLDER
+/* make_vectors - writes the test vectors of proto/vectors, and proto/topics.json: make_vectors [--check] FOLDER
  *
  * All secrets are BLAKE2b-256 of a label, all drawn bytes come from a fixed seed, so every run gives the same files. With
  * --check nothing is written: the files must be there already, byte for byte. */
+#include "make_vectors.h"
+
 #include "core/batch.h"
 #include "core/handle.h"
 #include "core/receipt.h"
@@ -19,8 +21,7 @@
 enum { N_MEMBERS = 3, N_EVENTS = 3, LEAVES_MAX = 9 };
 static const uint64_t now_ms = 1795426200000; /* 2026-11-23, 09:30 UTC */
 
-/* A vector that cannot be made is a bug here: there is nothing to recover. */
-static void must(bool good, const char *what)
+void must(bool good, const char *what)
 {
 	if (!good) {
 		fprintf(stderr, "make_vectors: %s\n", what);
@@ -78,7 +79,7 @@ static struct entropy draws(const char *label)
 }
 
 /* JSON: all bytes in hexadecimal. */
-static json_t *hex(const void *data, size_t len)
+json_t *hex(const void *data, size_t len)
 {
 	char *text = malloc(2 * len + 1);
 	json_t *out;
@@ -90,7 +91,7 @@ static json_t *hex(const void *data, size_t len)
 	return out;
 }
 
-static json_t *hex_digest(const struct digest *d)
+json_t *hex_digest(const struct digest *d)
 {
 	return hex(d->bytes, DIGEST_LEN);
 }
@@ -105,17 +106,17 @@ static json_t *text_of(const struct buffer *b)
 	return json_stringn((const char *)b->data, b->len);
 }
 
-static void set(json_t *object, const char *name, json_t *value)
+void set(json_t *object, const char *name, json_t *value)
 {
 	must(json_object_set_new(object, name, value) == 0, name);
 }
 
-static void add(json_t *array, json_t *value)
+void add(json_t *array, json_t *value)
 {
 	must(json_array_append_new(array, value) == 0, "array");
 }
 
-static json_t *number(uint64_t v)
+json_t *number(uint64_t v)
 {
 	return json_integer((json_int_t)v);
 }
@@ -1297,12 +1298,19 @@ static json_t *receipt_json(const struct world *w)
 
 /* --- files --- */
 
+static json_t *events_json(const struct world *w)
+{
+	(void)w;
+	return event_vectors();
+}
+
 static const struct {
 	const char *name;
 	json_t *(*make)(const struct world *w);
 } files[] = {
 	{"batch", batch_json},
 	{"derivation", derivation_json},
+	{"event", events_json},
 	{"handshake", handshake_json},
 	{"header", header_json},
 	{"leaf", leaf_json},
@@ -1347,6 +1355,20 @@ static bool put_file(const struct world *w, size_t i, const char *folder, bool c
 	return good;
 }
 
+static bool put_topics(const char *folder, bool check)
+{
+	struct buffer path = {0};
+	char *text = topics_text();
+	bool good;
+
+	buffer_printf(&path, "%s/../topics.json", folder);
+	good = check ? same_as_file(buffer_cstr(&path), text)
+		     : file_write(buffer_cstr(&path), text, strlen(text), 0644) == 0;
+	free(text);
+	buffer_deinit(&path);
+	return good;
+}
+
 static void world_deinit(struct world *w)
 {
 	for (size_t i = 0; i < 2; i++) {
@@ -1377,6 +1399,7 @@ int main(int argc, char **argv)
 	make_batch(&w);
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		good &= put_file(&w, i, argv[argc - 1], check);
+	good &= put_topics(argv[argc - 1], check);
 	world_deinit(&w);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""proto/README.md says what the code does: refusal codes, limits and timers stand in both. check_contract.py ROOT"""
+"""proto/README.md says what the code does: refusal codes, limits, timers, topics and kinds of rules stand in both.
+
+check_contract.py ROOT
+"""
+import json
 import pathlib
 import re
 import sys
@@ -51,6 +55,56 @@ LIMITS = [
 ]
 
 
+def code(words, none):
+    return ', '.join(f'`{word}`' for word in words) or none
+
+
+def topic_rows(tables):
+    for t in tables['topics']:
+        yield (f'| `{t["topic"]}` | `{t["message"]}` | {t["dataClass"]} | {code(t["roles"], "any member")} '
+               f'| {code(t["persons"], "")} | {t["keepDays"]} | {code([t["id"]] if t["id"] else [], "")} |')
+
+
+def kind_rows(tables):
+    for name, kind in tables['kinds'].items():
+        size = f'{kind["minBytes"]} to {kind["maxBytes"]}' if 'maxBytes' in kind else ''
+        size = str(kind['minBytes']) if size and kind['minBytes'] == kind['maxBytes'] else size
+        yield f'| `{name}` | {kind["text"]} | {size} | {code(kind.get("also", []), "")} |'
+
+
+def rows(page, head):
+    """The rows of the table with that head."""
+    for line in page[page.index(head):].splitlines()[2:]:
+        if not line.startswith('|'):
+            return
+        yield line
+
+
+def check_table(page, head, expected):
+    for ours, theirs in zip([*rows(page, head), 'nothing'], [*expected, 'nothing']):
+        if ours != theirs:
+            sys.exit(f'README.md: {ours}\ntopics.json: {theirs}')
+
+
+def check_names(page, head, names):
+    missing = names - {name for row in rows(page, head) for name in re.findall('`([a-z-]+)`', row.split('|')[1])}
+    if missing:
+        sys.exit(f'not in the table "{head}": {missing}')
+
+
+def check_topics(root, page):
+    """Section 13's tables against topics.json, which another test holds against the code."""
+    tables = json.loads((root / 'proto/topics.json').read_text())
+    refused = json.loads((root / 'proto/vectors/event.json').read_text())['refused']
+    check_table(page, '| topic | message |', topic_rows(tables))
+    check_table(page, '| `rule` | what |', kind_rows(tables))
+    relations = {r['relation'] for m in tables['messages'].values() for r in m['relations']}
+    check_names(page, '| `relation` |', relations)
+    check_names(page, '| rule on events |', {o['rule'] for o in refused} - relations - set(tables['kinds']))
+    check_names(page, '| `also` |', {word for kind in tables['kinds'].values() for word in kind.get('also', [])})
+    return len(tables['topics'])
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     page = (root / 'proto/README.md').read_text()
@@ -67,7 +121,8 @@ def main():
     for name, number in codes:
         if row(refusals, number) != name.lower().replace('_', ' '):
             sys.exit(f'refusal {number} is "{row(refusals, number)}" in README.md, {name} in session.h')
-    print(f'{len(LIMITS)} limits and {len(codes)} refusals agree')
+    n_topics = check_topics(root, page)
+    print(f'{len(LIMITS)} limits, {len(codes)} refusals and {n_topics} topics agree')
 
 
 if __name__ == '__main__':

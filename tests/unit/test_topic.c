@@ -219,7 +219,7 @@ static const struct {
 	{RULE_PERSON, {"ut.ee:b41887", "urn:schac:personalUniqueCode:int:esi:ut.ee:1"}, {"", "b41887"}},
 	{RULE_EMAIL, {"a@b.eu"}, {"", "a", "@b", "a@", "a@b@c", "a b@c"}},
 	{RULE_URL, {"https://ut.ee/x?y=1", "http://ut.ee"},
-		{"", "ftp://ut.ee", "javascript:1", "https://a b", "https://a\nb", "https://"}},
+		{"", "ftp://ut.ee", "javascript:1", "https://a b", "https://a\nb", "https://a\tb", "https://"}},
 	{RULE_MEDIA_TYPE, {"application/pdf"}, {"", "pdf", "/pdf", "application/", "a/b/c"}},
 	{RULE_FILE_NAME, {"transcript.pdf"}, {"", "../etc/passwd", ".profile", "a\\b", "a/b"}},
 	{RULE_TOPIC, {"mobility.nomination", "x.y"}, {"", "mobility", ".x", "x.", "x y.z"}},

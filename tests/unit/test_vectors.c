@@ -1,6 +1,7 @@
 /* The files of proto/vectors, read with core's own functions. Another program of another language reads them too
  * (check_vectors.py). The folder is in VECTORS. */
 #include "core/batch.h"
+#include "core/event.h"
 #include "core/handle.h"
 #include "core/receipt.h"
 #include "core/session.h"
@@ -479,6 +480,74 @@ START_TEST(test_receipts)
 }
 END_TEST
 
+static void same_persons(const struct event *e, json_t *list)
+{
+	ck_assert_uint_eq(e->n_persons, json_array_size(list));
+	for (size_t i = 0; i < e->n_persons; i++)
+		ck_assert_str_eq(e->persons[i], json_string_value(json_array_get(list, i)));
+}
+
+/* What a local system posts becomes the recorded Event, with what its node adds on that day. */
+START_TEST(test_events)
+{
+	static struct room room;
+	json_t *o = load("event"), *v;
+	size_t i, len;
+
+	ck_assert_uint_eq(json_array_size(get(o, "events")), n_topics);
+	json_array_foreach(get(o, "events"), i, v)
+	{
+		const char *source = text(get(v, "event"), "source");
+		struct problems problems = {0};
+		uint8_t *packed;
+		struct digest leaf;
+		struct draft d;
+
+		ck_assert_msg(draft_from_json(&d, get(v, "event"), source, &problems) == 0, "%s", text(v, "topic"));
+		ck_assert_int_eq(draft_complete(&d, NULL, NULL, text(o, "today")), 0);
+		memcpy(d.event.salt, view(&room, v, "salt").data, SALT_LEN);
+		same_persons(&d.event, get(v, "persons"));
+		same_text(d.event.data_class, v, "dataclass");
+		same_text(d.event.keep_until, v, "keepuntil");
+		ck_assert_int_eq(event_pack(&packed, &len, &d.event), 0);
+		same(bytes_of(packed, len), v, "packed");
+		digest_leaf(&leaf, bytes_of(packed, len));
+		same_digest(&leaf, v, "leaf");
+		free(packed);
+		draft_deinit(&d);
+	}
+	json_decref(o);
+}
+END_TEST
+
+/* A reader finds the recorded breach in each refused event, and nothing at another place. */
+START_TEST(test_refused_events)
+{
+	static struct room room;
+	json_t *o = load("event"), *v;
+	size_t i;
+
+	json_array_foreach(get(o, "refused"), i, v)
+	{
+		struct problems problems = {0};
+		struct event e;
+
+		if (event_unpack(&e, view(&room, v, "packed")) == EVENT_MALFORMED) {
+			ck_assert_str_eq(text(v, "rule"), "event");
+			continue;
+		}
+		event_validate(&e, text(v, "publisher"), text(v, "audience"), &problems);
+		ck_assert_msg(problems.n > 0, "%s of %s", text(v, "rule"), text(v, "topic"));
+		same_text(problems.items[0].rule, v, "says");
+		for (size_t k = 0; k < problems.n; k++)
+			same_text(problems.items[k].place, v, "place");
+		problems_deinit(&problems);
+		event_deinit(&e);
+	}
+	json_decref(o);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vectors");
@@ -494,6 +563,8 @@ int main(void)
 	tcase_add_test(tc, test_listener);
 	tcase_add_test(tc, test_batch);
 	tcase_add_test(tc, test_receipts);
+	tcase_add_test(tc, test_events);
+	tcase_add_test(tc, test_refused_events);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
