@@ -600,9 +600,55 @@ static const struct {
 	{"Deliver without its fields", "\x12\x00", 2, false, EX_SOFTWARE},
 	{"Drain before Start", "\x2a\x00", 2, true, EX_SOFTWARE},
 	{"Drain and Published at once", "\x2a\x00\x22\x04\x08\x01\x10\x01", 8, false, EX_SOFTWARE},
-	{"Start again", "\x0a\x0e\x08\x01\x12\x01x\x1a\x01x\x2a\x01x\x30\x01", 16, false, EX_SOFTWARE},
+	{"Start again", "\x0a\x0d\x08\x01\x12\x01x\x1a\x01x\x2a\x01x\x30\x01", 15, false, EX_SOFTWARE},
 	{"Start of no version", "\x0a\x0d\x08\x00\x12\x01x\x1a\x01x\x2a\x01x\x30\x01", 15, true, EX_SOFTWARE},
 };
+
+/* A frame is one when its last byte is there, not before; the next begins behind it. */
+START_TEST(test_frames_in_pieces)
+{
+	static const uint8_t bytes[] = {0x83, 0x00, 'a', 'b', 'c', 0x00, 0x01, 'd'};
+	struct frames f = {.data = (uint8_t *)(uintptr_t)bytes};
+	struct bytes frame;
+
+	for (f.len = 0; f.len < 5; f.len++)
+		ck_assert_int_eq(frames_next(&f, &frame), FRAME_PARTLY);
+	f.len = sizeof bytes;
+	ck_assert_int_eq(frames_next(&f, &frame), FRAME_WHOLE);
+	ck_assert(bytes_equal(frame, bytes_str("abc")));
+	ck_assert_int_eq(frames_next(&f, &frame), FRAME_WHOLE);
+	ck_assert_uint_eq(frame.len, 0);
+	ck_assert_int_eq(frames_next(&f, &frame), FRAME_WHOLE);
+	ck_assert(bytes_equal(frame, bytes_str("d")));
+	ck_assert_int_eq(frames_next(&f, &frame), FRAME_PARTLY);
+}
+END_TEST
+
+/* The answer to Start is Ready, and what `start` published comes after it. */
+START_TEST(test_ready_is_first)
+{
+	struct frames frames;
+	uint8_t memory[4096];
+	struct bytes frame;
+	struct enlight *e;
+	from_plugin *m;
+
+	told.publish = "{}";
+	e = started(memory);
+	frames = (struct frames){.data = said.data, .len = said.len};
+	ck_assert_int_eq(frames_next(&frames, &frame), FRAME_WHOLE);
+	m = wire_unpack(from, frame, 65536);
+	ck_assert_ptr_nonnull(m->ready);
+	ck_assert_str_eq(m->ready->topics[0], "course.*");
+	ck_assert_str_eq(m->ready->order, "in order");
+	wire_free(m);
+	m = last_said();
+	ck_assert_ptr_nonnull(m->publish);
+	wire_free(m);
+	connection_free(e);
+	buffer_deinit(&said);
+}
+END_TEST
 
 /* Frames that are unknown are skipped; those that break the protocol end the plugin. */
 START_TEST(test_frames)
@@ -731,6 +777,7 @@ static void spawn(const char *variable)
 	child.pid = fork();
 	if (child.pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC); /* what the test itself was given */
 		dup2(in[1], 0);
 		dup2(out[1], 1);
 		dup2(errors[1], 2);
@@ -753,10 +800,9 @@ static void send_bytes(const void *data, size_t len)
 /* Appends a frame with its length. */
 static void put(struct buffer *out, struct bytes frame)
 {
-	uint8_t head[2] = {(uint8_t)(frame.len | 0x80), (uint8_t)(frame.len >> 7)};
+	uint8_t head[3] = {(uint8_t)(frame.len | 0x80), (uint8_t)(frame.len >> 7 | 0x80), (uint8_t)(frame.len >> 14)};
 
-	ck_assert_uint_lt(frame.len, 16384);
-	buffer_add(out, head, 2);
+	buffer_add(out, head, sizeof head);
 	buffer_add(out, frame.data, frame.len);
 }
 
@@ -812,11 +858,16 @@ static void start_child(uint32_t beat_ms)
 	expect("ready lanes 8");
 }
 
+static void add_large_event(struct buffer *out, uint64_t number, const char *id, const char *data)
+{
+	static uint8_t memory[65536], event[65536];
+
+	put(out, deliver_frame(memory, number, any_event(event, id, "eu.enlight.x.y.v1", data)));
+}
+
 static void add_event(struct buffer *out, uint64_t number, const char *id)
 {
-	uint8_t memory[2048], event[1024];
-
-	put(out, deliver_frame(memory, number, any_event(event, id, "eu.enlight.x.y.v1", "data")));
+	add_large_event(out, number, id, "data");
 }
 
 /* All that the child wrote to stderr, once it has ended. */
@@ -902,6 +953,27 @@ START_TEST(test_gathering)
 	}
 	drain();
 	expect("log stopped");
+	ck_assert_int_eq(status_of_child(), 0);
+	buffer_deinit(&b);
+}
+END_TEST
+
+/* So are those that take several reads, as long as the next one does not wait. */
+START_TEST(test_gathering_over_reads)
+{
+	struct buffer b = {0};
+	char data[20001];
+
+	memset(data, 'x', sizeof data - 1);
+	data[sizeof data - 1] = '\0';
+	start_child(60000);
+	kill(child.pid, SIGSTOP); /* so that all is there before it looks */
+	for (uint64_t i = 1; i <= 5; i++)
+		add_large_event(&b, i, "x", data);
+	send_bytes(b.data, b.len);
+	kill(child.pid, SIGCONT);
+	expect("log took 5");
+	shutdown(child.to, SHUT_WR);
 	ck_assert_int_eq(status_of_child(), 0);
 	buffer_deinit(&b);
 }
@@ -1124,6 +1196,8 @@ int main(void)
 	tcase_add_test(fake, test_start_fails);
 	suite_add_tcase(suite, fake);
 	tcase_add_checked_fixture(frame, set_up, tear_down);
+	tcase_add_test(frame, test_frames_in_pieces);
+	tcase_add_test(frame, test_ready_is_first);
 	tcase_add_test(frame, test_unknown_topic);
 	tcase_add_loop_test(frame, test_unreadable_event, 0, 2);
 	tcase_add_loop_test(frame, test_frames, 0, sizeof frames_of_all_kinds / sizeof *frames_of_all_kinds);
@@ -1134,6 +1208,7 @@ int main(void)
 	tcase_add_checked_fixture(process, NULL, remove_folder);
 	tcase_add_test(process, test_stray_output);
 	tcase_add_test(process, test_gathering);
+	tcase_add_test(process, test_gathering_over_reads);
 	tcase_add_test(process, test_drain);
 	tcase_add_test(process, test_eof);
 	tcase_add_test(process, test_nobody_reads);
