@@ -24,7 +24,7 @@ enum setting_type {
 	SETTING_TEXTS,    /* char ** and, at n_offset, size_t */
 	SETTING_GROUP,    /* settings of their own (members), in the same struct */
 	SETTING_GROUPS,   /* a list of groups: an array of member_size structs and, at n_offset, size_t */
-	SETTING_FREE,     /* char *: any mapping, as JSON text */
+	SETTING_FREE,     /* char *: any mapping, as JSON text that keeps the file's lines and columns */
 };
 
 struct setting {

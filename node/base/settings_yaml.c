@@ -277,18 +277,53 @@ void yaml_tree_deinit(struct yaml_tree *t)
 
 /* ---- JSON ---- */
 
-static void json_text(struct buffer *out, const char *text)
+/* The text so far, and where its end stands. Before each key and value comes white space, so that it stands where it stood in
+ * the file: who reads the JSON can name that place. What is longer as JSON (quotes) pushes the rest of its line on, and the
+ * rest catches up where there is room; lines never shift. */
+struct writer {
+	struct buffer *out;
+	struct yaml_place at;
+	size_t space_left; /* so that a list of a thousand groups does not carry a thousand files of white space */
+};
+enum { SPACE_MAX = 65536 };
+
+static void write_text(struct writer *w, const char *text)
 {
-	buffer_str(out, "\"");
+	buffer_str(w->out, text);
+	for (; *text != '\0'; text++)
+		w->at.column += (*text & 0xc0) != 0x80;
+}
+
+static void write_space(struct writer *w, const char *space)
+{
+	buffer_str(w->out, space);
+	w->space_left--;
+}
+
+/* Goes on to a place, unless it was passed already. */
+static void write_up_to(struct writer *w, struct yaml_place place)
+{
+	for (; w->at.line < place.line && w->space_left > 0; w->at = (struct yaml_place){w->at.line + 1, 1})
+		write_space(w, "\n");
+	for (; w->at.line == place.line && w->at.column < place.column && w->space_left > 0; w->at.column++)
+		write_space(w, " ");
+}
+
+static void json_text(struct writer *w, const char *text)
+{
+	char escaped[8];
+
+	write_text(w, "\"");
 	for (; *text != '\0'; text++) {
 		if ((unsigned char)*text < 0x20)
-			buffer_printf(out, "\\u%04x", (unsigned)*text);
+			snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)*text);
 		else if (*text == '"' || *text == '\\')
-			buffer_printf(out, "\\%c", *text);
+			snprintf(escaped, sizeof escaped, "\\%c", *text);
 		else
-			buffer_add(out, text, 1);
+			snprintf(escaped, sizeof escaped, "%c", *text);
+		write_text(w, escaped);
 	}
-	buffer_str(out, "\"");
+	write_text(w, "\"");
 }
 
 /* A number as JSON writes it, short enough for anybody to read exactly. */
@@ -309,7 +344,7 @@ static bool is_number(const char *text)
 	return *s == '\0';
 }
 
-static void json_scalar(struct buffer *out, const struct yaml_node *node)
+static void json_scalar(struct writer *w, const struct yaml_node *node)
 {
 	static const char *const words[] = {"true", "false", "null"};
 	bool bare = node->plain && is_number(node->text);
@@ -317,11 +352,11 @@ static void json_scalar(struct buffer *out, const struct yaml_node *node)
 	for (size_t i = 0; node->plain && i < sizeof words / sizeof *words; i++)
 		bare = bare || strcmp(node->text, words[i]) == 0;
 	if (node->kind == YAML_EMPTY)
-		buffer_str(out, "null");
+		write_text(w, "null");
 	else if (bare)
-		buffer_str(out, node->text);
+		write_text(w, node->text);
 	else
-		json_text(out, node->text);
+		json_text(w, node->text);
 }
 
 static int by_name(const void *a, const void *b)
@@ -355,25 +390,47 @@ static void check_names(struct yaml_faults *faults, const struct yaml_node *map)
 	free(keys);
 }
 
+/* A map or list in block form begins where its first item does, so that its bracket needs the column in front. */
+static void write_bracket(struct writer *w, const struct yaml_node *node, const char *bracket)
+{
+	struct yaml_place at = node->at;
+
+	if (node->n > 0 && node->items[0]->at.line == at.line && node->items[0]->at.column == at.column &&
+		at.column > 1)
+		at.column--;
+	write_up_to(w, at);
+	write_text(w, bracket);
+}
+
 /* Recursion is bounded by the depth that yaml_tree_parse() allowed. */
-void yaml_json(struct buffer *out, struct yaml_faults *faults, const struct yaml_node *node)
+static void json_node(struct writer *w, struct yaml_faults *faults, const struct yaml_node *node)
 {
 	bool map = node->kind == YAML_MAP;
 
 	if (node->kind == YAML_TEXT || node->kind == YAML_EMPTY) {
-		json_scalar(out, node);
+		write_up_to(w, node->at);
+		json_scalar(w, node);
 		return;
 	}
 	if (map)
 		check_names(faults, node);
-	buffer_str(out, map ? "{" : "[");
+	write_bracket(w, node, map ? "{" : "[");
 	for (size_t i = 0; i < node->n; i++) {
 		if (i != 0)
-			buffer_str(out, map && i % 2 == 1 ? ": " : ", ");
-		if (map && i % 2 == 0)
-			json_text(out, node->items[i]->text);
-		else
-			yaml_json(out, faults, node->items[i]);
+			write_text(w, map && i % 2 == 1 ? ":" : ",");
+		if (map && i % 2 == 0) {
+			write_up_to(w, node->items[i]->at);
+			json_text(w, node->items[i]->text);
+		} else {
+			json_node(w, faults, node->items[i]);
+		}
 	}
-	buffer_str(out, map ? "}" : "]");
+	write_text(w, map ? "}" : "]");
+}
+
+void yaml_json(struct buffer *out, struct yaml_faults *faults, const struct yaml_node *node)
+{
+	struct writer w = {out, {1, 1}, SPACE_MAX};
+
+	json_node(&w, faults, node);
 }

@@ -56,7 +56,8 @@ int yaml_tree_parse(struct yaml_tree *tree, const struct yaml_node **root, struc
 	struct yaml_faults *faults);
 void yaml_tree_deinit(struct yaml_tree *t);
 
-/* Writes a node as JSON; plain numbers, true, false and null keep their kind. A name that comes twice is a fault. */
+/* Writes a node as JSON; plain numbers, true, false and null keep their kind. A name that comes twice is a fault. Each name
+ * and value stands at the line and, as nearly as quotes allow, the column that it has in the file. */
 void yaml_json(struct buffer *out, struct yaml_faults *faults, const struct yaml_node *node);
 
 #endif

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import stat
 
 import harness
@@ -39,6 +40,8 @@ def test_files():
         prefix / "share/enlight/proto/enlight/link/v1/link.proto": 0o644,
         prefix / "share/enlight/proto/enlight/log/v1/log.proto": 0o644,
         prefix / "share/enlight/proto/enlight/plugin/v1/plugin.proto": 0o644,
+        prefix / "include/enlight/enlight-plugin.h": 0o644,
+        prefix / "include/enlight/event/v1/course.pb-c.h": 0o644,
         prefix / "share/doc/enlight/README.md": 0o644,
         prefix / "share/doc/enlight/examples/enlight.yaml": 0o644,
         configuration: 0o644,
@@ -50,10 +53,12 @@ def test_files():
 
 
 def test_nothing_else():
-    """Nothing of the build itself is installed: no library, no Meson file, no test"""
+    """Nothing of the build itself is installed: no library but the SDK's, no header but what it needs, no Meson file, no test"""
     tree, _, _ = install()
     strays = [path for path in tree.rglob("*")
               if path.suffix in (".a", ".so", ".h", ".build", ".in") or path.name.startswith("test_")]
+    strays = [path for path in strays if not re.search(
+        r"/lib/.*/libenlight-plugin(-test)?\.a$|/include/enlight/(enlight-plugin(-test)?\.h|event/v1/\w+\.pb-c\.h)$", str(path))]
     equal(strays, [], "files that nobody asked for")
 
 

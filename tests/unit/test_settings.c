@@ -1,4 +1,5 @@
 #include "base/settings.h"
+#include "base/settings_yaml.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -103,8 +104,9 @@ START_TEST(test_values)
 	ck_assert_str_eq(got.items[1].name, "two");
 	ck_assert_uint_eq(got.items[1].weight, 3);
 	ck_assert_str_eq(got.inner, "yes");
-	ck_assert_str_eq(got.extra, "{\"a\": 1, \"b\": [\"x\", 2.50, true, null, \"3\", \"007\"], "
-				    "\"c\": {\"d\": \"q\\\"\\u000a\", \"e\": null}}");
+	ck_assert_str_eq(got.extra,
+		"\n\n\n\n\n\n\n\n\n\n\n\n\n {\"a\":1,\n  \"b\":[\"x\",2.50,true,null, \"3\", \"007\"],\n"
+		"  \"c\":{\"d\":\"q\\\"\\u000a\",\"e\":null}}");
 	settings_release(&got, rows);
 
 	ck_assert_str_eq(read_text(&got, "title: t\n", 9), "");
@@ -183,6 +185,88 @@ START_TEST(test_broken_files)
 		"%s:\n%s\nwanted:\n%s", broken[_i].name, read_text(&got, broken[_i].text, strlen(broken[_i].text)),
 		broken[_i].said);
 	settings_release(&got, rows);
+}
+END_TEST
+
+static const struct {
+	const char *name, *text;
+	bool exact; /* columns as well */
+} kept[] = {
+	{"block", "# first\n\nextra:\n    a:   1\n\n    b:\n        c:   x\n        # more\n        d:   y\ntitle: t\n",
+		true},
+	{"block list", "title: t\nextra:\n  a:\n    - x\n    - y\n  b:\n  - c:   1\n    d:   2\n  -   - z\n", true},
+	{"flow, with room", "title: t\nextra: {a:   x,   b:   [1,   c],   d:   {e:   y}}\n", true},
+	{"flow over lines", "extra: {a:   x,\n   b:\n   [1,\n c,\n   d],   e:   2}\n", true},
+	{"quotes of its own", "extra:\n  \"a\": \"x\"\n  'b': 'y'\n", true},
+	{"beside other letters", "extra:\n  \"\xc3\xa9\": [\"\xe2\x82\xac\", x,   y]\n", true},
+	{"flow, narrow", "extra: {a: 1, b: [1, c, d], e: {f: g}, h: -1}\n", false},
+	{"block, narrow", "extra:\n a: 1\n b: x\n c: true\n", false},
+	{"nothing", "extra:\n  a:\n  b: \n\n  c: {d: , e: }\n", false},
+	{"texts of several lines", "extra:\n  a: |\n    x\n    y\n  b: >\n    z\n\n    z\n  c: \"x\n    y\"\n  d: 1\n",
+		false},
+	{"explicit keys", "extra:\n  ? a\n  : x\n  ? b\n  : - y\n    - z\n", false},
+	{"what JSON escapes", "extra:\n  a: \"q\\\"\\t\\\\\"\n  b: 'x\"'\n  \"c\\\"\": 1\n", false},
+	{"what YAML reads otherwise", "extra:\n  a: ': x'\n  b: '# y'\n  c: '*z'\n  d: \"- 1\"\n  e: '{'\n", false},
+};
+
+static bool same_text(const struct yaml_node *a, const struct yaml_node *b)
+{
+	return strcmp(a->kind == YAML_EMPTY ? "null" : a->text, b->text) == 0;
+}
+
+/* Whether a node of the file came back as the same at the same place. */
+static void same_node(const struct yaml_node *a, const struct yaml_node *b, bool exact)
+{
+	bool whole = a->kind == YAML_MAP || a->kind == YAML_LIST;
+
+	ck_assert_msg(a->kind == b->kind || (a->kind == YAML_EMPTY && b->kind == YAML_TEXT), "kind of %s", a->text);
+	ck_assert_uint_eq(a->n, b->n);
+	ck_assert_msg(a->at.line == b->at.line, "%s: line %u, not %u", a->text, b->at.line, a->at.line);
+	ck_assert_msg(!exact || b->at.column == a->at.column || (whole && b->at.column + 1 == a->at.column),
+		"%s: column %u, not %u", a->text, b->at.column, a->at.column);
+	ck_assert_msg(same_text(a, b), "%s, not %s", b->text, a->text);
+	for (size_t i = 0; i < a->n; i++)
+		same_node(a->items[i], b->items[i], exact);
+}
+
+/* Free settings become JSON in which each name and value stands where it stood in the file, so that who reads them with
+ * their own table names the file's line, and the column unless quotes took it. */
+START_TEST(test_free_settings_keep_their_places)
+{
+	struct yaml_tree file = {0}, json = {0};
+	struct yaml_faults faults = {0};
+	const struct yaml_node *root, *again, *extra = NULL;
+	struct buffer text = {0};
+
+	ck_assert_int_eq(yaml_tree_parse(&file, &root, bytes_str(kept[_i].text), 16, &faults), 0);
+	for (size_t i = 0; i < root->n; i += 2)
+		extra = strcmp(root->items[i]->text, "extra") == 0 ? root->items[i + 1] : extra;
+	yaml_json(&text, &faults, extra);
+	ck_assert_ptr_nonnull(buffer_cstr(&text));
+	ck_assert_msg(yaml_tree_parse(&json, &again, bytes_of(text.data, text.len), 16, &faults) == 0, "%s: %s",
+		kept[_i].name, buffer_cstr(&text));
+	same_node(extra, again, kept[_i].exact);
+	ck_assert_uint_eq(faults.n, 0);
+	buffer_deinit(&text);
+	yaml_tree_deinit(&file);
+	yaml_tree_deinit(&json);
+	yaml_faults_deinit(&faults);
+}
+END_TEST
+
+/* Far down in a file the white space has an end, the settings have none. */
+START_TEST(test_free_settings_far_down)
+{
+	char *text = malloc(200100);
+	struct sample got;
+
+	memset(text, '\n', 200000);
+	strcpy(text + 200000, "title: t\nextra: {a: b}\n");
+	ck_assert_str_eq(read_text(&got, text, strlen(text)), "");
+	ck_assert_uint_lt(strlen(got.extra), 65600);
+	ck_assert_str_eq(got.extra + strspn(got.extra, "\n"), "{\"a\":\"b\"}");
+	settings_release(&got, rows);
+	free(text);
 }
 END_TEST
 
@@ -296,6 +380,8 @@ int main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_values);
 	tcase_add_loop_test(tc, test_broken_files, 0, sizeof broken / sizeof *broken);
+	tcase_add_loop_test(tc, test_free_settings_keep_their_places, 0, sizeof kept / sizeof *kept);
+	tcase_add_test(tc, test_free_settings_far_down);
 	tcase_add_test(tc, test_unreadable_files);
 	tcase_add_test(tc, test_hostile_files);
 	tcase_add_test(tc, test_mutations);
