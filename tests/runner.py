@@ -37,8 +37,9 @@ SANITIZER_SETTINGS = {
 
 
 class Result:
-    def __init__(self, name, passed, details=""):
+    def __init__(self, name, passed, details="", skipped=None):
         self.name, self.passed, self.details = name, passed, details
+        self.skipped = skipped  # why it was not run
 
 
 class Report:
@@ -48,10 +49,13 @@ class Report:
         self.results = []
         self.lock = threading.Lock()
 
-    def add(self, name, passed, details="", seconds=None):
+    def add(self, name, passed, details="", seconds=None, skipped=None):
         took = f"  ({seconds:.1f} s)" if seconds is not None and seconds >= 1 else ""
         with self.lock:
-            self.results.append(Result(name, passed, details))
+            self.results.append(Result(name, passed, details, skipped))
+            if skipped is not None:
+                print(f"SKIP  {name}: {skipped}", flush=True)
+                return
             print(f"{'PASS' if passed else 'FAIL'}  {name}{took}", flush=True)
             if not passed:
                 self.explain(details)
@@ -61,12 +65,18 @@ class Report:
             print("      " + line, flush=True)
 
     def finish(self):
-        failed = [r for r in self.results if not r.passed]
-        if failed and len(self.results) > len(failed):
+        skipped = [r for r in self.results if r.skipped is not None]
+        ran = [r for r in self.results if r.skipped is None]
+        failed = [r for r in ran if not r.passed]
+        if failed and len(ran) > len(failed):
             print("\nFailed:")
             for result in failed:
                 print("  " + result.name)
-        print(f"\n{len(self.results) - len(failed)} passed, {len(failed)} failed", flush=True)
+        if skipped:
+            print(f"\nSkipped, {len(skipped)}:")
+            for result in skipped:
+                print(f"  {result.name}: {result.skipped}")
+        print(f"\n{len(ran) - len(failed)} passed, {len(failed)} failed", flush=True)
         return 1 if failed or not self.results else 0
 
 
@@ -151,6 +161,7 @@ class Tap:
     """Reads what a program writes, line by line, and reports each test in it."""
 
     RESULT = re.compile(r"^(not )?ok\b\s*(\d+)?\s*-?\s*(.*)$")
+    SKIP = re.compile(r"^(.*?)\s*# SKIP\b\s*(.*)$", re.I)
     CHECK = re.compile(r"^\S+:(\w+):(\w+): (.*)$", re.S)  # file:case:test: message, as Check writes it
 
     def __init__(self, report, program):
@@ -185,6 +196,8 @@ class Tap:
             return
         passed, text = self.pending
         self.pending = None
+        skip = self.SKIP.match(text) if passed else None
+        text = skip.group(1) if skip else text
         check = self.CHECK.match(text)
         name, message = (check.group(2), check.group(3)) if check else (text, "")
         self.seen += 1
@@ -193,7 +206,8 @@ class Tap:
         details = "\n".join(([message] if message else []) + self.comments)
         self.times[name] = self.times.get(name, 0) + 1
         number = f" #{self.times[name]}" if self.times[name] > 1 else ""
-        self.report.add(f"{self.program.path}: {name}{number}", passed, details, now - self.last)
+        self.report.add(f"{self.program.path}: {name}{number}", passed, details, now - self.last,
+                        skip and (skip.group(2) or "no reason given"))
         self.comments, self.last = [], now
 
 

@@ -8,11 +8,11 @@ import stat
 import harness
 from harness import check, equal
 
-PROGRAMS = {"enlightd": "sbin/enlightd", "enlight": "bin/enlight"}
+PROGRAMS = {"node/enlightd": "sbin/enlightd", "node/enlight": "bin/enlight", "plugins/ewp/enlight-ewp": "bin/enlight-ewp"}
 
 
-def program(name):
-    return harness.PLAIN_BUILD / "node" / name
+def program(path):
+    return harness.PLAIN_BUILD / path
 
 
 def options():
@@ -78,7 +78,7 @@ def placed_unit():
     text = unit.read_text()
     check(f"ExecStart={daemon} " in text, "the unit starts the daemon that was installed", text)
     placed = harness.folder("unit") / "enlightd.service"
-    stand_in = f"{tree}{daemon}" if program("enlightd").exists() else "/bin/true"
+    stand_in = f"{tree}{daemon}" if program("node/enlightd").exists() else "/bin/true"
     placed.write_text(text.replace(f"ExecStart={daemon} ", f"ExecStart={stand_in} "))
     return placed
 

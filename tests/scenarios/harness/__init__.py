@@ -26,6 +26,10 @@ class Failure(AssertionError):
     """What should have held did not."""
 
 
+class Skip(Exception):
+    """The test cannot be run here; its text says why."""
+
+
 class Overdue(BaseException):
     """The test's time is over. No `except Exception` of a test catches it."""
 
@@ -72,6 +76,16 @@ def limit(seconds):
     return mark
 
 
+def standards():
+    """The folder of others' schemas and examples, which ENLIGHT_STANDARDS names; without it the test is skipped. One that is
+    named and not there fails the test."""
+    name = os.environ.get("ENLIGHT_STANDARDS")
+    if not name:
+        raise Skip("ENLIGHT_STANDARDS does not name the folder")
+    check(pathlib.Path(name).is_dir(), f"ENLIGHT_STANDARDS names a folder: {name}")
+    return pathlib.Path(name).resolve()
+
+
 _undo = []
 
 
@@ -113,13 +127,15 @@ def _overdue(*_):
 
 
 def _run_test(function):
-    """Returns what went wrong, or nothing."""
+    """Returns what went wrong, or nothing, and why the test was skipped, if it was."""
     seconds = getattr(function, "limit_s", TEST_LIMIT_S)
-    trouble = []
+    trouble, skipped = [], None
     signal.signal(signal.SIGALRM, _overdue)
     signal.alarm(seconds)
     try:
         function()
+    except Skip as reason:
+        skipped = str(reason)
     except Overdue:
         trouble += [f"not done after {seconds} s"] + traceback.format_exc().split("\n")
     except Exception as error:
@@ -130,7 +146,7 @@ def _run_test(function):
     if trouble:
         trouble += [text for witness in _witnesses for text in witness().split("\n")]
     _witnesses.clear()
-    return trouble + undo_all()
+    return trouble + undo_all(), skipped
 
 
 def main():
@@ -143,9 +159,10 @@ def main():
     print(f"1..{len(tests)}", flush=True)
     for number, test in enumerate(tests, 1):
         sentence = (test.__doc__ or test.__name__).strip().split("\n")[0].rstrip(".")
-        trouble = _run_test(test)
+        trouble, skipped = _run_test(test)
         failed += bool(trouble)
-        print(f"{'not ok' if trouble else 'ok'} {number} - {sentence}", flush=True)
+        reason = f" # SKIP {skipped}" if skipped and not trouble else ""
+        print(f"{'not ok' if trouble else 'ok'} {number} - {sentence}{reason}", flush=True)
         for line in "\n".join(trouble).split("\n") if trouble else ():
             print("# " + line, flush=True)
     sys.exit(1 if failed else 0)
