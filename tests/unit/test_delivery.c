@@ -1,0 +1,1064 @@
+#include "core/delivery.h"
+
+#include "core/wire.h"
+#include "enlight/plugin/v1/plugin.pb-c.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One delivery with everything around it played: a log of events, a durable state, a process that is told things, and the clock. What the
+ * delivery asks for is answered at once, unless a test holds it back. */
+
+typedef Enlight__Plugin__V1__ToPlugin ToPlugin;
+typedef Enlight__Plugin__V1__FromPlugin FromPlugin;
+
+enum { EVENTS_MAX = 4000, ROWS_MAX = 4000, OPEN_MAX = 4096 };
+
+struct given {
+	uint64_t number, sequence, settled;
+	uint32_t attempt;
+	bool erase;
+};
+
+struct play {
+	struct delivery *d;
+	uint64_t now_ms, time_ms;
+	struct {
+		int lane;
+		bool erase;
+	} events[EVENTS_MAX]; /* event i has place (i + 1, 0) and sequence i + 1 */
+	size_t n_events;
+	struct place cursor; /* durable */
+	struct held_row held[ROWS_MAX];
+	size_t n_held;
+	struct given open[OPEN_MAX]; /* what the process has */
+	size_t n_open;
+	unsigned starts, kills, commits, drains;
+	bool alive, finished, hold_commits, fail_commits, fail_queries;
+	struct job *held_job;
+	char said[512]; /* the last line of the log */
+	unsigned lines;
+	uint64_t wake_ms;
+	int result;
+};
+
+static void feed(struct play *p, struct delivery_input *in);
+
+/* ---- what is around it ---- */
+
+static struct delivered delivered_of(const struct play *p, size_t i)
+{
+	struct delivered e = {.place = {i + 1, 0},
+		.channel = 1,
+		.audience = strdup("ugent.be"),
+		.incarnation = 1,
+		.sequence = i + 1,
+		.packed = bytes_of(bytes_dup(bytes_str("event")), 5),
+		.stored_ms = 1000};
+
+	strcpy(e.source, "ut.ee");
+	strcpy(e.topic, "course.offering");
+	e.lane.bytes[8] = (uint8_t)p->events[i].lane;
+	if (p->events[i].erase) {
+		e.erased = calloc(1, sizeof *e.erased);
+		e.erased->sequences = calloc(1, sizeof(uint64_t));
+		e.erased->sequences[0] = 1;
+		e.erased->n_sequences = 1;
+		e.erased->places = calloc(1, sizeof(struct place));
+		e.erased->places[0] = (struct place){1, 0};
+		e.erased->ids = calloc(2, sizeof(char *));
+		e.erased->subjects = calloc(2, sizeof(char *));
+		e.erased->ids[0] = strdup("id-1");
+		e.erased->subjects[0] = strdup("course/1");
+		e.erased->n_held = 1;
+	}
+	return e;
+}
+
+static void answer_query(struct play *p, struct query *query)
+{
+	struct deliveries_query *q = &query->deliveries;
+	struct delivery_input in = {.kind = DELIVERY_READ, .query = query};
+
+	q->next = q->after;
+	if (p->fail_queries) {
+		query->result = -EIO;
+	} else {
+		q->events = calloc(p->n_events + 1, sizeof *q->events);
+		for (size_t i = 0; i < q->n_places; i++)
+			if (q->places[i].number <= p->n_events)
+				q->events[q->n_events++] = delivered_of(p, q->places[i].number - 1);
+		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < 600; i++) {
+			q->events[q->n_events++] = delivered_of(p, i);
+			q->next = (struct place){i + 1, 0};
+		}
+		q->more = q->n_places == 0 && q->next.number < p->n_events;
+	}
+	feed(p, &in);
+	query_free(query);
+}
+
+static void remove_row(struct play *p, const struct place *place)
+{
+	for (size_t i = 0; i < p->n_held; i++)
+		if (p->held[i].place.number == place->number) {
+			memmove(&p->held[i], &p->held[i + 1], (--p->n_held - i) * sizeof *p->held);
+			return;
+		}
+}
+
+static void commit(struct play *p, struct job *job)
+{
+	struct delivery_job *j = &job->delivery;
+	struct delivery_input in = {.kind = DELIVERY_COMMITTED, .job = job};
+
+	j->done = !p->fail_commits;
+	if (j->done) {
+		p->commits++;
+		p->cursor = j->cursor;
+		for (size_t i = 0; i < j->n_removes; i++)
+			remove_row(p, &j->removes[i]);
+		for (size_t i = 0; i < j->n_puts; i++) {
+			size_t at = 0;
+
+			remove_row(p, &j->puts[i].place);
+			while (at < p->n_held && p->held[at].place.number < j->puts[i].place.number)
+				at++;
+			memmove(&p->held[at + 1], &p->held[at], (p->n_held++ - at) * sizeof *p->held);
+			p->held[at] = j->puts[i];
+		}
+	}
+	feed(p, &in);
+	job_free(job);
+}
+
+static void take_frame(struct play *p, struct bytes bytes)
+{
+	ToPlugin *f = wire_unpack(&enlight__plugin__v1__to_plugin__descriptor, bytes, 1 << 20);
+
+	ck_assert_ptr_nonnull(f);
+	if (f->deliver != NULL)
+		p->open[p->n_open++] = (struct given){
+			f->deliver->number, f->deliver->sequence, f->deliver->settled, f->deliver->attempt, false};
+	if (f->erase != NULL)
+		p->open[p->n_open++] = (struct given){f->erase->number, 0, 0, 0, true};
+	p->drains += f->drain != NULL;
+	wire_free(f);
+}
+
+static void act(struct play *p, struct delivery_action *a)
+{
+	switch (a->kind) {
+	case DELIVERY_START:
+		p->starts++;
+		p->alive = true;
+		p->n_open = 0;
+		break;
+	case DELIVERY_SEND:
+		take_frame(p, a->bytes);
+		break;
+	case DELIVERY_KILL:
+		p->kills++;
+		break;
+	case DELIVERY_QUERY:
+		answer_query(p, a->query);
+		a->query = NULL;
+		break;
+	case DELIVERY_COMMIT:
+		if (p->hold_commits)
+			p->held_job = a->job;
+		else
+			commit(p, a->job);
+		a->job = NULL;
+		break;
+	case DELIVERY_LOG:
+		p->lines++;
+		snprintf(p->said, sizeof p->said, "%s", a->text == NULL ? "" : a->text);
+		break;
+	case DELIVERY_FINISHED:
+		p->finished = true;
+		break;
+	case DELIVERY_PUBLISH:
+		break;
+	}
+}
+
+static void feed(struct play *p, struct delivery_input *in)
+{
+	struct delivery_update up = {0};
+
+	in->now_ms = p->now_ms;
+	in->time_ms = p->time_ms;
+	ck_assert_int_eq(delivery_step(p->d, in, &up), 0);
+	p->wake_ms = up.wake_ms;
+	p->result = up.result;
+	for (size_t i = 0; i < up.n_actions; i++)
+		act(p, &up.actions[i]);
+	delivery_update_clear(&up);
+}
+
+static void tick(struct play *p)
+{
+	struct delivery_input in = {.kind = DELIVERY_TICK};
+
+	feed(p, &in);
+}
+
+/* Lets time pass, with a tick whenever one is due. */
+static void wait_ms(struct play *p, uint64_t ms)
+{
+	uint64_t end = p->now_ms + ms;
+
+	while (p->now_ms < end) {
+		uint64_t next = p->wake_ms > p->now_ms && p->wake_ms < end ? p->wake_ms : end;
+
+		p->time_ms += next - p->now_ms;
+		p->now_ms = next;
+		tick(p);
+	}
+}
+
+static void say(struct play *p, const FromPlugin *frame)
+{
+	size_t len;
+	uint8_t *packed = wire_pack(frame, &len);
+	struct delivery_input in = {.kind = DELIVERY_FRAME, .bytes = bytes_of(packed, len)};
+
+	feed(p, &in);
+	free(packed);
+}
+
+static void ready(struct play *p, const char *order, unsigned window)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Ready r = ENLIGHT__PLUGIN__V1__READY__INIT;
+
+	r.protocol = 1;
+	r.order = (char *)order;
+	r.has_window = true;
+	r.window = window;
+	frame.ready = &r;
+	say(p, &frame);
+}
+
+static void beat(struct play *p)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Beat b = ENLIGHT__PLUGIN__V1__BEAT__INIT;
+
+	frame.beat = &b;
+	say(p, &frame);
+}
+
+/* Answers the i-th that is open, counted from the oldest. */
+static void result(struct play *p, size_t i, const char *outcome)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
+
+	ck_assert_uint_lt(i, p->n_open);
+	r.number = p->open[i].number;
+	r.outcome = (char *)outcome;
+	r.reason = strcmp(outcome, "done") == 0 ? NULL : (char *)"a reason";
+	memmove(&p->open[i], &p->open[i + 1], (--p->n_open - i) * sizeof *p->open);
+	frame.result = &r;
+	say(p, &frame);
+}
+
+static void ended(struct play *p)
+{
+	struct delivery_input in = {.kind = DELIVERY_ENDED, .text = "killed by SIGSEGV"};
+
+	p->alive = false;
+	p->n_open = 0;
+	feed(p, &in);
+}
+
+static void stored(struct play *p)
+{
+	struct delivery_input in = {.kind = DELIVERY_STORED, .last_number = p->n_events};
+
+	feed(p, &in);
+}
+
+static void add(struct play *p, int lane)
+{
+	p->events[p->n_events++].lane = lane;
+}
+
+static int operate(struct play *p, enum delivery_input_kind kind, uint64_t number)
+{
+	struct delivery_input in = {.kind = kind, .place = {number, 0}};
+
+	feed(p, &in);
+	return p->result;
+}
+
+/* A delivery over what is durable; its process is started. */
+static void begin(struct play *p)
+{
+	char course[] = "course.*", *patterns[] = {course};
+	struct delivery_options options = {.name = "registrar",
+		.member = "ugent.be",
+		.topics = patterns,
+		.n_topics = 1,
+		.state = "/state",
+		.deadline_ms = 5000};
+
+	delivery_free(p->d);
+	ck_assert_int_eq(delivery_new(&p->d, &options), 0);
+	delivery_load_cursor(p->d, &p->cursor);
+	for (size_t i = 0; i < p->n_held; i++)
+		ck_assert_int_eq(delivery_load_held(p->d, &p->held[i]), 0);
+	stored(p);
+	ck_assert(p->alive);
+}
+
+static struct play *play_new(void)
+{
+	struct play *p = calloc(1, sizeof *p);
+
+	p->now_ms = 100000;
+	p->time_ms = 1700000000000;
+	return p;
+}
+
+static void play_free(struct play *p)
+{
+	delivery_free(p->d);
+	job_free(p->held_job);
+	free(p);
+}
+
+static bool has(const struct play *p, uint64_t sequence)
+{
+	for (size_t i = 0; i < p->n_open; i++)
+		if (p->open[i].sequence == sequence)
+			return true;
+	return false;
+}
+
+static size_t index_of(const struct play *p, uint64_t sequence)
+{
+	for (size_t i = 0; i < p->n_open; i++)
+		if (p->open[i].sequence == sequence)
+			return i;
+	ck_abort_msg("not open");
+}
+
+/* ---- windows, lanes, order ---- */
+
+/* Of each lane one event is out at a time, of all lanes as many as the window holds. */
+START_TEST(test_lanes)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 6; i++)
+		add(p, i % 3);
+	begin(p);
+	ready(p, "lanes", 2);
+	ck_assert_uint_eq(p->n_open, 2);
+	ck_assert(has(p, 1) && has(p, 2));
+	result(p, 0, "done"); /* lane 0: the third event is of lane 2 */
+	ck_assert(has(p, 2) && has(p, 3));
+	result(p, index_of(p, 3), "done");
+	ck_assert(has(p, 4)); /* of lane 0, which is free again */
+	result(p, index_of(p, 2), "done");
+	ck_assert(has(p, 5));
+	play_free(p);
+}
+END_TEST
+
+/* In order: one at a time, whatever the window says. */
+START_TEST(test_in_order)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 3; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "in order", 10);
+	for (uint64_t sequence = 1; sequence <= 3; sequence++) {
+		ck_assert_uint_eq(p->n_open, 1);
+		ck_assert_uint_eq(p->open[0].sequence, sequence);
+		result(p, 0, "done");
+	}
+	ck_assert_uint_eq(p->cursor.number, 3);
+	play_free(p);
+}
+END_TEST
+
+/* In order: what is retried holds up everything behind it. */
+START_TEST(test_in_order_waits)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 1);
+	begin(p);
+	ready(p, "in order", 1);
+	result(p, 0, "retry");
+	ck_assert_uint_eq(p->n_open, 0);
+	ck_assert_uint_eq(p->cursor.number, 1); /* the cursor has moved: the event is on record */
+	ck_assert_uint_eq(p->n_held, 1);
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_uint_eq(p->open[0].sequence, 1);
+	ck_assert_uint_eq(p->open[0].attempt, 2);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->open[0].sequence, 2);
+	play_free(p);
+}
+END_TEST
+
+/* Results in any order: the cursor stands before the first that is not settled. */
+START_TEST(test_cursor)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 4);
+	result(p, index_of(p, 3), "done");
+	result(p, index_of(p, 2), "done");
+	ck_assert_uint_eq(p->cursor.number, 0);
+	result(p, index_of(p, 1), "done");
+	ck_assert_uint_eq(p->cursor.number, 3);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 4);
+	play_free(p);
+}
+END_TEST
+
+/* `settled` is the lowest sequence of the channel that may still come: in the page, or held. */
+START_TEST(test_settled)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 1);
+	ck_assert_uint_eq(p->open[0].settled, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->open[0].settled, 2);
+	result(p, 0, "reject");
+	ck_assert_uint_eq(p->open[0].sequence, 3);
+	ck_assert_uint_eq(p->open[0].settled, 2);
+	play_free(p);
+}
+END_TEST
+
+/* A long log is given out page by page, all of it, in order. */
+START_TEST(test_many)
+{
+	struct play *p = play_new();
+	uint64_t next = 1;
+
+	for (int i = 0; i < 3000; i++)
+		add(p, i % 200);
+	begin(p);
+	ready(p, "lanes", 1);
+	while (p->n_open > 0) {
+		ck_assert_uint_eq(p->open[0].sequence, next++);
+		result(p, 0, "done");
+	}
+	ck_assert_uint_eq(next, 3001);
+	ck_assert_uint_eq(p->cursor.number, 3000);
+	play_free(p);
+}
+END_TEST
+
+/* ---- held rows ---- */
+
+/* Rejected: dead; later ones of its lane park behind it, others go on; after a retry all come, in order. */
+START_TEST(test_dead_and_parked)
+{
+	struct play *p = play_new();
+	struct delivery_counters c;
+
+	for (int i = 0; i < 6; i++)
+		add(p, i % 2);
+	begin(p);
+	ready(p, "lanes", 1);
+	result(p, 0, "reject");
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	delivery_counters(p->d, &c);
+	ck_assert_uint_eq(c.dead, 1);
+	ck_assert_uint_eq(c.parked, 2);
+	ck_assert_uint_eq(c.done, 3);
+	ck_assert_uint_eq(p->cursor.number, 6);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 3), -EBUSY);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 2), -ENOENT);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 1), 0);
+	for (uint64_t sequence = 1; sequence <= 5; sequence += 2) {
+		ck_assert_uint_eq(p->n_open, 1);
+		ck_assert_uint_eq(p->open[0].sequence, sequence);
+		result(p, 0, "done");
+	}
+	ck_assert_uint_eq(p->n_held, 0);
+	play_free(p);
+}
+END_TEST
+
+/* One that is dropped is gone, and the next of its lane is tried. */
+START_TEST(test_drop)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	result(p, 0, "reject");
+	ck_assert_uint_eq(p->n_open, 0);
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 1), 0);
+	ck_assert_uint_eq(p->open[0].sequence, 2);
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 2), 0); /* while the plugin has it */
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 2), -ENOENT);
+	play_free(p);
+}
+END_TEST
+
+/* The pause grows, up to its limit. */
+START_TEST(test_back_off)
+{
+	struct play *p = play_new();
+	uint64_t pause = DELIVERY_RETRY_MIN_MS;
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	for (int i = 0; i < 12; i++) {
+		uint64_t waited = 0;
+
+		result(p, 0, "retry");
+		while (p->n_open == 0) {
+			beat(p);
+			wait_ms(p, 250);
+			waited += 250;
+		}
+		ck_assert_uint_eq(waited, pause);
+		pause = pause * 2 < DELIVERY_RETRY_MAX_MS ? pause * 2 : DELIVERY_RETRY_MAX_MS;
+	}
+	ck_assert_uint_eq(p->open[0].attempt, 13);
+	play_free(p);
+}
+END_TEST
+
+/* Rows that are retried fill the window: a plugin whose database is down is not given the whole log. */
+START_TEST(test_ailing_plugin)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 500; i++)
+		add(p, i % 250);
+	begin(p);
+	ready(p, "lanes", 8);
+	for (int i = 0; i < 8; i++)
+		result(p, 0, "retry");
+	ck_assert_uint_eq(p->n_open, 0);
+	ck_assert_uint_eq(p->n_held, 8);
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_uint_eq(p->n_open, 8);
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->cursor.number, 500);
+	play_free(p);
+}
+END_TEST
+
+/* A clock that was set back makes nobody wait for years. */
+START_TEST(test_clock_set_back)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	result(p, 0, "retry");
+	p->time_ms -= 86400000;
+	tick(p);
+	ck_assert_uint_eq(p->n_open, 1);
+	play_free(p);
+}
+END_TEST
+
+/* ---- deaths ---- */
+
+/* What was open when the process died goes out one at a time; who is alone then is counted, and is dead after three deaths. */
+START_TEST(test_deaths)
+{
+	struct play *p = play_new();
+	struct delivery_counters c;
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 4);
+	ck_assert_uint_eq(p->n_open, 4);
+	ended(p);
+	wait_ms(p, DELIVERY_RESTART_MIN_MS);
+	ready(p, "lanes", 4);
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->open[0].sequence, 2);
+	for (int i = 0; i < DELIVERY_DEATHS_MAX; i++) { /* the second event kills it */
+		delivery_counters(p->d, &c);
+		ck_assert_uint_eq(c.dead, 0);
+		while (!has(p, 2)) { /* the others pass, one at a time */
+			ck_assert_uint_le(p->n_open, 1);
+			if (p->n_open == 1)
+				result(p, 0, "done");
+			else
+				wait_ms(p, 10);
+		}
+		ck_assert_uint_eq(p->n_open, 1);
+		ended(p);
+		while (!p->alive)
+			wait_ms(p, 10);
+		ready(p, "lanes", 4);
+	}
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	delivery_counters(p->d, &c);
+	ck_assert_uint_eq(c.dead, 1);
+	ck_assert_uint_eq(c.done, 3);
+	play_free(p);
+}
+END_TEST
+
+/* Processes that end at once are started again, with a pause that grows up to its limit. */
+START_TEST(test_restarts)
+{
+	struct play *p = play_new();
+	uint64_t pause = DELIVERY_RESTART_MIN_MS;
+
+	begin(p);
+	for (int i = 0; i < 12; i++) {
+		ended(p);
+		wait_ms(p, pause - 1);
+		ck_assert(!p->alive);
+		wait_ms(p, 1);
+		ck_assert(p->alive);
+		pause = pause * 2 < DELIVERY_RESTART_MAX_MS ? pause * 2 : DELIVERY_RESTART_MAX_MS;
+	}
+	ck_assert_uint_eq(p->starts, 13);
+	play_free(p);
+}
+END_TEST
+
+/* ---- silence ---- */
+
+/* One that has events and says nothing for its deadline is killed; a sign of life keeps it. */
+START_TEST(test_deadline)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	wait_ms(p, 4900);
+	beat(p);
+	wait_ms(p, 4900);
+	ck_assert_uint_eq(p->kills, 0);
+	wait_ms(p, 200);
+	ck_assert_uint_eq(p->kills, 1);
+	play_free(p);
+}
+END_TEST
+
+/* An event without a Result for ten deadlines is forgotten by the plugin: it is killed, whatever else it says. */
+START_TEST(test_forgotten)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	for (int i = 0; i < 49; i++) {
+		wait_ms(p, 1000);
+		beat(p);
+	}
+	ck_assert_uint_eq(p->kills, 0);
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(p->kills, 1);
+	play_free(p);
+}
+END_TEST
+
+/* Without events three missed Beats are too many; before Ready the deadline counts. */
+START_TEST(test_idle)
+{
+	struct play *p = play_new();
+
+	begin(p);
+	wait_ms(p, 5000);
+	ck_assert_uint_eq(p->kills, 1);
+	ended(p);
+	wait_ms(p, DELIVERY_RESTART_MIN_MS);
+	ready(p, "lanes", 1);
+	wait_ms(p, 3 * DELIVERY_BEAT_MS - 1);
+	ck_assert_uint_eq(p->kills, 1);
+	wait_ms(p, 1);
+	ck_assert_uint_eq(p->kills, 2);
+	play_free(p);
+}
+END_TEST
+
+/* ---- what a plugin says that it should not ---- */
+
+static void say_result(struct play *p, uint64_t number, const char *outcome)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
+
+	r.number = number;
+	r.outcome = (char *)outcome;
+	frame.result = &r;
+	say(p, &frame);
+}
+
+static void say_ready(struct play *p, unsigned protocol, const char *order, const char *topic)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Ready r = ENLIGHT__PLUGIN__V1__READY__INIT;
+	char *patterns[] = {(char *)topic};
+
+	r.protocol = protocol;
+	r.order = (char *)order;
+	r.n_topics = topic != NULL;
+	r.topics = patterns;
+	frame.ready = &r;
+	say(p, &frame);
+}
+
+static void bad_number(struct play *p)
+{
+	ready(p, "lanes", 1);
+	say_result(p, 99, "done");
+}
+
+static void bad_outcome(struct play *p)
+{
+	ready(p, "lanes", 1);
+	say_result(p, p->open[0].number, "perhaps");
+}
+
+static void twice_ready(struct play *p)
+{
+	ready(p, "lanes", 1);
+	ready(p, "lanes", 1);
+}
+
+static void later_protocol(struct play *p)
+{
+	say_ready(p, 2, "lanes", NULL);
+}
+
+static void no_order(struct play *p)
+{
+	say_ready(p, 1, "as I like", NULL);
+}
+
+static void no_topic(struct play *p)
+{
+	say_ready(p, 1, "lanes", "no.such.topic");
+}
+
+static void no_frame(struct play *p)
+{
+	struct delivery_input in = {.kind = DELIVERY_FRAME, .bytes = bytes_str("\xff\xff")};
+
+	feed(p, &in);
+}
+
+static void garbage(struct play *p)
+{
+	struct delivery_input in = {.kind = DELIVERY_GARBAGE, .text = "it wrote what is no frame"};
+
+	feed(p, &in);
+}
+
+static void early_publish(struct play *p)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Publish publish = ENLIGHT__PLUGIN__V1__PUBLISH__INIT;
+
+	publish.event = (ProtobufCBinaryData){2, (uint8_t *)"{}"};
+	frame.publish = &publish;
+	say(p, &frame);
+}
+
+static const struct {
+	const char *name;
+	void (*misbehave)(struct play *p);
+} misdeeds[] = {
+	{"a Result for what is not open", bad_number},
+	{"an outcome that is none", bad_outcome},
+	{"Ready twice", twice_ready},
+	{"a later protocol", later_protocol},
+	{"an order that is none", no_order},
+	{"a topic that is none", no_topic},
+	{"a frame that is none", no_frame},
+	{"bytes that are no frame", garbage},
+	{"a Publish before Ready", early_publish},
+};
+
+/* Each is killed with a reason, once, and started again later. */
+START_TEST(test_misdeeds)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	misdeeds[_i].misbehave(p);
+	ck_assert_msg(p->kills == 1, "%s", misdeeds[_i].name);
+	garbage(p); /* what it wrote before it died */
+	ck_assert_uint_eq(p->kills, 1);
+	ended(p);
+	wait_ms(p, DELIVERY_RESTART_MIN_MS);
+	ck_assert_uint_eq(p->starts, 2);
+	play_free(p);
+}
+END_TEST
+
+/* So many lines of its words reach the log, the others are counted. */
+START_TEST(test_flood_of_words)
+{
+	struct play *p = play_new();
+	struct delivery_counters c;
+	unsigned before;
+
+	begin(p);
+	ready(p, "lanes", 1);
+	before = p->lines;
+	for (int i = 0; i < 10 * DELIVERY_LINES; i++) {
+		struct delivery_input in = {.kind = DELIVERY_SAID, .text = "words"};
+
+		feed(p, &in);
+	}
+	ck_assert_uint_eq(p->lines - before, DELIVERY_LINES);
+	delivery_counters(p->d, &c);
+	ck_assert_uint_eq(c.dropped_lines, 9 * DELIVERY_LINES);
+	wait_ms(p, DELIVERY_LINES_MS);
+	ck_assert_uint_eq(p->lines - before, DELIVERY_LINES + 1);
+	ck_assert_ptr_nonnull(strstr(p->said, "lines_left_out=900"));
+	play_free(p);
+}
+END_TEST
+
+/* ---- durability ---- */
+
+/* After a crash of the node what was not durable comes again, what was on record is as it was. */
+START_TEST(test_crash)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i % 2);
+	begin(p);
+	ready(p, "lanes", 2);
+	result(p, index_of(p, 1), "reject");
+	p->hold_commits = true;
+	result(p, index_of(p, 2), "done"); /* not durable */
+	ck_assert_uint_eq(p->n_held, 2);   /* the dead one, and the third event behind it */
+	job_free(p->held_job);
+	p->held_job = NULL;
+	p->hold_commits = false;
+	begin(p);
+	ready(p, "lanes", 2);
+	ck_assert(has(p, 2)); /* again */
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 2);
+	ck_assert_uint_eq(p->cursor.number, 4);
+	play_free(p);
+}
+END_TEST
+
+/* While one commit runs the next gathers: nothing waits for the disk, and nothing is committed twice. */
+START_TEST(test_commits_gather)
+{
+	struct play *p = play_new();
+	struct job *job;
+
+	for (int i = 0; i < 10; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 10);
+	p->hold_commits = true;
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	job = p->held_job;
+	p->held_job = NULL;
+	p->hold_commits = false;
+	ck_assert_uint_eq(job->delivery.cursor.number, 1);
+	commit(p, job);
+	ck_assert_uint_eq(p->commits, 2);
+	ck_assert_uint_eq(p->cursor.number, 10);
+	play_free(p);
+}
+END_TEST
+
+/* A commit or a query that fails is tried again. */
+START_TEST(test_failures)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	p->fail_queries = true;
+	begin(p);
+	ready(p, "lanes", 1);
+	ck_assert_uint_eq(p->n_open, 0);
+	p->fail_queries = false;
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(p->n_open, 1);
+	p->fail_commits = true;
+	result(p, 0, "reject");
+	ck_assert_uint_eq(p->cursor.number, 0);
+	p->fail_commits = false;
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(p->cursor.number, 1);
+	ck_assert_uint_eq(p->n_held, 1);
+	play_free(p);
+}
+END_TEST
+
+/* Too many rows: nothing new is given out until some are settled. */
+START_TEST(test_too_many_held)
+{
+	struct play *p = play_new();
+	struct held_row row = {.channel = 1, .state = HELD_DEAD};
+
+	begin(p);
+	strcpy(row.plugin, "registrar");
+	for (uint64_t i = 0; i < DELIVERY_HELD_MAX; i++) {
+		row.place = (struct place){100000 + i, 0};
+		row.lane.bytes[0] = 1;
+		ck_assert_int_eq(delivery_load_held(p->d, &row), 0);
+	}
+	add(p, 0);
+	stored(p);
+	ready(p, "lanes", 1);
+	ck_assert_uint_eq(p->n_open, 0);
+	ck_assert_ptr_nonnull(strstr(p->said, "too many events are held"));
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 100000), 0);
+	ck_assert_uint_eq(p->n_open, 1);
+	play_free(p);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+/* Asked to end: nothing new is given out, what is open may be finished, then all is durable. */
+START_TEST(test_drain)
+{
+	struct play *p = play_new();
+	struct delivery_input in = {.kind = DELIVERY_DRAIN, .drain_ms = 1000};
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 2);
+	feed(p, &in);
+	ck_assert_uint_eq(p->drains, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_open, 0);
+	ended(p);
+	ck_assert(p->finished);
+	ck_assert_uint_eq(p->cursor.number, 2);
+	play_free(p);
+}
+END_TEST
+
+/* One that does not end when it is asked to is killed, and nothing is held against what it had. */
+START_TEST(test_drain_deadline)
+{
+	struct play *p = play_new();
+	struct delivery_input in = {.kind = DELIVERY_DRAIN, .drain_ms = 1000};
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	feed(p, &in);
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(p->kills, 1);
+	ended(p);
+	ck_assert(p->finished);
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->cursor.number, 0);
+	play_free(p);
+}
+END_TEST
+
+/* ---- erasures ---- */
+
+/* An erasure goes out alone, after all before it; what it lists is not tried any more. */
+START_TEST(test_erasure)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 1);
+	p->events[p->n_events++].erase = true;
+	add(p, 2);
+	begin(p);
+	ready(p, "lanes", 8);
+	ck_assert_uint_eq(p->n_open, 2);
+	result(p, index_of(p, 1), "reject");
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_open, 1);
+	ck_assert(p->open[0].erase);
+	ck_assert_uint_eq(p->n_held, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0); /* the dead letter is one of those to be forgotten */
+	ck_assert_uint_eq(p->open[0].sequence, 4);
+	play_free(p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("delivery");
+	TCase *tc = tcase_create("delivery");
+
+	tcase_add_test(tc, test_lanes);
+	tcase_add_test(tc, test_in_order);
+	tcase_add_test(tc, test_in_order_waits);
+	tcase_add_test(tc, test_cursor);
+	tcase_add_test(tc, test_settled);
+	tcase_add_test(tc, test_many);
+	tcase_add_test(tc, test_dead_and_parked);
+	tcase_add_test(tc, test_drop);
+	tcase_add_test(tc, test_back_off);
+	tcase_add_test(tc, test_ailing_plugin);
+	tcase_add_test(tc, test_clock_set_back);
+	tcase_add_test(tc, test_deaths);
+	tcase_add_test(tc, test_restarts);
+	tcase_add_test(tc, test_deadline);
+	tcase_add_test(tc, test_forgotten);
+	tcase_add_test(tc, test_idle);
+	tcase_add_test(tc, test_flood_of_words);
+	tcase_add_test(tc, test_crash);
+	tcase_add_test(tc, test_commits_gather);
+	tcase_add_test(tc, test_failures);
+	tcase_add_test(tc, test_too_many_held);
+	tcase_add_test(tc, test_drain);
+	tcase_add_test(tc, test_drain_deadline);
+	tcase_add_test(tc, test_erasure);
+	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
