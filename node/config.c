@@ -328,8 +328,8 @@ static void find_program(struct settings *s, struct config_plugin *p)
 	if (strchr(name, '/') == NULL) {
 		if (!find_in(p->program, sizeof p->program, PLUGIN_FOLDER, name) &&
 			!find_in(p->program, sizeof p->program, path != NULL ? path : "/usr/bin:/bin", name))
-			settings_problem(
-				s, &p->command, "command: there is no program %s in " PLUGIN_FOLDER " or PATH", name);
+			settings_problem(s, &p->command,
+				"command: there is no program %s among the installed plugins or in PATH", name);
 		return;
 	}
 	at = settings_path(s, name);

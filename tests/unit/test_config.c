@@ -171,10 +171,16 @@ static const struct {
 		"4:11: roster: cards is a folder\n5:10: cards: no cannot be found: No such file or directory\n"
 		"6:9: keys: none cannot be read: No such file or directory"},
 	{"state", "state: roster.note\n" MINIMAL, "1:8: state: roster.note is no folder"},
+	{"plugins' settings",
+		MINIMAL
+		"plugins:\n  - name: a\n    command: [./no]\n    environment: [A=b, =c, 1=d]\n    from: yesterday\n"
+		"    deadline: 1ms\n",
+		"5:14: command: ./no cannot be run: No such file or directory\n6:24: environment: must be NAME=value\n"
+		"6:28: environment: must be NAME=value\n7:11: from: must be beginning or now\n8:15: deadline: must be between 100ms and 1d"},
 	{"plugins",
 		MINIMAL "plugins:\n  - {name: a, command: [x], topics: [course.*], settings: {b: 1}}\n"
 			"  - {name: a, command: []}\n  - {name: A}\n",
-		"4:3: plugins: this version of the node runs no plugins; leave the setting out\n"
+		"4:24: command: there is no program x among the installed plugins or in PATH\n"
 		"5:12: name: another plugin has this name\n5:24: command: must name a program\n"
 		"6:5: missing setting \"command\"\n"
 		"6:12: name: must be at most 32 lower-case letters, digits and hyphens, beginning with a letter"},

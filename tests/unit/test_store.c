@@ -547,6 +547,70 @@ START_TEST(test_settings)
 }
 END_TEST
 
+static int write_cursor(void *context, const struct cursor_row *row)
+{
+	buffer_printf(context, "%s %d.%d\n", row->plugin, (int)row->place.number, (int)row->place.index);
+	return 0;
+}
+
+static int write_held(void *context, const struct held_row *row)
+{
+	buffer_printf(context, "%s %d.%d %d/%d %s %s %d %d %d %d %d %d %s\n", row->plugin, (int)row->place.number,
+		(int)row->place.index, (int)row->channel, (int)row->sequence, row->source, row->topic,
+		row->lane.bytes[15], row->state, (int)row->attempts, (int)row->deaths, (int)row->next_ms,
+		(int)row->since_ms, row->reason);
+	return 0;
+}
+
+/* What a plugin has not done is put, replaced and removed; it comes back rising by place, and so do cursors. */
+START_TEST(test_held)
+{
+	struct held_row row = {.plugin = "sql",
+		.place = {300, 2},
+		.channel = 1,
+		.sequence = 9,
+		.source = "ut.ee",
+		.topic = "course.offering",
+		.lane = {{[15] = 7}},
+		.state = HELD_RETRYING,
+		.attempts = 3,
+		.deaths = 1,
+		.next_ms = 50,
+		.since_ms = 40,
+		.reason = "a lock"};
+	struct place gone = {300, 3};
+	struct buffer text = {0};
+
+	begin();
+	ck_assert_int_eq(ops->cursor_put(ledger, &(struct cursor_row){"web", {1, 0}}), 0);
+	ck_assert_int_eq(ops->cursor_put(ledger, &(struct cursor_row){"sql", {8, 3}}), 0);
+	ck_assert_int_eq(ops->cursor_put(ledger, &(struct cursor_row){"sql", {301, 0}}), 0);
+	ck_assert_int_eq(ops->held_put(ledger, &row), 0);
+	row.place = gone;
+	ck_assert_int_eq(ops->held_put(ledger, &row), 0);
+	row.place = (struct place){7, 4000};
+	row.state = HELD_PARKED;
+	ck_assert_int_eq(ops->held_put(ledger, &row), 0);
+	row.state = HELD_DEAD;
+	strcpy(row.reason, "");
+	ck_assert_int_eq(ops->held_put(ledger, &row), 0);
+	strcpy(row.plugin, "web");
+	ck_assert_int_eq(ops->held_put(ledger, &row), 0);
+	ck_assert_int_eq(ops->held_remove(ledger, "sql", &gone), 0);
+	ck_assert_int_eq(ops->held_remove(ledger, "sql", &gone), LEDGER_NONE);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->cursors(archive, write_cursor, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "sql 301.0\nweb 1.0\n");
+	buffer_clear(&text);
+	ck_assert_int_eq(archive_ops->held(archive, write_held, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "sql 7.4000 1/9 ut.ee course.offering 7 2 3 1 50 40 \n"
+					     "sql 300.2 1/9 ut.ee course.offering 7 1 3 1 50 40 a lock\n"
+					     "web 7.4000 1/9 ut.ee course.offering 7 2 3 1 50 40 \n");
+	buffer_deinit(&text);
+}
+END_TEST
+
 /* A transaction that is undone leaves nothing, but the numbers it took stay taken. */
 START_TEST(test_undone_transaction)
 {
@@ -809,7 +873,7 @@ int main(void)
 	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches,
 		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
 		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes, test_settings,
-		test_undone_transaction, test_undone_part, test_walks, test_long_walk, test_channel_walk,
+		test_held, test_undone_transaction, test_undone_part, test_walks, test_long_walk, test_channel_walk,
 		test_set_aside, test_set_all_aside};
 
 	for (size_t i = 0; i < sizeof ledgers / sizeof *ledgers; i++) {
