@@ -165,5 +165,25 @@ def test_expelled():
     equal(len(network["ut.ee"].events(source="rug.nl")), 1, "events at the member that was expelled")
 
 
+def test_restart():
+    """After a restart a node believes whom it believed before, also when identity keys were changed and members expelled"""
+    case = Case()
+    renewed = notes.RosterEntry("ugent.be", nacl.signing.SigningKey.generate())
+    roster = case.roster("rug.nl", "ut.ee", ("ugent.be", renewed.identity), entries=[case.members["rug.nl"].entry, renewed])
+    equal(case.node.import_note(roster).status, 201, "a roster with another identity key and without ut.ee")
+    keys = [notes.NodeKeys(number=2)]
+    card = notes.card(case.first, "ugent.be", renewed.identity, keys, retired=case.members["ugent.be"].keys)
+    equal(case.node.import_note(card).status, 201, "a card 1 under the new identity key")
+    case.node.stop()
+    for cards in case.node.folder.glob("cards/*"):
+        cards.unlink()
+    before = len(case.node.log.read_text())
+    case.node.start()
+    said = case.node.log.read_text()[before:]
+    check("not good any more" not in said, "every stored note is good still", said)
+    equal(case.node.ask("/v1/status")["roster"]["number"], 2, "the roster in force")
+    equal(case.node.peer("ugent.be")["key"], 2, "the key in use")
+
+
 if __name__ == "__main__":
     harness.main()
