@@ -327,6 +327,29 @@ static void check_history(const struct trust *t, const struct card *c, const cha
 	}
 }
 
+/* The last card of a member that this identity key signed; NULL: none. */
+static const struct held_card *last_signed_by(const struct trust *t, const char *member, const uint8_t *identity)
+{
+	for (size_t i = behind_cards(t, member); i-- > 0 && strcmp(t->cards[i]->card.member, member) == 0;)
+		if (memcmp(t->cards[i]->identity, identity, SIGN_PUBLIC_LEN) == 0)
+			return t->cards[i];
+	return NULL;
+}
+
+/* A card says of every key of the one before what became of it: who joins later gets the newest card only, and verifies with it what all
+ * of them signed. What a former identity key signed may be a thief's, and its keys need not be known to their member. */
+static void check_complete(const struct trust *t, const struct card *c, const uint8_t *identity, const char *name,
+	struct problems *problems)
+{
+	const struct held_card *last = last_signed_by(t, c->member, identity);
+
+	for (size_t i = 0; last != NULL && i < last->card.n_keys; i++)
+		if (card_key(c, last->card.keys[i].number) == NULL)
+			note_problem_at(problems, name, 1,
+				"key %u of card %u is left out: list it as retired or revoked",
+				last->card.keys[i].number, last->card.number);
+}
+
 /* The member whose identity key it is, or that has proved to hold it as a key in use; NULL: nobody. */
 static const char *owner_of_key(const struct trust *t, const char *member, const struct card_key *key)
 {
@@ -379,16 +402,12 @@ static int check_card(const struct trust *t, const struct card *c, const uint8_t
 /* Where a good card stands among those its member's identity key signed before: 0 when it is the next one. */
 static int judge_number(const struct trust *t, const struct card *c, const uint8_t *identity)
 {
-	const struct held_card *last = NULL;
+	const struct held_card *last = last_signed_by(t, c->member, identity);
 
 	for (size_t i = behind_cards(t, c->member); i-- > 0 && strcmp(t->cards[i]->card.member, c->member) == 0;) {
 		const struct held_card *h = t->cards[i];
 
-		if (memcmp(h->identity, identity, SIGN_PUBLIC_LEN) != 0)
-			continue;
-		if (last == NULL)
-			last = h;
-		if (h->card.number == c->number)
+		if (h->card.number == c->number && memcmp(h->identity, identity, SIGN_PUBLIC_LEN) == 0)
 			return digest_equal(&h->card.note.digest, &c->note.digest) ? TRUST_KNOWN : TRUST_FORK;
 	}
 	return last != NULL && c->number < last->card.number ? TRUST_OLDER : 0;
@@ -418,6 +437,7 @@ static int judge_card(const struct trust *t, struct held_card *h, const char *na
 	if (r != 0)
 		return r;
 	check_history(t, c, name, problems);
+	check_complete(t, c, identity, name, problems);
 	check_owners(t, c, name, problems);
 	memcpy(h->identity, identity, sizeof h->identity);
 	return problems->total == before ? 0 : TRUST_REFUSED;

@@ -84,6 +84,7 @@ def bad_cards(case):
         ("another identity key", notes.signed(text, ("ugent.be", tartu.identity), ("ugent.be+2", second.sign))),
         ("another member's node key", case.card("ugent.be", keys=[stolen], retired=ghent.keys)),
         ("another key under a number that was used", case.card("ugent.be", keys=[other_number_one])),
+        ("a former key that is left out", case.card("ugent.be", keys=[second])),
         ("a member that is not in the roster",
          notes.card(case.first, "uu.se", case.newcomer.identity, [second])),
         ("another network", notes.card(case.roster(), "ugent.be", ghent.identity, ghent.keys, number=2)),

@@ -237,14 +237,14 @@ START_TEST(test_cards)
 }
 END_TEST
 
-/* A key number keeps its key, and a key that went does not come back. */
+/* A key number keeps its key, none is left out of a later card, and a key that went does not come back. */
 START_TEST(test_key_numbers)
 {
 	struct network n;
 	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
 			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT),
 			three = card_key_of("ut.ee", 3, CARD_KEY_CURRENT),
-			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT);
+			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT), other;
 	const struct actor *ut = &n.members[UT];
 	enum card_key_state state = CARD_KEY_REVOKED;
 
@@ -256,25 +256,32 @@ START_TEST(test_key_numbers)
 	ck_assert_ptr_null(trust_sign_key(n.t, "rug.nl", 1, &state));
 
 	one.state = CARD_KEY_REVOKED;
-	accept(&n, card_with(&n, ut, 2, (struct card_key[]){one, three}, 2)); /* two is left out */
+	expect(&n, TRUST_REFUSED, "key 2 of card 1 is left out",
+		card_with(&n, ut, 2, (struct card_key[]){one, three}, 2));
+	two.state = CARD_KEY_RETIRED;
+	accept(&n, card_with(&n, ut, 2, (struct card_key[]){one, two, three}, 3));
 	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 2, &state), two.sign, sizeof two.sign);
 	ck_assert_int_eq(state, CARD_KEY_RETIRED);
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
 	ck_assert_int_eq(state, CARD_KEY_REVOKED);
 
+	two.state = CARD_KEY_CURRENT;
 	expect(&n, TRUST_REFUSED, "key 2 was retired by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
+	two.state = CARD_KEY_RETIRED;
 	one.state = CARD_KEY_CURRENT;
 	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
 	one.state = CARD_KEY_RETIRED;
 	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
-	memcpy(two.sign, four.sign, sizeof two.sign);
-	two.state = CARD_KEY_RETIRED;
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
+	one.state = CARD_KEY_REVOKED;
+	other = two;
+	memcpy(other.sign, four.sign, sizeof other.sign);
 	expect(&n, TRUST_REFUSED, "number 2 belongs to another key",
-		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
-	accept(&n, card_with(&n, ut, 3, &four, 1)); /* a revoked key that is left out stays revoked */
+		card_with(&n, ut, 3, (struct card_key[]){one, other, three}, 3));
+	three.state = CARD_KEY_RETIRED;
+	accept(&n, card_with(&n, ut, 3, (struct card_key[]){one, two, three, four}, 4));
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
 	ck_assert_int_eq(state, CARD_KEY_REVOKED);
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 3, &state));
@@ -355,7 +362,7 @@ START_TEST(test_changed_identity)
 {
 	struct network n;
 	struct actor changed[N];
-	struct card_key old = card_key_of("ut.ee", 9, CARD_KEY_CURRENT);
+	struct card_key old = card_key_of("ut.ee", 9, CARD_KEY_CURRENT), key;
 	enum card_key_state state;
 	struct buffer second;
 
@@ -370,8 +377,12 @@ START_TEST(test_changed_identity)
 	ck_assert_int_eq(state, CARD_KEY_RETIRED);
 	expect(&n, TRUST_REFUSED, "the signature of ut.ee does not verify", card_of(&n, UT, 100, 10));
 	n.members[UT] = changed[UT];
-	accept(&n, card_of(&n, UT, 1, 10));
+	key = card_key_of("ut.ee", 10, CARD_KEY_CURRENT);
+	accept(&n,
+		card_with(&n, &changed[UT], 1, &key, 1)); /* who knows nothing of the thief's keys can leave them out */
 	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 1);
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 9, &state));
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
 	ck_assert_ptr_nonnull(card_key(trust_card(n.t, "ut.ee"), 10));
 	network_deinit(&n);
 }
