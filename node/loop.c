@@ -219,6 +219,9 @@ static void act(struct loop *l, struct node_action *a)
 		put_query(l, a->query);
 		a->query = NULL;
 		break;
+	case NODE_KEPT:
+		api_kept(l->api, a->tag, a->durable);
+		break;
 	case NODE_LOG:
 		if (a->text != NULL)
 			log_line((enum log_level)a->level, "%s", a->text);
@@ -358,9 +361,10 @@ static int ask_query(void *context, struct query *query)
 	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
 }
 
-static int ask_import(void *context, struct bytes text, struct problems *problems)
+static int ask_import(void *context, uint64_t tag, struct bytes text, struct problems *problems)
 {
-	struct node_input in = {.kind = NODE_NOTE, .frame = text, .reason = "operator", .problems = problems};
+	struct node_input in = {
+		.kind = NODE_NOTE, .frame = text, .reason = "operator", .problems = problems, .tag = tag};
 	int r = step_result(context, &in);
 
 	if (r == TRUST_FORK)
@@ -370,9 +374,10 @@ static int ask_import(void *context, struct bytes text, struct problems *problem
 	return r == TRUST_KNOWN ? 1 : r < 0 ? r : 0;
 }
 
-static int ask_block(void *context, const char *member, bool block, const char *reason, struct problems *problems)
+static int ask_block(
+	void *context, uint64_t tag, const char *member, bool block, const char *reason, struct problems *problems)
 {
-	struct node_input in = {.kind = NODE_BLOCK, .member = member, .block = block, .reason = reason};
+	struct node_input in = {.kind = NODE_BLOCK, .member = member, .block = block, .reason = reason, .tag = tag};
 
 	(void)problems;
 	return step_result(context, &in);

@@ -523,6 +523,21 @@ void api_queried(struct api *a, struct query *query)
 	query_free(query);
 }
 
+/* The node may say so before the handler has made the answer. */
+void api_kept(struct api *a, uint64_t tag, bool durable)
+{
+	struct request *rq = find_waiting(a, tag);
+
+	if (rq == NULL || tag == 0)
+		return;
+	rq->tag = 0;
+	rq->not_durable = !durable;
+	if (rq->suspended) {
+		operate_kept(rq);
+		request_resume(rq);
+	}
+}
+
 void api_committed(struct api *a)
 {
 	for (struct request *rq = a->requests; rq != NULL; rq = rq->next)

@@ -30,10 +30,11 @@ struct api_ops {
 	int (*publish)(void *context, struct job *job);
 	int (*query)(void *context, struct query *query);
 
-	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0; 1: known already; -ENOENT: no such member (404); with
-	 * `problems`: 422; any other negative errno: 503. */
-	int (*import_note)(void *context, struct bytes text, struct problems *problems);
-	int (*block)(void *context, const char *member, bool block, const char *reason, struct problems *problems);
+	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0: in force, and api_kept() says with this tag when it is
+	 * durable; 1: known already; -ENOENT: no such member (404); with `problems`: 422; any other negative errno: 503. */
+	int (*import_note)(void *context, uint64_t tag, struct bytes text, struct problems *problems);
+	int (*block)(void *context, uint64_t tag, const char *member, bool block, const char *reason,
+		struct problems *problems);
 	/* Plugins, and what they have not done; see host.h. */
 	json_t *(*plugins)(void *context);
 	json_t *(*held)(void *context, const char *plugin, enum held_state state);
@@ -78,6 +79,9 @@ void api_turn(struct api *a, uint64_t now_monotonic_ms);
 /* Answers; the job or query is taken. A request that is gone meanwhile is a no-op. */
 void api_published(struct api *a, struct job *job);
 void api_queried(struct api *a, struct query *query);
+
+/* An act of an operator is on disk, or could not be written yet: then it is in force, and tried again. */
+void api_kept(struct api *a, uint64_t tag, bool durable);
 
 /* Something new was committed: wakes the event streams. */
 void api_committed(struct api *a);

@@ -124,13 +124,28 @@ static void audit(const struct request *rq, const char *act, const char *object,
 	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, object, reason);
 }
 
-/* The results that import_note() and block() share. */
+void operate_kept(struct request *rq)
+{
+	if (rq->not_durable) {
+		buffer_deinit(&rq->answer);
+		request_problem(rq, REFUSED_NOT_DURABLE, NULL);
+	}
+	rq->answered = true;
+}
+
+/* The results that import_note() and block() share. What is in force now is answered when it is durable. */
 static void answer_act(struct request *rq, int r, const struct problems *problems, unsigned done, json_t *json)
 {
 	if (problems->total == 0 && (r == 0 || r == 1)) {
 		request_json(rq, r == 0 ? done : 200, json);
+		rq->answered = r == 1;
+		if (r == 0 && rq->tag == 0)
+			operate_kept(rq);
+		else if (r == 1)
+			rq->tag = 0;
 		return;
 	}
+	rq->tag = 0;
 	json_decref(json);
 	if (problems->total > 0)
 		request_problem(rq, REFUSED_ACT, problems);
@@ -161,7 +176,7 @@ static void import_note(struct request *rq, const char *first_word, const char *
 		request_problem_at(rq, REFUSED_ACT, "", "the first line does not say what this path takes");
 		return;
 	}
-	r = rq->api->options.ops->import_note(rq->api->options.context, text, &problems);
+	r = rq->api->options.ops->import_note(rq->api->options.context, request_wait(rq), text, &problems);
 	if (r >= 0 && problems.total == 0)
 		audit(rq, act, r == 0 ? "taken" : "known", NULL);
 	answer_act(rq, r, &problems, 201, json_pack("{s:s}", "state", r == 0 ? "taken" : "known"));
@@ -188,7 +203,7 @@ static void set_block(struct request *rq, bool block, const char *reason)
 		request_problem(rq, REFUSED_NOT_FOUND, NULL);
 		return;
 	}
-	r = rq->api->options.ops->block(rq->api->options.context, member, block, reason, &problems);
+	r = rq->api->options.ops->block(rq->api->options.context, request_wait(rq), member, block, reason, &problems);
 	if (r >= 0 && problems.total == 0)
 		audit(rq, block ? "block peer" : "unblock peer", member, reason);
 	answer_act(rq, r, &problems, 200, json_pack("{s:s, s:b}", "member", member, "blocked", block ? 1 : 0));

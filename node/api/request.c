@@ -34,15 +34,15 @@ void request_body_release(struct request *rq)
 
 /* Tags are never used twice, so an answer for a request that is gone finds none. The node may answer before it returns: then
  * nothing is waited for. */
-static void wait_for(struct request *rq, uint64_t *tag)
+uint64_t request_wait(struct request *rq)
 {
 	rq->tag = ++rq->api->last_tag;
-	*tag = rq->tag;
+	return rq->tag;
 }
 
 void request_publish(struct request *rq, struct job *job)
 {
-	wait_for(rq, &job->tag);
+	job->tag = request_wait(rq);
 	if (rq->api->options.ops->publish(rq->api->options.context, job) != 0) {
 		rq->tag = 0;
 		job_free(job);
@@ -52,7 +52,7 @@ void request_publish(struct request *rq, struct job *job)
 
 void request_query(struct request *rq, struct query *query, void (*queried)(struct request *rq, struct query *query))
 {
-	wait_for(rq, &query->tag);
+	query->tag = request_wait(rq);
 	rq->queried = queried;
 	if (rq->api->options.ops->query(rq->api->options.context, query) != 0) {
 		rq->tag = 0;

@@ -31,6 +31,7 @@ enum problem_kind {
 	REFUSED_BUSY,
 	REFUSED_FAILED,
 	REFUSED_FULL,
+	REFUSED_NOT_DURABLE,
 	REFUSED_KINDS,
 };
 struct problem_row {
@@ -73,8 +74,9 @@ struct request {
 	size_t body_discarded; /* what came after it was refused */
 
 	bool handled, suspended;
-	uint64_t tag; /* of the job or query it waits for; 0: none */
-	bool batch;   /* POST /v1/events: places begin with the event's number */
+	uint64_t tag;     /* of the job or query it waits for; 0: none */
+	bool batch;       /* POST /v1/events: places begin with the event's number */
+	bool not_durable; /* an act of an operator: what api_kept() said */
 	void (*queried)(struct request *rq, struct query *query); /* the query is borrowed */
 	struct stream *stream;
 
@@ -133,12 +135,18 @@ json_t *request_reason(struct request *rq, const char **reason);
 /* Takes in the answer to a job of POST /v1/events, which is borrowed. */
 void events_post_published(struct request *rq, struct job *job);
 
+/* Gives the answer to an operator's act, which has waited until the act is durable. */
+void operate_kept(struct request *rq);
+
 /* Gives back the body's memory. */
 void request_body_release(struct request *rq);
 
 /* Asks; the request waits for the answer. The job or query is taken. Answered with 503 when it is not. */
 void request_publish(struct request *rq, struct job *job);
 void request_query(struct request *rq, struct query *query, void (*queried)(struct request *rq, struct query *query));
+
+/* The tag under which the request waits for something else. */
+uint64_t request_wait(struct request *rq);
 
 /* Lets a waiting request go on: its answer is ready, or its stream has something to write. */
 void request_resume(struct request *rq);

@@ -6,7 +6,7 @@
  *   number N                              1, 2, 3
  *   endpoint tcp://HOST:PORT              absent: this node only dials out
  *   key NUMBER sign BASE64 link BASE64    the node keys in use; two during a renewal, newest last
- *   retired NUMBER sign BASE64            kept for ever: they verify what they signed
+ *   retired NUMBER sign BASE64            listed for ever: they verify what they signed
  *   revoked NUMBER sign BASE64            may have been stolen: nothing new is accepted under it
  *   takes PATTERN...                      topics that this member reads; several such lines add up
  * Key numbers go from 1 to KEY_NUMBERS_MAX; the highest one is of a key in use, so that a channel's key number never falls.

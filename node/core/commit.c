@@ -214,6 +214,22 @@ static int run_delivery(struct work *w, struct delivery_job *d)
 	return r;
 }
 
+static int run_note(struct work *w, struct note_job *n)
+{
+	int r = w->ops->note_put(w->ledger, n->kind, n->member, n->number, n->text);
+
+	n->done = r == 0;
+	return r;
+}
+
+static int run_setting(struct work *w, struct setting_job *s)
+{
+	int r = w->ops->setting_put(w->ledger, s->name, s->value);
+
+	s->done = r == 0;
+	return r;
+}
+
 static int run_job(struct work *w, struct job *j)
 {
 	switch (j->kind) {
@@ -224,9 +240,9 @@ static int run_job(struct work *w, struct job *j)
 	case JOB_RECEIPT:
 		return work_receipt(w, &j->receipt);
 	case JOB_NOTE:
-		return w->ops->note_put(w->ledger, j->note.kind, j->note.member, j->note.number, j->note.text);
+		return run_note(w, &j->note);
 	case JOB_SETTING:
-		return w->ops->setting_put(w->ledger, j->setting.name, j->setting.value);
+		return run_setting(w, &j->setting);
 	case JOB_DELIVERY:
 		return run_delivery(w, &j->delivery);
 	}
@@ -283,8 +299,11 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 			jobs[i]->delivery.done = false;
 			break;
 		case JOB_NOTE:
+			jobs[i]->note.done = false;
+			break;
 		case JOB_SETTING:
-			break; /* taken in again at the next start or by the next peer that tells */
+			jobs[i]->setting.done = false;
+			break;
 		}
 	}
 }

@@ -87,9 +87,11 @@ struct note_job {
 	char member[HANDLE_MAX + 1];
 	uint32_t number;
 	struct bytes text; /* owned */
+	bool done;
 };
 struct setting_job {
 	char *name, *value; /* owned; value NULL removes */
+	bool done;
 };
 
 /* How far a plugin has come, and what it has not done on the way. */

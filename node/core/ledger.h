@@ -129,6 +129,7 @@ struct ledger_ops {
 	int (*receipt_find)(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out);
 	int (*receipt_put)(
 		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */
+	/* Keeps a text for ever, behind those that were put before it; one that is there keeps its place. */
 	int (*note_put)(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text);
 	int (*fork_put)(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
 		struct bytes header_b, struct bytes signature_b);
@@ -157,7 +158,7 @@ typedef int (*mark_visit)(void *context, uint32_t index, enum mark_kind kind, co
 struct archive_ops {
 	int (*channels)(void *archive, channel_visit visit, void *context);
 	int (*receipts)(void *archive, receipt_visit visit, void *context); /* all channels, all readers */
-	int (*notes)(void *archive, note_visit visit, void *context); /* rosters by number, then cards by number */
+	int (*notes)(void *archive, note_visit visit, void *context);       /* in the order in which they were put */
 	int (*settings)(void *archive, setting_visit visit, void *context);
 	int (*cursors)(void *archive, cursor_visit visit, void *context); /* of all plugins */
 	int (*held)(void *archive, held_visit visit, void *context);      /* of all plugins, rising by place */

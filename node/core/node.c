@@ -52,6 +52,16 @@ void node_act_commit(struct node *n, struct job *job)
 		job_free(job);
 }
 
+void node_act_kept(struct node *n, uint64_t tag, bool durable)
+{
+	struct node_action *a = act(n, NODE_KEPT);
+
+	if (a == NULL)
+		return;
+	a->tag = tag;
+	a->durable = durable;
+}
+
 void node_act_query(struct node *n, struct query *query)
 {
 	struct node_action *a = act(n, NODE_QUERY);
@@ -371,7 +381,7 @@ void node_adopt(struct node *n, struct trust *trust)
 }
 
 /* Keeps a roster or card durably. */
-static void commit_note(struct node *n, struct bytes text)
+static void keep_note(struct node *n, struct bytes text, uint64_t tag)
 {
 	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
 	struct problems problems = {0};
@@ -383,7 +393,7 @@ static void commit_note(struct node *n, struct bytes text)
 		job->note.text = dup_bytes(text);
 	if (job == NULL || job->note.text.data == NULL) {
 		job_free(job);
-		n->short_of_memory = true;
+		keep_nothing(n, tag);
 		return;
 	}
 	job->note.kind = is_roster ? "roster" : "card";
@@ -398,10 +408,12 @@ static void commit_note(struct node *n, struct bytes text)
 		card_deinit(&card);
 	}
 	problems_deinit(&problems);
-	if (r == 0)
-		node_act_commit(n, job);
-	else
+	if (r == 0) {
+		keep(n, job, tag);
+	} else {
 		job_free(job);
+		keep_nothing(n, tag);
+	}
 }
 
 /* Tells every live peer but one. */
@@ -422,14 +434,14 @@ static void pass_on(struct node *n, struct bytes text)
 			node_send(n, n->peers[i]->session->connection, n->peers[i]->session, &frame);
 }
 
-int node_take_note(struct node *n, const char *name, struct bytes text, struct problems *problems)
+int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems)
 {
 	struct trust *next;
 	int r = trust_with(&next, n->trust, name, text, problems);
 
 	if (r == 0) {
 		node_adopt(n, next);
-		commit_note(n, text);
+		keep_note(n, text, tag);
 		pass_on(n, text);
 		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
 	} else if (r == TRUST_FORK) {
@@ -491,7 +503,7 @@ static void take_notes(struct node *n, struct session *s, const Enlight__Link__V
 		const ProtobufCBinaryData *text =
 			i < note->n_roster ? &note->roster[i] : &note->card[i - note->n_roster];
 		struct problems problems = {0};
-		int r = node_take_note(n, from, bytes_of(text->data, text->len), &problems);
+		int r = node_take_note(n, from, bytes_of(text->data, text->len), 0, &problems);
 
 		if (r == TRUST_REFUSED)
 			node_log(n, LOG_LEVEL_WARN, "trust: refused peer=%s place=%s rule=\"%s\"", from,
@@ -608,6 +620,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 		count_job(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_ACCEPT)
 			read_accepted(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_NOTE || in->jobs[i]->kind == JOB_SETTING)
+			keep_committed(n, in->jobs[i]);
 	}
 }
 
@@ -633,7 +647,7 @@ static int take_block(struct node *n, const struct node_input *in)
 	free(p->block_reason);
 	p->block_reason = in->block ? strdup(in->reason) : NULL;
 	p->blocked = in->block;
-	node_act_commit(n, job);
+	keep(n, job, in->tag);
 	node_log(n, LOG_LEVEL_INFO, "peer: %s member=%s", in->block ? "blocked" : "unblocked", in->member);
 	enforce(n);
 	return 0;
@@ -695,6 +709,7 @@ void node_free(struct node *n)
 		peer_free(n->peers[i]);
 	for (size_t i = 0; i < n->n_channels; i++)
 		channel_free(n->channels[i]);
+	keep_free(n);
 	free(n->peers);
 	free(n->channels);
 	trust_unref(n->trust);
@@ -708,6 +723,7 @@ static void tick(struct node *n)
 		n->started = true;
 		node_act_simple(n, NODE_ALLOW);
 	}
+	keep_tick(n);
 	meet_tick(n);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		if (n->peers[i]->session == NULL)
@@ -752,7 +768,7 @@ static void dispatch(struct node *n, const struct node_input *in)
 		serve_fetched(n, in->query);
 		break;
 	case NODE_NOTE:
-		n->update->result = node_take_note(n, in->reason, in->frame, in->problems);
+		n->update->result = node_take_note(n, in->reason, in->frame, in->tag, in->problems);
 		break;
 	case NODE_BLOCK:
 		n->update->result = take_block(n, in);

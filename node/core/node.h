@@ -4,7 +4,7 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, trust, timers), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), view.c (what
+ * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), view.c (what
  * operators see). They share node_state.h. The conversation is described in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
@@ -49,8 +49,8 @@ enum node_input_kind {
 	NODE_FRAME,     /* connection, key, frame */
 	NODE_COMMITTED, /* jobs that are done, and what they changed (NULL: nothing) */
 	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
-	NODE_NOTE,      /* text: a roster or card by hand; problems */
-	NODE_BLOCK,     /* member, block, reason */
+	NODE_NOTE,      /* text: a roster or card by hand; problems, tag */
+	NODE_BLOCK,     /* member, block, reason, tag */
 };
 struct node_input {
 	enum node_input_kind kind;
@@ -68,6 +68,7 @@ struct node_input {
 	struct problems *problems;
 	const char *member;
 	bool block;
+	uint64_t tag; /* of who waits until it is durable: NODE_KEPT says so when the result is 0; 0: nobody */
 };
 
 enum node_action_kind {
@@ -78,6 +79,7 @@ enum node_action_kind {
 	NODE_REBIND,   /* drop every session that was dialled in */
 	NODE_COMMIT,   /* job, taken by the loop */
 	NODE_QUERY,    /* query, taken by the loop */
+	NODE_KEPT,     /* tag, durable: what came with it is on disk, or could not be written and is tried again */
 	NODE_LOG,      /* level (enum log_level), text */
 };
 struct node_action {
@@ -88,6 +90,8 @@ struct node_action {
 	uint8_t key[LINK_PUBLIC_LEN];
 	struct job *job;
 	struct query *query;
+	uint64_t tag;
+	bool durable;
 	int level;
 	char *text;
 };

@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, meet.c, read.c, serve.c and view.c. */
+/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, serve.c and view.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -98,6 +98,13 @@ struct meeting {
 	uint64_t began_ms;
 };
 
+/* What is in force and not durable yet. */
+struct unsaved {
+	struct unsaved *next;
+	struct job *job; /* a note or a setting; copied for each try */
+	uint64_t tag;    /* of who waits for it; 0: nobody */
+};
+
 struct node {
 	char member[HANDLE_MAX + 1];
 	struct node_keys keys;
@@ -113,6 +120,10 @@ struct node {
 	uint64_t next_serial;
 	uint64_t last_number;
 	bool started;
+	struct unsaved *unsaved; /* in the order in which they came into force */
+	bool saving;             /* the first is under way */
+	bool save_failed;        /* the last try */
+	uint64_t save_ms;        /* then: no try before */
 	struct node_counters counters;
 
 	/* Of the present step. */
@@ -126,6 +137,7 @@ struct node {
 void node_act_hang_up(struct node *n, uint32_t connection);
 void node_act_commit(struct node *n, struct job *job);    /* taken */
 void node_act_query(struct node *n, struct query *query); /* taken */
+void node_act_kept(struct node *n, uint64_t tag, bool durable);
 void node_act_simple(struct node *n, enum node_action_kind kind);
 void node_log(struct node *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Packs and sends a frame; with a session its id goes in front. Answers the packed length. */
@@ -138,7 +150,14 @@ struct channel *node_channel_id(const struct node *n, uint64_t id);
 struct session *node_session(const struct node *n, uint64_t serial);
 ProtobufCBinaryData wire_bytes(const void *data, size_t len);
 void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
-int node_take_note(struct node *n, const char *name, struct bytes text, struct problems *problems);
+int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems);
+
+/* keep.c */
+void keep(struct node *n, struct job *job, uint64_t tag); /* a note or setting that is in force; taken */
+void keep_nothing(struct node *n, uint64_t tag);          /* there was no memory for it */
+void keep_committed(struct node *n, const struct job *job);
+void keep_tick(struct node *n);
+void keep_free(struct node *n);
 
 /* meet.c */
 void meet_up(struct node *n, struct peer *p);

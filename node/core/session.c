@@ -144,12 +144,11 @@ static bool claim_shape(const Enlight__Link__V1__Claim *m)
 /* Who claims to be there: a member, not this one, and the one that was dialled. */
 static int claim_members(const struct hello *h, const struct hello_self *self, const Enlight__Link__V1__Claim *m)
 {
-	const char *connected = trust_member_of_link_key(self->trust, h->peer_link);
-
 	if (strcmp(m->to, self->member) != 0)
 		return REFUSE_STRANGER;
 	if (strcmp(m->from, self->member) == 0)
-		return connected != NULL && strcmp(connected, self->member) == 0 ? REFUSE_SAME_KEYS : REFUSE_STRANGER;
+		return memcmp(h->peer_link, self->keys->link_public, LINK_PUBLIC_LEN) == 0 ? REFUSE_SAME_KEYS
+											   : REFUSE_STRANGER;
 	if (h->dialled && strcmp(m->from, h->peer) != 0)
 		return REFUSE_STRANGER;
 	return trust_is_member(self->trust, m->from) ? 0 : REFUSE_STRANGER;

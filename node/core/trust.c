@@ -24,12 +24,8 @@ struct known_key {
 	const char *member;
 	uint32_t number;
 	enum card_key_state state; /* by the member's last card; revoked stays */
+	bool proven;               /* a card had it in use, so it signed that card: the member holds it */
 	const uint8_t *sign;
-};
-
-struct known_link {
-	const uint8_t *key;
-	const char *member;
 };
 
 struct trust {
@@ -40,8 +36,6 @@ struct trust {
 	size_t n_cards;
 	struct known_key *keys; /* by member and number */
 	size_t n_keys;
-	struct known_link *links; /* of cards in force, by key */
-	size_t n_links;
 };
 
 static void held_roster_unref(struct held_roster *h)
@@ -77,7 +71,6 @@ void trust_unref(struct trust *t)
 	free(t->rosters);
 	free(t->cards);
 	free(t->keys);
-	free(t->links);
 	free(t);
 }
 
@@ -132,30 +125,6 @@ static const struct known_key *find_key(const struct trust *t, const char *membe
 	return bsearch(&wanted, t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
 }
 
-static int compare_links(const void *a, const void *b)
-{
-	return memcmp(((const struct known_link *)a)->key, ((const struct known_link *)b)->key, LINK_PUBLIC_LEN);
-}
-
-/* Lists the link keys of all cards in force. */
-static int index_links(struct trust *t)
-{
-	const struct roster *r = newest(t);
-
-	t->links = calloc(r->n_members * CARD_CURRENT_MAX + 1, sizeof *t->links);
-	if (t->links == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < r->n_members; i++) {
-		const struct card *c = trust_card(t, r->members[i].handle);
-
-		for (size_t j = 0; c != NULL && j < c->n_keys; j++)
-			if (c->keys[j].state == CARD_KEY_CURRENT)
-				t->links[t->n_links++] = (struct known_link){c->keys[j].link, c->member};
-	}
-	qsort(t->links, t->n_links, sizeof *t->links, compare_links);
-	return 0;
-}
-
 /* Brings the keys up to date with a member's new card, for which there is room. */
 static void learn_keys(struct trust *t, const struct card *c)
 {
@@ -170,10 +139,11 @@ static void learn_keys(struct trust *t, const struct card *c)
 		now = card_key(c, k->number);
 		if (k->state != CARD_KEY_REVOKED)
 			k->state = now == NULL ? CARD_KEY_RETIRED : now->state;
+		k->proven |= now != NULL && now->state == CARD_KEY_CURRENT;
 	}
 	for (size_t i = 0; i < c->n_keys; i++) {
 		const struct card_key *k = &c->keys[i];
-		struct known_key key = {c->member, k->number, k->state, k->sign};
+		struct known_key key = {c->member, k->number, k->state, k->state == CARD_KEY_CURRENT, k->sign};
 
 		if (n == 0 || bsearch(&key, t->keys, n, sizeof key, compare_known_keys) == NULL)
 			t->keys[t->n_keys++] = key;
@@ -181,7 +151,7 @@ static void learn_keys(struct trust *t, const struct card *c)
 	qsort(t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
 }
 
-/* A copy that shares all rosters and cards, with room for one of each and `n_keys` keys more. Its links are not listed yet. */
+/* A copy that shares all rosters and cards, with room for one of each and `n_keys` keys more. */
 static struct trust *copy(const struct trust *from, size_t n_keys)
 {
 	struct trust *t = calloc(1, sizeof *t);
@@ -217,13 +187,7 @@ static int add_roster(struct trust **out, const struct trust *from, struct held_
 
 	if (t == NULL)
 		return -ENOMEM;
-	atomic_fetch_add(&h->refs, 1);
 	t->rosters[t->n_rosters++] = h;
-	if (index_links(t) != 0) {
-		trust_unref(t);
-		return -ENOMEM;
-	}
-	held_roster_unref(h); /* the reference that was taken */
 	*out = t;
 	return 0;
 }
@@ -238,15 +202,9 @@ static int add_card(struct trust **out, const struct trust *from, struct held_ca
 		return -ENOMEM;
 	at = behind_cards(t, h->card.member);
 	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof(struct held_card *));
-	atomic_fetch_add(&h->refs, 1);
 	t->cards[at] = h;
 	t->n_cards++;
 	learn_keys(t, &h->card);
-	if (index_links(t) != 0) {
-		trust_unref(t);
-		return -ENOMEM;
-	}
-	held_card_unref(h); /* the reference that was taken */
 	*out = t;
 	return 0;
 }
@@ -369,49 +327,57 @@ static void check_history(const struct trust *t, const struct card *c, const cha
 	}
 }
 
-/* The member whose key it is, in a roster's identity keys or another member's cards; NULL: nobody's. */
-static const char *owner_of_sign_key(const struct trust *t, const char *member, const uint8_t *key)
+/* The last card of a member that this identity key signed; NULL: none. */
+static const struct held_card *last_signed_by(const struct trust *t, const char *member, const uint8_t *identity)
+{
+	for (size_t i = behind_cards(t, member); i-- > 0 && strcmp(t->cards[i]->card.member, member) == 0;)
+		if (memcmp(t->cards[i]->identity, identity, SIGN_PUBLIC_LEN) == 0)
+			return t->cards[i];
+	return NULL;
+}
+
+/* A card says of every key of the one before what became of it: who joins later gets the newest card only, and verifies with it what all
+ * of them signed. What a former identity key signed may be a thief's, and its keys need not be known to their member. */
+static void check_complete(const struct trust *t, const struct card *c, const uint8_t *identity, const char *name,
+	struct problems *problems)
+{
+	const struct held_card *last = last_signed_by(t, c->member, identity);
+
+	for (size_t i = 0; last != NULL && i < last->card.n_keys; i++)
+		if (card_key(c, last->card.keys[i].number) == NULL)
+			note_problem_at(problems, name, 1,
+				"key %u of card %u is left out: list it as retired or revoked",
+				last->card.keys[i].number, last->card.number);
+}
+
+/* The member whose identity key it is, or that has proved to hold it as a key in use; NULL: nobody. */
+static const char *owner_of_key(const struct trust *t, const char *member, const struct card_key *key)
 {
 	const struct roster *r = newest(t);
 
 	for (size_t i = 0; i < r->n_members; i++)
-		if (memcmp(r->members[i].identity, key, SIGN_PUBLIC_LEN) == 0)
+		if (memcmp(r->members[i].identity, key->sign, SIGN_PUBLIC_LEN) == 0)
 			return r->members[i].handle;
-	for (size_t i = 0; i < t->n_keys; i++)
-		if (strcmp(t->keys[i].member, member) != 0 && memcmp(t->keys[i].sign, key, SIGN_PUBLIC_LEN) == 0)
-			return t->keys[i].member;
-	return NULL;
-}
+	for (size_t i = 0; i < t->n_keys && key->state == CARD_KEY_CURRENT; i++) {
+		const struct known_key *k = &t->keys[i];
 
-static bool has_link_key(const struct card *c, const uint8_t *key)
-{
-	for (size_t i = 0; i < c->n_keys; i++)
-		if (c->keys[i].state == CARD_KEY_CURRENT && memcmp(c->keys[i].link, key, LINK_PUBLIC_LEN) == 0)
-			return true;
-	return false;
-}
-
-static const char *owner_of_link_key(const struct trust *t, const char *member, const uint8_t *key)
-{
-	for (size_t i = 0; i < t->n_cards; i++) {
-		const struct card *c = &t->cards[i]->card;
-
-		if (strcmp(c->member, member) != 0 && has_link_key(c, key))
-			return c->member;
+		if (k->proven && strcmp(k->member, member) != 0 && memcmp(k->sign, key->sign, SIGN_PUBLIC_LEN) == 0)
+			return k->member;
 	}
 	return NULL;
 }
 
+/* Public keys are there for everybody to copy, so only what its member has proved to hold keeps a card out. A card proves its keys
+ * in use, by their signatures. Lines of retired and revoked keys prove nothing and let nobody in: they neither keep out nor are kept
+ * out. Nor do link keys: who holds one is shown at each Hello, which names both link keys and is signed by the signing key. */
 static void check_owners(const struct trust *t, const struct card *c, const char *name, struct problems *problems)
 {
 	for (size_t i = 0; i < c->n_keys; i++) {
-		const struct card_key *k = &c->keys[i];
-		const char *owner = owner_of_sign_key(t, c->member, k->sign);
+		const char *owner = owner_of_key(t, c->member, &c->keys[i]);
 
-		if (owner == NULL && k->state == CARD_KEY_CURRENT)
-			owner = owner_of_link_key(t, c->member, k->link);
 		if (owner != NULL)
-			note_problem_at(problems, name, k->line, "key %u is a key of %s", k->number, owner);
+			note_problem_at(
+				problems, name, c->keys[i].line, "key %u is a key of %s", c->keys[i].number, owner);
 	}
 }
 
@@ -436,16 +402,12 @@ static int check_card(const struct trust *t, const struct card *c, const uint8_t
 /* Where a good card stands among those its member's identity key signed before: 0 when it is the next one. */
 static int judge_number(const struct trust *t, const struct card *c, const uint8_t *identity)
 {
-	const struct held_card *last = NULL;
+	const struct held_card *last = last_signed_by(t, c->member, identity);
 
 	for (size_t i = behind_cards(t, c->member); i-- > 0 && strcmp(t->cards[i]->card.member, c->member) == 0;) {
 		const struct held_card *h = t->cards[i];
 
-		if (memcmp(h->identity, identity, SIGN_PUBLIC_LEN) != 0)
-			continue;
-		if (last == NULL)
-			last = h;
-		if (h->card.number == c->number)
+		if (h->card.number == c->number && memcmp(h->identity, identity, SIGN_PUBLIC_LEN) == 0)
 			return digest_equal(&h->card.note.digest, &c->note.digest) ? TRUST_KNOWN : TRUST_FORK;
 	}
 	return last != NULL && c->number < last->card.number ? TRUST_OLDER : 0;
@@ -475,6 +437,7 @@ static int judge_card(const struct trust *t, struct held_card *h, const char *na
 	if (r != 0)
 		return r;
 	check_history(t, c, name, problems);
+	check_complete(t, c, identity, name, problems);
 	check_owners(t, c, name, problems);
 	memcpy(h->identity, identity, sizeof h->identity);
 	return problems->total == before ? 0 : TRUST_REFUSED;
@@ -559,14 +522,6 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 	if (k->state == CARD_KEY_CURRENT && trust_is_member(t, member) && trust_card(t, member) == NULL)
 		*state = CARD_KEY_RETIRED;
 	return k->sign;
-}
-
-const char *trust_member_of_link_key(const struct trust *t, const uint8_t key[static LINK_PUBLIC_LEN])
-{
-	struct known_link wanted = {.key = key};
-	const struct known_link *found = bsearch(&wanted, t->links, t->n_links, sizeof *t->links, compare_links);
-
-	return found == NULL ? NULL : found->member;
 }
 
 bool trust_is_member(const struct trust *t, const char *member)

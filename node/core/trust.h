@@ -31,7 +31,8 @@ void trust_unref(struct trust *t); /* NULL is a no-op */
  * with `problems`; -ENOMEM. With anything but 0 `*out` is NULL.
  * A roster is refused when it does not follow the newest one. A card is refused when its member is not in the newest roster, its
  * network is another, its signatures are not good, a key number has another key than an earlier card gave it, a revoked or
- * retired key comes back, or another member's card or identity key is one of its keys. */
+ * retired key comes back, a key of its member's card before is left out, one of its keys is an identity key of the roster, or one in
+ * use was in use in another member's card. */
 int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems);
 
 const struct digest *trust_network(const struct trust *t);
@@ -40,13 +41,9 @@ const struct roster *trust_roster_number(const struct trust *t, uint32_t number)
 uint32_t trust_oldest_roster(const struct trust *t);
 const struct card *trust_card(const struct trust *t, const char *member); /* in force; NULL: none */
 
-/* A member's signing key by number, from any of its cards. `*state` is what its last card says of it; retired when that card leaves it
- * out or is no longer in force (a changed identity key); revoked for ever once a card said so. NULL: no such key. */
+/* A member's signing key by number, from any of its cards. `*state` is what its last card says of it; retired when that card is under
+ * another identity key and leaves it out, or is no longer in force; revoked for ever once a card said so. NULL: no such key. */
 const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state);
-
-/* The member that has this link key as a current one in its card in force and is in the newest roster; NULL: nobody. The string
- * lives as long as `t`. */
-const char *trust_member_of_link_key(const struct trust *t, const uint8_t key[static LINK_PUBLIC_LEN]);
 
 /* Whether a member is in the newest roster; whether it was in any that is held. */
 bool trust_is_member(const struct trust *t, const char *member);

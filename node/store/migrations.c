@@ -70,9 +70,20 @@ const char *const migrations[] = {
 	"  plugin TEXT PRIMARY KEY, number INTEGER NOT NULL, slot INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE held("
 	"  plugin TEXT NOT NULL, number INTEGER NOT NULL, slot INTEGER NOT NULL, channel INTEGER NOT NULL,"
-	"  sequence INTEGER NOT NULL, source TEXT NOT NULL, topic TEXT NOT NULL, lane BLOB NOT NULL, state INTEGER NOT NULL,"
+	"  sequence INTEGER NOT NULL, source TEXT NOT NULL, topic TEXT NOT NULL, lane BLOB NOT NULL, state INTEGER NOT "
+	"NULL,"
 	"  attempts INTEGER NOT NULL, deaths INTEGER NOT NULL, next_ms INTEGER NOT NULL, since_ms INTEGER NOT NULL,"
 	"  reason TEXT NOT NULL, PRIMARY KEY(plugin, number, slot)) STRICT, WITHOUT ROWID;",
+
+	/* A note was judged by those before it, so the order counts; the rows of step 1 still stand in it. */
+	"CREATE TABLE accepted_note("
+	"  turn INTEGER PRIMARY KEY, kind TEXT NOT NULL, member TEXT NOT NULL, number INTEGER NOT NULL, text BLOB NOT "
+	"NULL,"
+	"  UNIQUE(kind, member, number, text)) STRICT;"
+	"INSERT INTO accepted_note(kind, member, number, text)"
+	"  SELECT kind, member, number, text FROM note ORDER BY rowid;"
+	"DROP TABLE note;"
+	"ALTER TABLE accepted_note RENAME TO note;",
 };
 const size_t n_migrations = sizeof migrations / sizeof *migrations;
 

@@ -88,7 +88,7 @@ static const char *const statements[N_STATEMENTS] = {
 			    " uncovered = excluded.uncovered, time_ms = excluded.time_ms, packed = excluded.packed,"
 			    " signature = excluded.signature"
 			    " WHERE (excluded.incarnation, excluded.upto) >= (receipt.incarnation, receipt.upto)",
-	[SQL_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, member, number, text) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_NOTE_PUT] = "INSERT OR IGNORE INTO note(kind, member, number, text) VALUES (?1, ?2, ?3, ?4)",
 	[SQL_FORK_PUT] = "INSERT INTO fork(channel, header_a, signature_a, header_b, signature_b)"
 			 " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
 			 " (SELECT 1 FROM fork WHERE channel = ?1 AND header_a = ?2 AND header_b = ?4)",

@@ -27,7 +27,7 @@ enum statement {
 static const char *const statements[N_STATEMENTS] = {
 	[SQL_CHANNELS] = "SELECT " CHANNEL_COLUMNS " FROM channel ORDER BY id",
 	[SQL_RECEIPTS] = "SELECT " RECEIPT_COLUMNS " FROM receipt ORDER BY channel, reader",
-	[SQL_NOTES] = "SELECT kind, member, number, text FROM note ORDER BY kind DESC, number, member",
+	[SQL_NOTES] = "SELECT kind, member, number, text FROM note ORDER BY turn",
 	[SQL_SETTINGS] = "SELECT name, value FROM setting ORDER BY name",
 	[SQL_BATCHES] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number >= ?1 ORDER BY number",
 	[SQL_CHANNEL_BATCHES] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last > ?2 ORDER BY last",

@@ -84,6 +84,7 @@ def bad_cards(case):
         ("another identity key", notes.signed(text, ("ugent.be", tartu.identity), ("ugent.be+2", second.sign))),
         ("another member's node key", case.card("ugent.be", keys=[stolen], retired=ghent.keys)),
         ("another key under a number that was used", case.card("ugent.be", keys=[other_number_one])),
+        ("a former key that is left out", case.card("ugent.be", keys=[second])),
         ("a member that is not in the roster",
          notes.card(case.first, "uu.se", case.newcomer.identity, [second])),
         ("another network", notes.card(case.roster(), "ugent.be", ghent.identity, ghent.keys, number=2)),
@@ -163,6 +164,26 @@ def test_expelled():
     network["rug.nl"].publish(course("rug.nl"))
     network["ugent.be"].wait_for("rug.nl", "network", 2)
     equal(len(network["ut.ee"].events(source="rug.nl")), 1, "events at the member that was expelled")
+
+
+def test_restart():
+    """After a restart a node believes whom it believed before, also when identity keys were changed and members expelled"""
+    case = Case()
+    renewed = notes.RosterEntry("ugent.be", nacl.signing.SigningKey.generate())
+    roster = case.roster("rug.nl", "ut.ee", ("ugent.be", renewed.identity), entries=[case.members["rug.nl"].entry, renewed])
+    equal(case.node.import_note(roster).status, 201, "a roster with another identity key and without ut.ee")
+    keys = [notes.NodeKeys(number=2)]
+    card = notes.card(case.first, "ugent.be", renewed.identity, keys, retired=case.members["ugent.be"].keys)
+    equal(case.node.import_note(card).status, 201, "a card 1 under the new identity key")
+    case.node.stop()
+    for cards in case.node.folder.glob("cards/*"):
+        cards.unlink()
+    before = len(case.node.log.read_text())
+    case.node.start()
+    said = case.node.log.read_text()[before:]
+    check("not good any more" not in said, "every stored note is good still", said)
+    equal(case.node.ask("/v1/status")["roster"]["number"], 2, "the roster in force")
+    equal(case.node.peer("ugent.be")["key"], 2, "the key in use")
 
 
 if __name__ == "__main__":

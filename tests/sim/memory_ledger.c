@@ -21,7 +21,7 @@ enum table {
 	MARKS,       /* number, slot, kind -> text */
 	UNCOVERED,   /* channel, sequence -> nothing */
 	RECEIPTS,    /* channel, reader -> stored_receipt */
-	NOTES,       /* kind (rosters first), number, member -> text */
+	NOTES,       /* turn, number, kind NUL member -> text */
 	FORKS,       /* channel, header, header -> nothing */
 	SETTINGS,    /* name -> value */
 	CURSORS,     /* plugin -> place */
@@ -865,12 +865,23 @@ static int receipt_put(void *ledger, const struct receipt_row *row)
 
 static int note_put(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
+	struct memory_ledger *m = ledger;
 	struct key key = {0};
+	struct bytes name;
 
-	key_u64(&key, UINT64_MAX - (uint8_t)kind[0]); /* "roster" before "card" */
+	key_u64(&key, m->tables[NOTES].n + 1); /* none is ever removed */
 	key_u64(&key, number);
 	key_text(&key, kind);
 	key_text(&key, member != NULL ? member : "");
+	name = bytes_of(key_view(&key).data + 8, key.len - 8);
+	for (size_t i = 0; i < m->tables[NOTES].n; i++) {
+		const struct row *row = m->tables[NOTES].rows[i];
+
+		if (bytes_equal(bytes_of(row->key + 8, row->key_len - 8), name) && bytes_equal(row_value(row), text)) {
+			key_deinit(&key);
+			return 0;
+		}
+	}
 	return put(ledger, NOTES, &key, text);
 }
 

@@ -353,6 +353,8 @@ static void act(struct network *w, size_t member, struct node_action *a)
 		h->query = a->query;
 		a->query = NULL;
 		break;
+	case NODE_KEPT:
+		break; /* nobody waits here */
 	case NODE_LOG:
 		if (getenv("NETWORK_TRACE") != NULL)
 			fprintf(stderr, "%8llu %s %s\n", (unsigned long long)w->now_ms, w->members[member].handle,

@@ -343,11 +343,32 @@ static void refused_cards(json_t *list, const struct world *w)
 	b = card_text(w, &tartu, &tartu.keys);
 	possess(&b, &tartu);
 	refuse_note(list, "not signed by the identity key", &b);
-	memcpy(tartu.keys.link_public, w->members[GHENT].keys.link_public, LINK_PUBLIC_LEN);
+	tartu.keys = w->members[GHENT].keys;
 	b = card_text(w, &tartu, &tartu.keys);
 	vote(&b, &tartu);
 	possess(&b, &tartu);
-	refuse_note(list, "lists the link key of ugent.be", &b);
+	refuse_note(list, "has the key of ugent.be in use, whose own card has proved it", &b);
+}
+
+/* A card of ut.ee with keys copied from that of ugent.be: its signing key as retired, its link key for the own one. */
+static json_t *copied_card(const struct world *w)
+{
+	const struct member *tartu = &w->members[TARTU], *ghent = &w->members[GHENT];
+	struct digest network = note_digest(&w->roster[0]);
+	struct card_key keys[] = {{.number = 1, .state = CARD_KEY_RETIRED}, {.number = 2, .state = CARD_KEY_CURRENT}};
+	const char *takes[] = {"*"};
+	struct buffer b = {0};
+	json_t *o;
+
+	memcpy(keys[0].sign, ghent->keys.sign_public, SIGN_PUBLIC_LEN);
+	memcpy(keys[1].sign, tartu->keys.sign_public, SIGN_PUBLIC_LEN);
+	memcpy(keys[1].link, ghent->keys.link_public, LINK_PUBLIC_LEN);
+	card_write(&b, &network, tartu->handle, 1, NULL, keys, 2, takes, 1);
+	vote(&b, tartu);
+	sign_note(&b, "ut.ee+2", tartu->keys.sign_secret);
+	o = note_json(&b);
+	buffer_deinit(&b);
+	return o;
 }
 
 static json_t *notes_json(const struct world *w)
@@ -356,9 +377,11 @@ static json_t *notes_json(const struct world *w)
 	json_t *o = json_object(), *members = json_array(), *cards = json_array(), *refused = json_array();
 
 	set(o, "about",
-		json_string("Three members found a network, a fourth joins. A note's digest is over its signed part. "
-			    "`refused` is what a node that holds roster 1 and the cards of rug.nl and ugent.be does "
-			    "not take."));
+		json_string(
+			"Three members found a network, a fourth joins. A note's digest is over its signed part. "
+			"`refused` is what a node that holds roster 1 and the cards of rug.nl and ugent.be does "
+			"not take. `copied` is a card of ut.ee with keys copied from that of ugent.be: it is taken, "
+			"and keeps the card of ugent.be out of no node, whichever comes first."));
 	for (size_t i = 0; i <= N_MEMBERS; i++)
 		add(members, member_json(&w->members[i]));
 	set(o, "members", members);
@@ -371,6 +394,7 @@ static json_t *notes_json(const struct world *w)
 	refused_rosters(refused, w);
 	refused_cards(refused, w);
 	set(o, "refused", refused);
+	set(o, "copied", copied_card(w));
 	return o;
 }
 

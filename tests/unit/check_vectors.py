@@ -304,14 +304,16 @@ class Card(Note):
         rule(self.lines[0] == ['enlight', 'card', '1'])
         self.member = self.one('member')
         self.keys = {int(k[0]): (base64.b64decode(k[2]), base64.b64decode(k[4])) for k in self.all('key')}
+        self.former = {base64.b64decode(k[2]) for word in ('retired', 'revoked') for k in self.all(word)}
 
     def check(self, roster, others):
         rule(self.one('network') == roster.origin.hex() and self.member in roster.members)
         rule(self.signed_by(self.member, roster.members[self.member]))
         for number, (sign, _) in self.keys.items():
             rule(self.signed_by(f'{self.member}+{number}', sign))
-        taken = {key for card in others if card.member != self.member for pair in card.keys.values() for key in pair}
-        rule(not taken & {key for pair in self.keys.values() for key in pair})
+        in_use = {sign for sign, _ in self.keys.values()}
+        rule(not (in_use | self.former) & set(roster.members.values()))
+        rule(not in_use & {sign for card in others if card.member != self.member for sign, _ in card.keys.values()})
 
 
 # --- Hellos ---
@@ -458,6 +460,9 @@ class Vectors:
             kind = Roster if o['text'].startswith('enlight roster') else Card
             args = (first,) if kind is Roster else (first, cards[:2])
             self.refused('malformed', o['why'], lambda: kind(o['text']).check(*args))
+        copied = Card(v['copied']['text'])
+        copied.check(first, cards[:2])
+        cards[1].check(first, [copied])
         return second, {card.member: card for card in cards}
 
     def handshake(self, roster, cards):

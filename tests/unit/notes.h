@@ -122,14 +122,16 @@ static inline struct buffer roster_text(
 	return b;
 }
 
-/* A card with one current key, signed as it must be. */
+/* A card with one current key, those of lower numbers retired, signed as it must be. */
 static inline struct buffer card_text(
 	const struct digest *network, const struct actor *a, uint32_t number, uint32_t key)
 {
-	struct card_key k = card_key_of(a->handle, key, CARD_KEY_CURRENT);
+	struct card_key keys[16];
 	struct buffer b = {0};
 
-	card_write(&b, network, a->handle, number, "tcp://node.example:4847", &k, 1, NULL, 0);
+	for (uint32_t k = 1; k <= key; k++)
+		keys[k - 1] = card_key_of(a->handle, k, k == key ? CARD_KEY_CURRENT : CARD_KEY_RETIRED);
+	card_write(&b, network, a->handle, number, "tcp://node.example:4847", keys, key, NULL, 0);
 	sign_by(&b, a);
 	sign_by_node(&b, a->handle, key);
 	return b;

@@ -74,7 +74,7 @@ struct node_double {
 
 	bool busy;                    /* -EAGAIN */
 	bool hold;                    /* answers wait for release() */
-	bool broken;                  /* queries fail */
+	bool broken;                  /* queries fail; acts do not become durable */
 	enum publish_outcome outcome; /* of jobs */
 	enum publish_state state;     /* of results */
 	const char *not_ready;        /* a reason; NULL: ready */
@@ -89,6 +89,7 @@ struct node_double {
 	size_t n_published, n_asked; /* in all */
 	char audit[256];             /* the last */
 	char note[64];               /* the last text, cut */
+	uint64_t act;                /* the tag of one that is held */
 };
 
 static json_t *op_status(void *context)
@@ -194,22 +195,27 @@ static int op_query(void *context, struct query *query)
 	return 0;
 }
 
-static int op_import(void *context, struct bytes text, struct problems *problems)
+static int op_import(void *context, uint64_t tag, struct bytes text, struct problems *problems)
 {
 	struct node_double *n = context;
 
 	snprintf(n->note, sizeof n->note, "%.*s", (int)text.len, (const char *)text.data);
 	if (n->place != NULL)
 		problem_add(problems, n->place, "a reason");
+	if (n->result == 0 && n->hold)
+		n->act = tag;
+	else if (n->result == 0)
+		api_kept(n->api, tag, !n->broken);
 	return n->result;
 }
 
-static int op_block(void *context, const char *member, bool block, const char *reason, struct problems *problems)
+static int op_block(
+	void *context, uint64_t tag, const char *member, bool block, const char *reason, struct problems *problems)
 {
 	struct node_double *n = context;
 
 	snprintf(n->note, sizeof n->note, "%s %d %s", member, block, reason == NULL ? "" : reason);
-	return op_import(n, bytes_str(n->note), problems);
+	return op_import(n, tag, bytes_str(n->note), problems);
 }
 
 static void op_audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
@@ -1334,6 +1340,46 @@ START_TEST(test_acts)
 }
 END_TEST
 
+/* An act is answered when it is durable. When it could not be written the answer says so, and that it is in force. */
+START_TEST(test_acts_wait_for_the_disk)
+{
+	for (int broken = 0; broken <= 1; broken++) {
+		struct node_double n;
+		struct client c;
+		struct answer a;
+
+		node_start(&n);
+		n.hold = true;
+		client_open(&c, &n);
+		client_ask(&c, &n, "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", 15);
+		for (int i = 0; i < 100 && n.act == 0; i++)
+			turn(&n, 10);
+		for (int i = 0; i < 3; i++)
+			turn(&n, 10);
+		client_read(&c);
+		ck_assert_uint_eq(c.in.len, 0);
+		api_kept(n.api, n.act, broken == 0);
+		a = client_wait(&c, &n, false);
+		if (broken)
+			assert_problem("waiting", &a, 507, "not-durable");
+		else
+			ck_assert_uint_eq(a.status, 201);
+		answer_deinit(&a);
+		client_close(&c);
+		n.hold = false;
+		n.broken = broken;
+		a = ask(&n, "DELETE /v1/peers/uu.se/block", "", NULL);
+		if (broken)
+			assert_problem("at once", &a, 507, "not-durable");
+		else
+			ck_assert_uint_eq(a.status, 200);
+		answer_deinit(&a);
+		api_kept(n.api, 999, true); /* for nobody */
+		node_stop(&n);
+	}
+}
+END_TEST
+
 /* ---- streams ---- */
 
 static void stream_open(struct client *c, struct node_double *n, const char *query, const char *headers)
@@ -1997,6 +2043,7 @@ int main(void)
 	tcase_add_test(tc, test_head);
 	tcase_add_test(tc, test_tables);
 	tcase_add_loop_test(tc, test_acts, 0, sizeof acts / sizeof *acts);
+	tcase_add_test(tc, test_acts_wait_for_the_disk);
 	tcase_add_test(tc, test_stream_begins_at_the_end);
 	tcase_add_test(tc, test_stream_of_an_empty_node);
 	tcase_add_test(tc, test_stream_resumes);

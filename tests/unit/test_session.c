@@ -447,6 +447,36 @@ START_TEST(test_key_retired_meanwhile)
 }
 END_TEST
 
+/* A card that lists another's link key keeps that one out of nothing, and who dials by it meets the key's holder, who is another. */
+START_TEST(test_copied_link_key)
+{
+	struct actor groningen = actor_of("rug.nl", 0);
+	struct card_key keys[2] = {
+		card_key_of("rug.nl", 1, CARD_KEY_RETIRED), card_key_of("rug.nl", 2, CARD_KEY_CURRENT)};
+	struct buffer text = {0};
+	struct pair p;
+
+	pair_init(&p);
+	memcpy(keys[1].link, p.listener.keys.link_public, LINK_PUBLIC_LEN);
+	card_write(&text, trust_network(p.trust), "rug.nl", 2, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &groningen);
+	sign_by_node(&text, "rug.nl", 2);
+	p.trust = learn(p.trust, &text);
+	p.dialler.self.trust = p.listener.self.trust = p.trust;
+	ck_assert_int_eq(answer(&p), 0);
+	ck_assert_int_eq(finish(&p), 0);
+	ck_assert_int_eq(accept_with(&p, p.dialler.signature), 0);
+	ck_assert_str_eq(p.dialler.hello.peer, "ugent.be");
+
+	free((void *)p.dialler.claim.data);
+	ck_assert_int_eq(hello_dial(&p.dialler.hello, &p.dialler.self, "rug.nl", p.listener.keys.link_public,
+				 &p.dialler.entropy, &p.dialler.claim),
+		0);
+	ck_assert_int_eq(answer(&p), REFUSE_STRANGER);
+	pair_deinit(&p);
+}
+END_TEST
+
 /* Every code has its words. */
 START_TEST(test_codes_have_words)
 {
@@ -470,6 +500,7 @@ int main(void)
 	tcase_add_test(tc, test_own_keys);
 	tcase_add_test(tc, test_signatures);
 	tcase_add_test(tc, test_key_retired_meanwhile);
+	tcase_add_test(tc, test_copied_link_key);
 	tcase_add_test(tc, test_codes_have_words);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

@@ -380,16 +380,26 @@ static const char version_1[] =
 	"INSERT INTO object VALUES(zeroblob(16), 1, 0, 4, zeroblob(32), zeroblob(32));"
 	"INSERT INTO aside_batch VALUES(9, 1, 1, 2, 2, zeroblob(32), 5, x'00', zeroblob(64), x'00', x'00');"
 	"INSERT INTO receipt VALUES(1, 'rug.nl', 1, 1, 0, 5, x'00', zeroblob(64));"
+	"INSERT INTO note VALUES('card', 'ut.ee', 1, x'61'), ('roster', '', 2, x'62'), ('card', 'rug.nl', 1, x'63');"
+	"INSERT OR REPLACE INTO note VALUES('card', 'ut.ee', 1, x'64');"
 	"INSERT INTO setting VALUES('block ut.ee', 'x');"
 	"PRAGMA application_id = 1162759252; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;";
 
-/* A node takes over what a node of the first version wrote. */
+static int name_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	buffer_printf(context, "%s %s %u %.*s\n", kind, member, number, (int)text.len, (const char *)text.data);
+	return 0;
+}
+
+/* A node takes over what a node of the first version wrote; its notes in the order in which they were accepted. */
 START_TEST(test_version_1)
 {
 	struct index_key zero = {{0}};
 	struct object_row object;
 	struct receipt_row receipt;
 	struct channel_row channel;
+	struct store_reader *reader;
+	struct buffer notes = {0};
 	struct store *s;
 
 	run_sql(version_1);
@@ -405,6 +415,11 @@ START_TEST(test_version_1)
 	ck_assert_uint_eq(ops->next_number(s), 10);
 	ck_assert_int_eq(store_commit(s), 0);
 	ck_assert_int_eq(commit_batch(s, 2, 10), 0);
+	ck_assert_int_eq(store_reader_open(&reader, s), 0);
+	ck_assert_int_eq(store_archive_ops.notes(reader, name_note, &notes), 0);
+	ck_assert_str_eq(buffer_cstr(&notes), "roster  2 b\ncard rug.nl 1 c\ncard ut.ee 1 d\n");
+	buffer_deinit(&notes);
+	store_reader_close(reader);
 	store_close(s);
 	assert_intact();
 }

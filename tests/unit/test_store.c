@@ -1,4 +1,6 @@
+#include "core/trust.h"
 #include "memory_ledger.h"
+#include "notes.h"
 #include "store/store.h"
 #include "unit.h"
 
@@ -500,7 +502,8 @@ static int write_note(void *context, const char *kind, const char *member, uint3
 	return 0;
 }
 
-/* Rosters come first, then cards, both by number, so that each is read when what it builds on is known. */
+/* Notes come in the order in which they were put, so that each is read when what it builds on is known. None replaces another, and
+ * the same one stands there once. */
 START_TEST(test_notes)
 {
 	struct buffer text = {0};
@@ -511,13 +514,89 @@ START_TEST(test_notes)
 	ck_assert_int_eq(ops->note_put(ledger, "card", "rug.nl", 2, bytes_str("c")), 0);
 	ck_assert_int_eq(ops->note_put(ledger, "card", "rug.nl", 1, bytes_str("d")), 0);
 	ck_assert_int_eq(ops->note_put(ledger, "roster", NULL, 1, bytes_str("e")), 0);
+	commit();
+	begin();
 	ck_assert_int_eq(ops->note_put(ledger, "card", "ut.ee", 1, bytes_str("f")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "roster", "", 2, bytes_str("b")), 0);
+	ck_assert_int_eq(ops->note_put(ledger, "card", "ut.ee", 1, bytes_str("a")), 0);
 	commit();
 	restart();
 	ck_assert_int_eq(archive_ops->notes(archive, write_note, &text), 0);
-	ck_assert_str_eq(
-		buffer_cstr(&text), "roster  1 e\nroster  2 b\ncard rug.nl 1 d\ncard ut.ee 1 f\ncard rug.nl 2 c\n");
+	ck_assert_str_eq(buffer_cstr(&text),
+		"card ut.ee 1 a\nroster  2 b\ncard rug.nl 2 c\ncard rug.nl 1 d\nroster  1 e\n"
+		"card ut.ee 1 f\n");
 	buffer_deinit(&text);
+}
+END_TEST
+
+/* A note that is accepted, and put into the store as the node does. */
+static void accept_note(struct trust **t, const char *kind, const char *member, uint32_t number, struct buffer text)
+{
+	struct problems problems = {0};
+	struct trust *next;
+
+	ck_assert_int_eq(trust_with(&next, *t, "x", view(&text), &problems), 0);
+	trust_unref(*t);
+	*t = next;
+	ck_assert_int_eq(ops->note_put(ledger, kind, member, number, view(&text)), 0);
+	buffer_deinit(&text);
+}
+
+static int remember_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	struct trust **t = context, *next;
+	struct problems problems = {0};
+	int r = trust_with(&next, *t, "x", text, &problems);
+
+	ck_assert_msg(r == 0, "%s %s %u: %d %s", kind, member, number, r, problems.n > 0 ? problems.items[0].rule : "");
+	trust_unref(*t);
+	*t = next;
+	return 0;
+}
+
+/* Whom a node believes is the same after a restart: cards of a former identity key and of a former member still verify what they
+ * signed, though the newest roster would refuse them, and a number that is given again replaces nothing. */
+START_TEST(test_trust_after_a_restart)
+{
+	struct actor members[] = {actor_of("rug.nl", 0), actor_of("ugent.be", 0), actor_of("ut.ee", 0)}, changed[2];
+	struct problems problems = {0};
+	struct trust *t, *first, *remembered;
+	struct buffer one, two;
+	enum card_key_state state;
+	struct digest network;
+
+	one = roster_text(NULL, 1, 2, members, 3);
+	sign_by(&one, &members[0]);
+	sign_by(&one, &members[1]);
+	digest_plain(&network, signed_part(&one));
+	ck_assert_int_eq(trust_new(&t, &network, "x", view(&one), &problems), 0);
+	first = trust_ref(t);
+	changed[0] = members[0];
+	changed[1] = actor_of("ugent.be", 1);
+	two = roster_text(&one, 2, 2, changed, 2); /* ugent.be changes its identity key, ut.ee is expelled */
+	sign_by(&two, &members[0]);
+	sign_by(&two, &members[2]);
+	sign_by(&two, &changed[1]);
+
+	begin();
+	accept_note(&t, "card", "ugent.be", 1, card_text(&network, &members[1], 1, 1));
+	accept_note(&t, "card", "ut.ee", 7, card_text(&network, &members[2], 7, 4));
+	accept_note(&t, "roster", "", 2, two);
+	accept_note(&t, "card", "ugent.be", 1, card_text(&network, &changed[1], 1, 2));
+	commit();
+	restart();
+	remembered = first;
+	ck_assert_int_eq(archive_ops->notes(archive, remember_note, &remembered), 0);
+	ck_assert_uint_eq(trust_roster(remembered)->number, 2);
+	ck_assert_ptr_nonnull(trust_sign_key(remembered, "ugent.be", 1, &state));
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	ck_assert_ptr_nonnull(trust_sign_key(remembered, "ugent.be", 2, &state));
+	ck_assert_ptr_nonnull(trust_sign_key(remembered, "ut.ee", 4, &state));
+	ck_assert(digest_equal(
+		&trust_card(remembered, "ugent.be")->note.digest, &trust_card(t, "ugent.be")->note.digest));
+	buffer_deinit(&one);
+	trust_unref(remembered);
+	trust_unref(t);
 }
 END_TEST
 
@@ -872,9 +951,9 @@ int main(void)
 	} ledgers[] = {{"sqlite", start_sqlite, end_sqlite}, {"memory", start_memory, end_memory}};
 	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches,
 		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
-		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes, test_settings,
-		test_held, test_undone_transaction, test_undone_part, test_walks, test_long_walk, test_channel_walk,
-		test_set_aside, test_set_all_aside};
+		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes,
+		test_trust_after_a_restart, test_settings, test_held, test_undone_transaction, test_undone_part,
+		test_walks, test_long_walk, test_channel_walk, test_set_aside, test_set_all_aside};
 
 	for (size_t i = 0; i < sizeof ledgers / sizeof *ledgers; i++) {
 		TCase *tc = tcase_create(ledgers[i].name);

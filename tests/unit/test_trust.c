@@ -237,14 +237,14 @@ START_TEST(test_cards)
 }
 END_TEST
 
-/* A key number keeps its key, and a key that went does not come back. */
+/* A key number keeps its key, none is left out of a later card, and a key that went does not come back. */
 START_TEST(test_key_numbers)
 {
 	struct network n;
 	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
 			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT),
 			three = card_key_of("ut.ee", 3, CARD_KEY_CURRENT),
-			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT);
+			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT), other;
 	const struct actor *ut = &n.members[UT];
 	enum card_key_state state = CARD_KEY_REVOKED;
 
@@ -256,25 +256,32 @@ START_TEST(test_key_numbers)
 	ck_assert_ptr_null(trust_sign_key(n.t, "rug.nl", 1, &state));
 
 	one.state = CARD_KEY_REVOKED;
-	accept(&n, card_with(&n, ut, 2, (struct card_key[]){one, three}, 2)); /* two is left out */
+	expect(&n, TRUST_REFUSED, "key 2 of card 1 is left out",
+		card_with(&n, ut, 2, (struct card_key[]){one, three}, 2));
+	two.state = CARD_KEY_RETIRED;
+	accept(&n, card_with(&n, ut, 2, (struct card_key[]){one, two, three}, 3));
 	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 2, &state), two.sign, sizeof two.sign);
 	ck_assert_int_eq(state, CARD_KEY_RETIRED);
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
 	ck_assert_int_eq(state, CARD_KEY_REVOKED);
 
+	two.state = CARD_KEY_CURRENT;
 	expect(&n, TRUST_REFUSED, "key 2 was retired by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
+	two.state = CARD_KEY_RETIRED;
 	one.state = CARD_KEY_CURRENT;
 	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
 	one.state = CARD_KEY_RETIRED;
 	expect(&n, TRUST_REFUSED, "key 1 was revoked by an earlier card",
-		card_with(&n, ut, 3, (struct card_key[]){one, three}, 2));
-	memcpy(two.sign, four.sign, sizeof two.sign);
-	two.state = CARD_KEY_RETIRED;
+		card_with(&n, ut, 3, (struct card_key[]){one, two, three}, 3));
+	one.state = CARD_KEY_REVOKED;
+	other = two;
+	memcpy(other.sign, four.sign, sizeof other.sign);
 	expect(&n, TRUST_REFUSED, "number 2 belongs to another key",
-		card_with(&n, ut, 3, (struct card_key[]){two, three}, 2));
-	accept(&n, card_with(&n, ut, 3, &four, 1)); /* a revoked key that is left out stays revoked */
+		card_with(&n, ut, 3, (struct card_key[]){one, other, three}, 3));
+	three.state = CARD_KEY_RETIRED;
+	accept(&n, card_with(&n, ut, 3, (struct card_key[]){one, two, three, four}, 4));
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
 	ck_assert_int_eq(state, CARD_KEY_REVOKED);
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 3, &state));
@@ -283,22 +290,22 @@ START_TEST(test_key_numbers)
 }
 END_TEST
 
-/* Nobody's card lists another member's key, of whatever kind. */
+/* Nobody's card has in use what another member has proved to hold, nor an identity key in whatever state. */
 START_TEST(test_keys_of_others)
 {
 	struct network n;
 	struct card_key theirs = card_key_of("ut.ee", 1, CARD_KEY_CURRENT), mine, old;
 	const struct actor *rug = &n.members[RUG];
+	struct buffer text = {0};
 
 	network_init(&n);
 	accept(&n, card_of(&n, UT, 1, 1));
-	mine = card_key_of("rug.nl", 2, CARD_KEY_CURRENT);
-	memcpy(mine.link, theirs.link, sizeof mine.link);
-	expect(&n, TRUST_REFUSED, "key 2 is a key of ut.ee", card_with(&n, rug, 1, &mine, 1));
+	card_write(&text, &n.digest, "rug.nl", 1, NULL, &theirs, 1, NULL, 0);
+	sign_by(&text, rug);
+	sign(&text, "rug.nl+1", node_keys_of("ut.ee", 1).sign_secret); /* a thief's, who has the secret too */
+	expect(&n, TRUST_REFUSED, "key 1 is a key of ut.ee", text);
 	mine = card_key_of("rug.nl", 2, CARD_KEY_CURRENT);
 	old = (struct card_key){.number = 1, .state = CARD_KEY_RETIRED};
-	memcpy(old.sign, theirs.sign, sizeof old.sign);
-	expect(&n, TRUST_REFUSED, "key 1 is a key of ut.ee", card_with(&n, rug, 1, (struct card_key[]){old, mine}, 2));
 	memcpy(old.sign, n.members[UGENT].public, sizeof old.sign);
 	expect(&n, TRUST_REFUSED, "key 1 is a key of ugent.be",
 		card_with(&n, rug, 1, (struct card_key[]){old, mine}, 2));
@@ -307,26 +314,45 @@ START_TEST(test_keys_of_others)
 }
 END_TEST
 
-/* A link key names its member as long as the card in force lists it and the roster has the member. */
-START_TEST(test_link_keys)
+/* Who copies public keys from another's card gains nothing, whichever card comes first: both are taken, and the owner's keys stay
+ * its own. */
+START_TEST(test_copied_keys)
+{
+	for (int owner_first = 0; owner_first <= 1; owner_first++)
+		for (enum card_key_state state = CARD_KEY_RETIRED; state <= CARD_KEY_REVOKED; state++) {
+			struct card_key theirs = card_key_of("ut.ee", 1, state), mine;
+			enum card_key_state known;
+			struct network n;
+
+			network_init(&n);
+			mine = card_key_of("rug.nl", 2, CARD_KEY_CURRENT);
+			memcpy(mine.link, theirs.link, sizeof mine.link);
+			if (owner_first)
+				accept(&n, card_of(&n, UT, 1, 1));
+			accept(&n, card_with(&n, &n.members[RUG], 1, (struct card_key[]){theirs, mine}, 2));
+			if (!owner_first)
+				accept(&n, card_of(&n, UT, 1, 1));
+			ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 1, &known), theirs.sign, sizeof theirs.sign);
+			ck_assert_int_eq(known, CARD_KEY_CURRENT);
+			accept(&n, card_of(&n, UT, 2, 1));
+			ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 2);
+			network_deinit(&n);
+		}
+}
+END_TEST
+
+/* A card is in force as long as the roster has its member. */
+START_TEST(test_card_in_force)
 {
 	struct network n;
-	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
-			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT);
 
 	network_init(&n);
-	ck_assert_ptr_null(trust_member_of_link_key(n.t, one.link));
 	accept(&n, card_of(&n, UT, 1, 1));
 	accept(&n, card_of(&n, RUG, 1, 1));
-	ck_assert_str_eq(trust_member_of_link_key(n.t, one.link), "ut.ee");
-	ck_assert_ptr_null(trust_member_of_link_key(n.t, two.link));
-	accept(&n, card_of(&n, UT, 2, 2));
-	ck_assert_ptr_null(trust_member_of_link_key(n.t, one.link));
-	ck_assert_str_eq(trust_member_of_link_key(n.t, two.link), "ut.ee");
+	ck_assert_ptr_nonnull(trust_card(n.t, "ut.ee"));
 	accept(&n, roster_after(&n.first, 2, n.members, 2, n.members, 2));
-	ck_assert_ptr_null(trust_member_of_link_key(n.t, two.link));
 	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
-	ck_assert_str_eq(trust_member_of_link_key(n.t, card_key_of("rug.nl", 1, CARD_KEY_CURRENT).link), "rug.nl");
+	ck_assert_ptr_nonnull(trust_card(n.t, "rug.nl"));
 	network_deinit(&n);
 }
 END_TEST
@@ -336,7 +362,7 @@ START_TEST(test_changed_identity)
 {
 	struct network n;
 	struct actor changed[N];
-	struct card_key old = card_key_of("ut.ee", 9, CARD_KEY_CURRENT);
+	struct card_key old = card_key_of("ut.ee", 9, CARD_KEY_CURRENT), key;
 	enum card_key_state state;
 	struct buffer second;
 
@@ -347,14 +373,17 @@ START_TEST(test_changed_identity)
 	second = roster_after(&n.first, 2, changed, N, changed, N);
 	accept(&n, second);
 	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
-	ck_assert_ptr_null(trust_member_of_link_key(n.t, old.link));
 	ck_assert_mem_eq(trust_sign_key(n.t, "ut.ee", 9, &state), old.sign, sizeof old.sign);
 	ck_assert_int_eq(state, CARD_KEY_RETIRED);
 	expect(&n, TRUST_REFUSED, "the signature of ut.ee does not verify", card_of(&n, UT, 100, 10));
 	n.members[UT] = changed[UT];
-	accept(&n, card_of(&n, UT, 1, 10));
+	key = card_key_of("ut.ee", 10, CARD_KEY_CURRENT);
+	accept(&n,
+		card_with(&n, &changed[UT], 1, &key, 1)); /* who knows nothing of the thief's keys can leave them out */
 	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 1);
-	ck_assert_str_eq(trust_member_of_link_key(n.t, card_key_of("ut.ee", 10, CARD_KEY_CURRENT).link), "ut.ee");
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 9, &state));
+	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	ck_assert_ptr_nonnull(card_key(trust_card(n.t, "ut.ee"), 10));
 	network_deinit(&n);
 }
 END_TEST
@@ -429,7 +458,8 @@ int main(void)
 	tcase_add_test(tc, test_cards);
 	tcase_add_test(tc, test_key_numbers);
 	tcase_add_test(tc, test_keys_of_others);
-	tcase_add_test(tc, test_link_keys);
+	tcase_add_test(tc, test_copied_keys);
+	tcase_add_test(tc, test_card_in_force);
 	tcase_add_test(tc, test_changed_identity);
 	tcase_add_test(tc, test_entitled);
 	tcase_add_test(tc, test_value);

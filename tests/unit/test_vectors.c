@@ -322,6 +322,11 @@ START_TEST(test_notes)
 	trust_unref(t);
 	t = founded(o, 2);
 	json_array_foreach(get(o, "refused"), i, v) ck_assert_msg(learn(&t, v) == TRUST_REFUSED, "%s", text(v, "why"));
+	ck_assert_int_eq(learn(&t, get(o, "copied")), 0);
+	trust_unref(t);
+	t = founded(o, 0);
+	ck_assert_int_eq(learn(&t, get(o, "copied")), 0);
+	ck_assert_int_eq(learn(&t, json_array_get(get(o, "cards"), 1)), 0);
 	trust_unref(t);
 	json_decref(o);
 }
