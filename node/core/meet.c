@@ -143,14 +143,13 @@ void meet_up(struct node *n, struct peer *p)
 
 /* ---- sessions ---- */
 
-void session_drop(struct node *n, struct session *s, const char *reason)
+/* Ends a session; its connection stays as it is. */
+static void end(struct node *n, struct session *s, const char *reason)
 {
 	struct peer *p = s->peer;
 
 	node_log(n, LOG_LEVEL_INFO, "link: closed peer=%s reason=\"%s\"", p->member, reason);
 	snprintf(p->last_error, sizeof p->last_error, "%s", reason);
-	if (!s->dialled)
-		node_act_hang_up(n, s->connection);
 	p->session = NULL;
 	p->bytes_in += s->bytes_in;
 	p->bytes_out += s->bytes_out;
@@ -158,6 +157,13 @@ void session_drop(struct node *n, struct session *s, const char *reason)
 	free(s->streams);
 	sodium_memzero(s, sizeof *s);
 	free(s);
+}
+
+void session_drop(struct node *n, struct session *s, const char *reason)
+{
+	if (!s->dialled)
+		node_act_hang_up(n, s->connection);
+	end(n, s, reason);
 }
 
 void meet_down(struct node *n, uint32_t connection, const char *reason)
@@ -253,7 +259,7 @@ static void answer_claim(struct node *n, uint32_t connection, const uint8_t *key
 	int r;
 
 	if (old != NULL)
-		session_drop(n, old, "the peer says Hello again");
+		end(n, old, "the peer says Hello again"); /* over the same connection, where the answer goes */
 	hello_wipe(&m->hello);
 	m->connection = 0;
 	r = hello_answer(

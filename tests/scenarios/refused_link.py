@@ -112,6 +112,17 @@ def test_session():
     check_well(member, node)
 
 
+def test_hello_again():
+    """Who has lost its session says Hello over the same connection, and is answered at once"""
+    network, member, node = case()
+    peer = Peer(member, node).meet()
+    peer.session, peer.seen = None, []
+    peer.hello()
+    peer.expect("note", seconds=5)
+    peer.close()
+    check_well(member, node)
+
+
 def flipped(data, at):
     """The same bytes but for one bit."""
     at %= len(data)
