@@ -378,6 +378,15 @@ void meet_refused(struct node *n, uint32_t connection, uint32_t code)
 		hello_failed(n, p, refuse_text((enum refuse_code)code));
 }
 
+/* What was asked for, granted or delivered is no longer the same at both ends: only a new session makes it so. The other end is
+ * told, and whoever dialled says Hello. */
+void meet_lost(struct node *n, struct session *s)
+{
+	n->counters.lost++;
+	node_refuse(n, s->connection, NULL, REFUSE_NO_SESSION, "a frame was lost", NULL);
+	session_drop(n, s, "a frame was lost");
+}
+
 static void session_tick(struct node *n, struct session *s)
 {
 	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;

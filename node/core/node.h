@@ -119,6 +119,7 @@ struct node_counters {
 	size_t live, members, channels, stopped, withheld;
 	uint64_t behind;     /* events that readers have not acknowledged, summed over readers */
 	uint64_t no_session; /* frames of a session that is not ours */
+	uint64_t lost;       /* sessions that ended since a frame was lost */
 };
 void node_counters(const struct node *n, struct node_counters *out);
 

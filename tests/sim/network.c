@@ -69,6 +69,7 @@ struct network {
 	size_t n_acknowledged;
 	size_t tamper_from, tamper_to;
 	network_tamper tamper;
+	unsigned lost_per_mille;
 	void *tamper_context;
 	char wrong[256];
 };
@@ -227,6 +228,8 @@ static void send_frame(struct network *w, size_t member, struct node_action *a)
 	to = is_dialler ? p->listener : p->dialler;
 	if (w->tamper != NULL && w->tamper_from == member && w->tamper_to == to)
 		w->tamper(w->tamper_context, a->frame);
+	if (w->lost_per_mille > 0 && network_random(w, 1000) < w->lost_per_mille)
+		return;
 	at = w->now_ms + 1 + network_random(w, 20);
 	if (at < p->last_ms[is_dialler])
 		at = p->last_ms[is_dialler];
@@ -727,6 +730,11 @@ void network_cut(struct network *w, size_t a, size_t b)
 void network_heal(struct network *w, size_t a, size_t b)
 {
 	w->cut[a][b] = w->cut[b][a] = false;
+}
+
+void network_lose(struct network *w, unsigned per_mille)
+{
+	w->lost_per_mille = per_mille;
 }
 
 void network_tamper_with(struct network *w, size_t from, size_t to, network_tamper tamper, void *context)
