@@ -378,6 +378,20 @@ void meet_refused(struct node *n, uint32_t connection, uint32_t code)
 		hello_failed(n, p, refuse_text((enum refuse_code)code));
 }
 
+/* The other end does not take what it is sent: it gets no more of our memory than that. */
+void meet_stuck(struct node *n, uint32_t connection)
+{
+	struct session *s = session_of_connection(n, connection);
+	struct peer *p = peer_of_dial(n, connection);
+
+	node_log(n, LOG_LEVEL_WARN, "link: the other end takes nothing peer=%s",
+		s != NULL ? s->peer->member : (p != NULL ? p->member : ""));
+	if (s != NULL)
+		session_drop(n, s, "the other end takes nothing");
+	if (p != NULL)
+		stop_dialling(n, p); /* the next tick dials anew */
+}
+
 /* What was asked for, granted or delivered is no longer the same at both ends: only a new session makes it so. The other end is
  * told, and whoever dialled says Hello. */
 void meet_lost(struct node *n, struct session *s)

@@ -752,6 +752,13 @@ static void dispatch(struct node *n, const struct node_input *in)
 	case NODE_FRAME:
 		take_frame(n, in);
 		break;
+	case NODE_BUSY:
+	case NODE_READY:
+		serve_busy(n, in->connection, in->kind == NODE_BUSY);
+		break;
+	case NODE_STUCK:
+		meet_stuck(n, in->connection);
+		break;
 	case NODE_COMMITTED:
 		take_commit(n, in);
 		break;

@@ -47,6 +47,9 @@ enum node_input_kind {
 	NODE_UP,        /* connection (dialled) */
 	NODE_DOWN,      /* connection, reason */
 	NODE_FRAME,     /* connection, key, frame */
+	NODE_BUSY,      /* connection: a frame has to wait until it takes more */
+	NODE_READY,     /* connection: nothing waits any more */
+	NODE_STUCK,     /* connection: more waits than may; all of it is gone */
 	NODE_COMMITTED, /* jobs that are done, and what they changed (NULL: nothing) */
 	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
 	NODE_NOTE,      /* text: a roster or card by hand; problems */

@@ -64,6 +64,7 @@ struct session {
 	struct stream *streams;
 	size_t n_streams, next_stream;
 	bool querying;
+	bool busy; /* frames wait for the connection: no batches and no heads until it is ready */
 	bool heads_due;
 	uint64_t heads_ms; /* when Heads were sent last */
 
@@ -147,6 +148,7 @@ void meet_up(struct node *n, struct peer *p);
 void meet_down(struct node *n, uint32_t connection, const char *reason);
 void meet_hello(struct node *n, uint32_t connection, const uint8_t *key, const Enlight__Link__V1__Hello *hello);
 void meet_refused(struct node *n, uint32_t connection, uint32_t code);
+void meet_stuck(struct node *n, uint32_t connection);
 void meet_lost(struct node *n, struct session *s); /* a frame of the session was lost */
 void meet_tick(struct node *n);
 void meet_dial(struct node *n, struct peer *p); /* dials, redials or stops dialling, as things stand */
@@ -171,6 +173,7 @@ void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fet
 void serve_fetched(struct node *n, struct query *query);
 void serve_published(struct node *n, const struct own_batch *batches, size_t n_batches);
 void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt);
+void serve_busy(struct node *n, uint32_t connection, bool busy);
 void serve_tick(struct node *n, struct session *s);
 
 #endif

@@ -145,6 +145,35 @@ START_TEST(test_lost_frames)
 }
 END_TEST
 
+/* A reader that takes nothing costs its publisher a page of memory, however much credit it gave, and no other reader anything. It gets the rest
+ * when it goes on. */
+START_TEST(test_silent_reader)
+{
+	struct network *w = network_new(3, 3);
+	struct node_counters c;
+
+	ck_assert(network_settle(w, 10000));
+	network_stall(w, 0, 2, true);
+	for (int i = 0; i < 300; i++) {
+		char course[32];
+
+		snprintf(course, sizeof course, "CR/%d", i);
+		network_publish(w, 0, "network", course);
+		if (i % 10 == 0)
+			network_run(w, 100);
+	}
+	network_run(w, 5000);
+	node_counters(network_node(w, 1), &c);
+	ck_assert_uint_eq(c.received, 300);
+	ck_assert_uint_gt(network_stalled_bytes(w, 0, 2), 0);
+	ck_assert_uint_lt(network_stalled_bytes(w, 0, 2), 64 << 10);
+	network_stall(w, 0, 2, false);
+	ck_assert(network_settle(w, 60000));
+	ck_assert_ptr_null(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
 struct flip {
 	uint32_t at;
 	unsigned left;
@@ -210,12 +239,13 @@ int main(void)
 	Suite *suite = suite_create("network");
 	TCase *tc = tcase_create("network");
 
-	tcase_set_timeout(tc, 240);
+	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, test_quiet_network, 0, 3);
 	tcase_add_loop_test(tc, test_broken_connections, 0, 4);
 	tcase_add_loop_test(tc, test_crashes, 0, 4);
 	tcase_add_loop_test(tc, test_catching_up, 0, 1);
 	tcase_add_loop_test(tc, test_lost_frames, 0, 5);
+	tcase_add_test(tc, test_silent_reader);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
 	tcase_add_test(tc, test_repeatable);
 	suite_add_tcase(suite, tc);

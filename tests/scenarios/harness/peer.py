@@ -164,9 +164,12 @@ class Peer:
 
     # the connection
 
-    def dial(self, secret=None, public=None):
-        """Opens the connection; CURVE's handshake goes on by itself."""
+    def dial(self, secret=None, public=None, buffer=None):
+        """Opens the connection; CURVE's handshake goes on by itself. With a buffer of so many frames, what is not read stays with the node."""
         self.socket = self.context.socket(zmq.DEALER)
+        if buffer:
+            self.socket.setsockopt(zmq.RCVHWM, buffer)
+            self.socket.setsockopt(zmq.RCVBUF, 4096)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDTIMEO, 2000)
         self.socket.setsockopt(zmq.CURVE_SERVERKEY, self.node.member.keys[-1].link_public)
