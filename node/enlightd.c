@@ -340,7 +340,6 @@ static int start(struct daemon *d)
 static void stop(struct daemon *d)
 {
 	struct loop *l = &d->loop;
-	struct unsent *u;
 
 	host_close(l->host);
 	api_close(l->api);
@@ -351,11 +350,7 @@ static void stop(struct daemon *d)
 		writer_close(l->writer); /* and the store */
 	else
 		store_close(l->store);
-	while ((u = l->unsent) != NULL) {
-		l->unsent = u->next;
-		free((void *)u->frame.data);
-		free(u);
-	}
+	loop_drop_waiting(l);
 	commit_changes_free(l->changes);
 	committer_free(l->committer);
 	querier_free(l->querier);
@@ -384,7 +379,6 @@ int main(int argc, char **argv)
 		return EX_SOFTWARE;
 	d.loop.config_path = d.arguments.config;
 	d.loop.started_ms = loop_monotonic_ms();
-	d.loop.unsent_tail = &d.loop.unsent;
 	r = read_config(&d);
 	if (r == 0 && !d.arguments.check)
 		r = start(&d);

@@ -16,8 +16,8 @@
 
 enum {
 	POLL_MAX = 2048,
-	TAKE_MAX = 256, /* jobs and queries taken back in one round */
-	UNSENT_MAX_BYTES = 64 << 20,
+	TAKE_MAX = 256,             /* jobs and queries taken back in one round */
+	UNSENT_MAX_BYTES = 2 << 20, /* of one connection: a page of batches and what else a session may say at once */
 	UNSENT_RETRY_MS = 5,
 	PUBLISHING_MAX_BYTES = 16 << 20, /* of events on their way to the disk; beyond it POST answers 503 */
 	SLEEP_MAX_MS = 1000,
@@ -109,59 +109,107 @@ static void put_query(struct loop *l, struct query *query)
 	query_free(query);
 }
 
-/* Keeps a frame until its connection takes it; core's credit bounds how much that can be. Takes the frame. */
+static struct waiting *waiting_of(const struct loop *l, uint32_t connection)
+{
+	struct waiting *w = l->waiting;
+
+	while (w != NULL && w->connection != connection)
+		w = w->next;
+	return w;
+}
+
+/* Frees the first frame that waits. */
+static void shift(struct waiting *w)
+{
+	struct unsent *u = w->first;
+
+	w->first = u->next;
+	if (w->first == NULL)
+		w->end = &w->first;
+	w->bytes -= u->frame.len;
+	free((void *)u->frame.data);
+	free(u);
+}
+
+static void drop_waiting(struct loop *l, uint32_t connection)
+{
+	struct waiting **at = &l->waiting, *w;
+
+	while (*at != NULL && (*at)->connection != connection)
+		at = &(*at)->next;
+	w = *at;
+	if (w == NULL)
+		return;
+	*at = w->next;
+	while (w->first != NULL)
+		shift(w);
+	free(w);
+}
+
+void loop_drop_waiting(struct loop *l)
+{
+	while (l->waiting != NULL)
+		drop_waiting(l, l->waiting->connection);
+}
+
+/* Keeps a frame until its connection takes it; more than UNSENT_MAX_BYTES are not kept, the session ends then. Takes the frame. What
+ * there is no memory for is lost, which the other end finds out. */
 static void keep_unsent(struct loop *l, uint32_t connection, struct bytes frame)
 {
+	struct node_input busy = {.kind = NODE_BUSY, .connection = connection};
 	struct unsent *u = calloc(1, sizeof *u);
+	struct waiting *w = waiting_of(l, connection);
 
-	if (u == NULL || l->unsent_bytes + frame.len > UNSENT_MAX_BYTES) {
-		log_warn("link: a frame was dropped, the queue is full");
+	if (w == NULL && u != NULL) {
+		w = calloc(1, sizeof *w);
+		if (w != NULL) {
+			*w = (struct waiting){
+				.next = l->waiting, .connection = connection, .end = &w->first, .round = l->round};
+			l->waiting = w;
+		}
+	}
+	if (u == NULL || w == NULL || w->bytes + frame.len > UNSENT_MAX_BYTES) {
+		if (w != NULL)
+			w->stuck = true;
 		free(u);
 		free((void *)frame.data);
 		return;
 	}
-	*u = (struct unsent){.connection = connection, .frame = frame};
-	*l->unsent_tail = u;
-	l->unsent_tail = &u->next;
-	l->unsent_bytes += frame.len;
+	u->frame = frame;
+	*w->end = u;
+	w->end = &u->next;
+	w->bytes += frame.len;
+	step(l, &busy);
 }
 
-static bool has_unsent(const struct loop *l, uint32_t connection)
+/* Sends what can be sent of one connection's frames, and tells the node how it stands. */
+static void retry_one(struct loop *l, struct waiting *w)
 {
-	for (const struct unsent *u = l->unsent; u != NULL; u = u->next)
-		if (u->connection == connection)
-			return true;
-	return false;
-}
+	struct node_input in = {.kind = w->stuck ? NODE_STUCK : NODE_READY, .connection = w->connection};
 
-/* Removes frames of a connection, or with `retry` those that can be sent now; what stays keeps its order. */
-static void sweep_unsent(struct loop *l, uint32_t connection, bool retry)
-{
-	uint32_t busy[64];
-	size_t n_busy = 0;
-
-	for (struct unsent **at = &l->unsent; *at != NULL;) {
-		struct unsent *u = *at;
-		bool stays = !retry && u->connection != connection;
-
-		for (size_t i = 0; retry && i < n_busy; i++)
-			stays |= busy[i] == u->connection;
-		if (retry && !stays && n_busy < 64 && link_send(l->link, u->connection, u->frame) == LINK_BUSY) {
-			busy[n_busy++] = u->connection;
-			stays = true;
-		}
-		if (stays || (retry && n_busy == 64)) {
-			at = &u->next;
-			continue;
-		}
-		*at = u->next;
-		l->unsent_bytes -= u->frame.len;
-		free((void *)u->frame.data);
-		free(u);
+	while (!w->stuck && w->first != NULL) {
+		if (link_send(l->link, w->connection, w->first->frame) == LINK_BUSY)
+			return;
+		shift(w);
 	}
-	l->unsent_tail = &l->unsent;
-	while (*l->unsent_tail != NULL)
-		l->unsent_tail = &(*l->unsent_tail)->next;
+	drop_waiting(l, w->connection);
+	step(l, &in);
+}
+
+/* Tries every connection once; what the node then does may add to the list and take from it. */
+static void retry_unsent(struct loop *l)
+{
+	struct waiting *w;
+
+	l->round++;
+	for (;;) {
+		for (w = l->waiting; w != NULL && w->round == l->round; w = w->next)
+			;
+		if (w == NULL)
+			return;
+		w->round = l->round;
+		retry_one(l, w);
+	}
 }
 
 /* Takes the action's frame. */
@@ -170,7 +218,7 @@ static void send_frame(struct loop *l, struct node_action *a)
 	struct bytes frame = a->frame;
 
 	a->frame = (struct bytes){0};
-	if (has_unsent(l, a->connection) || link_send(l->link, a->connection, frame) == LINK_BUSY)
+	if (waiting_of(l, a->connection) != NULL || link_send(l->link, a->connection, frame) == LINK_BUSY)
 		keep_unsent(l, a->connection, frame);
 	else
 		free((void *)frame.data);
@@ -195,7 +243,7 @@ static void act(struct loop *l, struct node_action *a)
 		send_frame(l, a);
 		break;
 	case NODE_HANG_UP:
-		sweep_unsent(l, a->connection, false);
+		drop_waiting(l, a->connection);
 		link_hang_up(l->link, a->connection);
 		break;
 	case NODE_DIAL:
@@ -268,7 +316,7 @@ void loop_link_event(void *context, const struct link_event *event)
 		break;
 	case LINK_DOWN:
 		in.kind = NODE_DOWN;
-		sweep_unsent(l, event->connection, false);
+		drop_waiting(l, event->connection);
 		break;
 	case LINK_FRAME:
 		in.kind = NODE_FRAME;
@@ -560,7 +608,7 @@ static long sleep_ms(struct loop *l, uint64_t now_ms)
 
 	if (most > SLEEP_MAX_MS)
 		most = SLEEP_MAX_MS;
-	if (l->unsent != NULL && most > UNSENT_RETRY_MS)
+	if (l->waiting != NULL && most > UNSENT_RETRY_MS)
 		most = UNSENT_RETRY_MS;
 	if (host_wake_ms(l->host) <= now_ms)
 		return 0;
@@ -596,8 +644,7 @@ static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
 	take_signals(l);
 	take_jobs(l);
 	take_queries(l);
-	if (l->unsent != NULL)
-		sweep_unsent(l, 0, true);
+	retry_unsent(l);
 	*more = link_turn(l->link, now_ms) > 0;
 	api_turn(l->api, now_ms);
 	host_turn(l->host, now_ms);

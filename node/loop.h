@@ -13,11 +13,18 @@
 #include "store/reader.h"
 #include "store/writer.h"
 
-/* A frame that its connection could not take yet. */
+/* Frames that a connection could not take yet, in order. */
 struct unsent {
 	struct unsent *next;
-	uint32_t connection;
 	struct bytes frame; /* owned */
+};
+struct waiting {
+	struct waiting *next;
+	uint32_t connection;
+	struct unsent *first, **end;
+	size_t bytes;
+	unsigned round; /* in which it was tried last */
+	bool stuck;     /* more came than is kept */
 };
 
 struct loop {
@@ -34,8 +41,8 @@ struct loop {
 	struct committer *committer;
 	struct querier *querier;
 	struct commit_changes *changes; /* of the running transaction; the commit worker's */
-	struct unsent *unsent, **unsent_tail;
-	size_t unsent_bytes;
+	struct waiting *waiting;
+	unsigned round;
 	size_t publishing_bytes; /* of events whose commit is under way */
 	uint64_t wake_ms, started_ms;
 	int signals; /* signalfd */
@@ -69,6 +76,8 @@ json_t *loop_held(void *context, const char *plugin, enum held_state state);
 json_t *loop_held_row(void *context, const char *plugin, const struct place *place);
 int loop_held_retry(void *context, const char *plugin, const struct place *place);
 int loop_held_drop(void *context, const char *plugin, const struct place *place);
+/* Frees the frames that still wait. */
+void loop_drop_waiting(struct loop *l);
 
 /* report.c: /v1/status and the metrics. */
 json_t *loop_status(void *context);

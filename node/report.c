@@ -105,6 +105,8 @@ static const struct {
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
+	{{"enlight_sessions_lost_total", METRIC_COUNTER, "", "Sessions that ended since a frame of theirs was lost"},
+		COUNT(lost)},
 };
 
 /* What link counts, all of the same type. */

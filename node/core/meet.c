@@ -143,14 +143,13 @@ void meet_up(struct node *n, struct peer *p)
 
 /* ---- sessions ---- */
 
-void session_drop(struct node *n, struct session *s, const char *reason)
+/* Ends a session; its connection stays as it is. */
+static void end(struct node *n, struct session *s, const char *reason)
 {
 	struct peer *p = s->peer;
 
 	node_log(n, LOG_LEVEL_INFO, "link: closed peer=%s reason=\"%s\"", p->member, reason);
 	snprintf(p->last_error, sizeof p->last_error, "%s", reason);
-	if (!s->dialled)
-		node_act_hang_up(n, s->connection);
 	p->session = NULL;
 	p->bytes_in += s->bytes_in;
 	p->bytes_out += s->bytes_out;
@@ -158,6 +157,13 @@ void session_drop(struct node *n, struct session *s, const char *reason)
 	free(s->streams);
 	sodium_memzero(s, sizeof *s);
 	free(s);
+}
+
+void session_drop(struct node *n, struct session *s, const char *reason)
+{
+	if (!s->dialled)
+		node_act_hang_up(n, s->connection);
+	end(n, s, reason);
 }
 
 void meet_down(struct node *n, uint32_t connection, const char *reason)
@@ -253,7 +259,7 @@ static void answer_claim(struct node *n, uint32_t connection, const uint8_t *key
 	int r;
 
 	if (old != NULL)
-		session_drop(n, old, "the peer says Hello again");
+		end(n, old, "the peer says Hello again"); /* over the same connection, where the answer goes */
 	hello_wipe(&m->hello);
 	m->connection = 0;
 	r = hello_answer(
@@ -370,6 +376,29 @@ void meet_refused(struct node *n, uint32_t connection, uint32_t code)
 		p->retry_ms = 0; /* it has started anew: at once */
 	else
 		hello_failed(n, p, refuse_text((enum refuse_code)code));
+}
+
+/* The other end does not take what it is sent: it gets no more of our memory than that. */
+void meet_stuck(struct node *n, uint32_t connection)
+{
+	struct session *s = session_of_connection(n, connection);
+	struct peer *p = peer_of_dial(n, connection);
+
+	node_log(n, LOG_LEVEL_WARN, "link: the other end takes nothing peer=%s",
+		s != NULL ? s->peer->member : (p != NULL ? p->member : ""));
+	if (s != NULL)
+		session_drop(n, s, "the other end takes nothing");
+	if (p != NULL)
+		stop_dialling(n, p); /* the next tick dials anew */
+}
+
+/* What was asked for, granted or delivered is no longer the same at both ends: only a new session makes it so. The other end is
+ * told, and whoever dialled says Hello. */
+void meet_lost(struct node *n, struct session *s)
+{
+	n->counters.lost++;
+	node_refuse(n, s->connection, NULL, REFUSE_NO_SESSION, "a frame was lost", NULL);
+	session_drop(n, s, "a frame was lost");
 }
 
 static void session_tick(struct node *n, struct session *s)

@@ -115,6 +115,9 @@ size_t node_send(struct node *n, uint32_t connection, struct session *s, Frame *
 	if (s != NULL) {
 		frame->has_session = true;
 		frame->session = wire_bytes(s->id, sizeof s->id);
+		frame->has_number = true;
+		frame->number =
+			++s->n_sent; /* also of one that cannot be sent: the other end must learn that it is missing */
 		s->sent_ms = n->now_ms;
 	}
 	packed = wire_pack(frame, &len);
@@ -521,6 +524,7 @@ static void take_notes(struct node *n, struct session *s, const Enlight__Link__V
 static void take_session_frame(struct node *n, struct session *s, const Frame *f, size_t len)
 {
 	s->heard_ms = n->now_ms;
+	s->n_heard++;
 	s->bytes_in += len;
 	if (f->heads != NULL)
 		read_heads(n, s, f->heads);
@@ -550,7 +554,10 @@ static void take_frame(struct node *n, const struct node_input *in)
 		meet_hello(n, in->connection, in->key, f->hello);
 	} else if (s != NULL && f->has_session && f->session.len == SESSION_ID_LEN &&
 		   memcmp(f->session.data, s->id, SESSION_ID_LEN) == 0) {
-		take_session_frame(n, s, f, in->frame.len);
+		if (f->has_number && f->number == s->n_heard + 1)
+			take_session_frame(n, s, f, in->frame.len);
+		else
+			meet_lost(n, s);
 	} else if (f->refuse != NULL) {
 		if (!f->has_session || s == NULL) /* one of an earlier session says nothing about this one */
 			meet_refused(n, in->connection, f->refuse->code);
@@ -760,6 +767,13 @@ static void dispatch(struct node *n, const struct node_input *in)
 		break;
 	case NODE_FRAME:
 		take_frame(n, in);
+		break;
+	case NODE_BUSY:
+	case NODE_READY:
+		serve_busy(n, in->connection, in->kind == NODE_BUSY);
+		break;
+	case NODE_STUCK:
+		meet_stuck(n, in->connection);
 		break;
 	case NODE_COMMITTED:
 		take_commit(n, in);

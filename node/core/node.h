@@ -47,6 +47,9 @@ enum node_input_kind {
 	NODE_UP,        /* connection (dialled) */
 	NODE_DOWN,      /* connection, reason */
 	NODE_FRAME,     /* connection, key, frame */
+	NODE_BUSY,      /* connection: a frame has to wait until it takes more */
+	NODE_READY,     /* connection: nothing waits any more */
+	NODE_STUCK,     /* connection: more waits than may; all of it is gone */
 	NODE_COMMITTED, /* jobs that are done, and what they changed (NULL: nothing) */
 	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
 	NODE_NOTE,      /* text: a roster or card by hand; problems, tag */
@@ -123,6 +126,7 @@ struct node_counters {
 	size_t live, members, channels, stopped, withheld;
 	uint64_t behind;     /* events that readers have not acknowledged, summed over readers */
 	uint64_t no_session; /* frames of a session that is not ours */
+	uint64_t lost;       /* sessions that ended since a frame was lost */
 };
 void node_counters(const struct node *n, struct node_counters *out);
 

@@ -58,17 +58,20 @@ struct session {
 	uint8_t boot[BOOT_ID_LEN];
 	uint32_t peer_key;
 	uint64_t began_ms, heard_ms, sent_ms;
+	uint64_t n_sent, n_heard; /* frames; a number that is left out was lost */
 
 	int64_t credit; /* what the peer will still take */
 	struct stream *streams;
 	size_t n_streams, next_stream;
 	bool querying;
+	bool busy; /* frames wait for the connection: no batches and no heads until it is ready */
 	bool heads_due;
 	uint64_t heads_ms; /* when Heads were sent last */
 
-	int64_t granted;    /* what the peer may still send us */
-	size_t unfinished;  /* bytes delivered whose commit is not done */
-	uint64_t paused_ms; /* no credit is given before; 0: not paused */
+	int64_t granted;         /* what the peer may still send us */
+	size_t unfinished;       /* bytes delivered whose commit is not done */
+	uint64_t paused_ms;      /* no credit is given before; 0: not paused */
+	uint64_t heads_retry_ms; /* heads that are not good are not refused again before */
 	struct reading *readings;
 	size_t n_readings;
 	uint64_t bytes_in, bytes_out;
@@ -164,6 +167,8 @@ void meet_up(struct node *n, struct peer *p);
 void meet_down(struct node *n, uint32_t connection, const char *reason);
 void meet_hello(struct node *n, uint32_t connection, const uint8_t *key, const Enlight__Link__V1__Hello *hello);
 void meet_refused(struct node *n, uint32_t connection, uint32_t code);
+void meet_stuck(struct node *n, uint32_t connection);
+void meet_lost(struct node *n, struct session *s); /* a frame of the session was lost */
 void meet_tick(struct node *n);
 void meet_dial(struct node *n, struct peer *p); /* dials, redials or stops dialling, as things stand */
 void session_drop(struct node *n, struct session *s, const char *reason);
@@ -187,6 +192,7 @@ void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fet
 void serve_fetched(struct node *n, struct query *query);
 void serve_published(struct node *n, const struct own_batch *batches, size_t n_batches);
 void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt);
+void serve_busy(struct node *n, uint32_t connection, bool busy);
 void serve_tick(struct node *n, struct session *s);
 
 #endif

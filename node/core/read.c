@@ -168,6 +168,16 @@ static bool contradicts(const struct channel *c, const struct header *h, struct 
 	return header_last(h) != c->row.last || !digest_equal(&digest, &c->row.head);
 }
 
+/* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
+static void refuse_head(struct node *n, struct session *s, const char *why)
+{
+	if (n->now_ms < s->heads_retry_ms)
+		return;
+	s->heads_retry_ms = n->now_ms + RETRY_MS;
+	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
+	node_refuse(n, s->connection, s, REFUSE_BATCH, why, NULL);
+}
+
 static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
 {
 	struct bytes packed = bytes_of(head->header.data, head->header.len);
@@ -178,13 +188,17 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	struct reading *rd;
 	const uint8_t *key;
 
-	if (head->signature.len != SIGNATURE_LEN || header_decode(&h, packed) != 0)
+	if (head->signature.len != SIGNATURE_LEN || header_decode(&h, packed) != 0) {
+		refuse_head(n, s, "not a head");
 		return;
+	}
 	key = trust_sign_key(n->trust, publisher, h.key, &state);
 	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
 		!audience_has(h.audience, n->member) || key == NULL ||
-		!header_verify(packed, head->signature.data, key))
+		!header_verify(packed, head->signature.data, key)) {
+		refuse_head(n, s, "a head that is not the publisher's, or not for this node");
 		goto out;
+	}
 	c = node_channel(n, publisher, h.audience);
 	if (c != NULL && c->row.stopped)
 		goto out;
@@ -215,6 +229,16 @@ void read_heads(struct node *n, struct session *s, const Enlight__Link__V1__Head
 		take_head(n, s, heads->head[i]);
 }
 
+/* Something was delivered that does not say what it was: every channel is asked for again, a little later. */
+static void ask_again(struct node *n, struct session *s)
+{
+	for (size_t i = 0; i < s->n_readings; i++)
+		if (s->readings[i].open) {
+			s->readings[i].open = false;
+			s->readings[i].retry_ms = n->now_ms + RETRY_MS;
+		}
+}
+
 void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__Deliver *deliver, size_t frame_len)
 {
 	struct accept_job *a;
@@ -233,6 +257,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		deliver->key.len != WRAPPED_KEY_LEN ||
 		header_decode(&h, bytes_of(deliver->header.data, deliver->header.len)) != 0) {
 		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a batch", NULL);
+		ask_again(n, s);
 		grant(n, s);
 		header_deinit(&h);
 		return;
@@ -244,6 +269,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 	job = job_new(JOB_ACCEPT, n->trust);
 	if (job == NULL) {
 		n->short_of_memory = true;
+		ask_again(n, s);
 		return;
 	}
 	a = &job->accept;
@@ -259,6 +285,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 	if (a->batch.header.data == NULL || a->batch.body.data == NULL) {
 		job_free(job);
 		n->short_of_memory = true;
+		ask_again(n, s);
 		return;
 	}
 	s->unfinished += frame_len;
@@ -385,6 +412,8 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 
 	node_log(n, LOG_LEVEL_WARN, "link: refused peer=%s code=%u reason=\"%s\"", s->peer->member, refuse->code,
 		refuse_text((enum refuse_code)refuse->code));
+	if (refuse->code == REFUSE_BATCH)
+		s->heads_due = true; /* it may have been a head that was spoilt on its way */
 	if (refuse->channel == NULL || strcmp(refuse->channel->publisher, s->peer->member) != 0)
 		return;
 	audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);

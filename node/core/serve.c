@@ -1,7 +1,7 @@
 /* serve - what this node sends: heads, and batches to those who fetch them, within the credit they gave.
  *
  * A reader that is at the end of a channel gets a new batch from memory as soon as it is durable. One that is behind gets it from the
- * store, page by page: one query at a time for each session. */
+ * store, page by page: one query at a time for each session. One that takes nothing gets nothing more: what waits for it is at most a page. */
 #include "core/node_state.h"
 
 #include "core/handle.h"
@@ -85,7 +85,7 @@ static bool behind(const struct node *n, const struct stream *st)
 /* Asks the store for the next page of a stream that is behind, each in turn. */
 static void pump(struct node *n, struct session *s)
 {
-	for (size_t i = 0; i < s->n_streams && s->credit > 0 && !s->querying; i++) {
+	for (size_t i = 0; i < s->n_streams && s->credit > 0 && !s->querying && !s->busy; i++) {
 		struct stream *st = &s->streams[(s->next_stream + i) % s->n_streams];
 		struct query *q;
 
@@ -159,8 +159,9 @@ static void open_stream(struct node *n, struct session *s, const Enlight__Link__
 void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fetch *fetch)
 {
 	if (fetch->has_credit) {
-		if (fetch->credit > CREDIT_MAX || s->credit > CREDIT_MAX) {
+		if (fetch->credit > CREDIT_MAX || s->credit + (int64_t)fetch->credit > CREDIT_MAX) {
 			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have", NULL);
+			session_drop(n, s, "gave more credit than a session may have");
 			return;
 		}
 		s->credit += (int64_t)fetch->credit;
@@ -193,6 +194,10 @@ void serve_fetched(struct node *n, struct query *query)
 			n, LOG_LEVEL_ERROR, "store: cannot read for peer=%s error=%d", s->peer->member, -query->result);
 		st->asked = false;
 		return; /* the next tick asks again */
+	}
+	if (st != NULL && s->busy) {
+		st->asked = false;
+		return; /* asked again when the connection is ready */
 	}
 	if (st != NULL && f->no_such_place) {
 		const struct channel *c = node_channel_id(n, st->channel);
@@ -227,7 +232,7 @@ static void push(struct node *n, struct session *s, const struct channel *c, con
 	for (size_t i = 0; i < s->n_streams; i++) {
 		struct stream *st = &s->streams[i];
 
-		if (st->channel != c->row.id || st->asked || !st->checked || s->credit <= 0 ||
+		if (st->channel != c->row.id || st->asked || !st->checked || s->credit <= 0 || s->busy ||
 			st->sequence + 1 != b->first || (st->sequence != 0 && st->incarnation != b->incarnation))
 			continue;
 		key_wrap(wrapped, s->key, &b->digest, b->key, &n->entropy);
@@ -276,9 +281,19 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	node_act_commit(n, job);
 }
 
+void serve_busy(struct node *n, uint32_t connection, bool busy)
+{
+	struct session *s = session_of_connection(n, connection);
+
+	if (s == NULL)
+		return;
+	s->busy = busy;
+	pump(n, s);
+}
+
 void serve_tick(struct node *n, struct session *s)
 {
-	if (s->heads_due && n->now_ms - s->heads_ms >= HEADS_MS)
+	if (s->heads_due && !s->busy && n->now_ms - s->heads_ms >= HEADS_MS)
 		send_heads(n, s);
 	pump(n, s);
 }

@@ -12,9 +12,9 @@ from harness.peer import ZERO, Batch, Peer, course_event, event_messages, leaf, 
 PLAYED, NODE, THIRD = "ugent.be", "rug.nl", "ut.ee"
 
 
-def case(*running):
+def case(*running, **options):
     """A network in which ugent.be is played from here, and rug.nl is a node that runs. Returns it and the two."""
-    network = Network([NODE, PLAYED, THIRD], silent=[PLAYED]).start(NODE, *running)
+    network = Network([NODE, PLAYED, THIRD], silent=[PLAYED], **options).start(NODE, *running)
     return network, network.members[PLAYED], network[NODE]
 
 
@@ -109,6 +109,17 @@ def test_session():
     check_refused(again.receive("note", "refuse"), 6, "a Hello played again, whose ephemeral secret is gone")
     check(first.claim, "its answer is a claim of its own", first)
     again.close()
+    check_well(member, node)
+
+
+def test_hello_again():
+    """Who has lost its session says Hello over the same connection, and is answered at once"""
+    network, member, node = case()
+    peer = Peer(member, node).meet()
+    peer.session, peer.seen = None, []
+    peer.hello()
+    peer.expect("note", seconds=5)
+    peer.close()
     check_well(member, node)
 
 
@@ -304,6 +315,25 @@ def test_credit():
     last = peer.open(first)[0]
     while last.first + last.count <= 20:
         last = peer.open(peer.expect("deliver"))[0]
+
+
+@harness.limit(240)
+def test_silent_reader():
+    """A reader that gives all the credit there is and takes nothing costs the others nothing, and gets everything when it goes on"""
+    network, member, node = case(THIRD, build=harness.PLAIN_BUILD)  # a sanitizer keeps more memory than the node may use
+    node.publish([course(NODE)])
+    peer = Peer(member, node)
+    peer.dial(buffer=1).hello()
+    peer.expect("note")
+    peer.fetch(NODE, "network", credit=64 << 20)
+    for _ in range(10):
+        node.publish([course(NODE, title="x" * 30_000) for _ in range(20)])
+    network[THIRD].wait_for(NODE, "network", 201)
+    last = 0
+    while last < 201:
+        header, events = peer.open(peer.expect("deliver"))
+        equal(header.first, last + 1, "the next batch")
+        last = header.first + header.count - 1
 
 
 def test_floods():

@@ -64,11 +64,14 @@ struct network {
 	struct member members[NETWORK_MAX];
 	struct pipe pipes[PIPES_MAX];
 	bool cut[NETWORK_MAX][NETWORK_MAX];
+	bool stalled[NETWORK_MAX][NETWORK_MAX];
+	size_t stalled_bytes[NETWORK_MAX][NETWORK_MAX];
 	uint32_t next_incoming;
 	struct acknowledged *acknowledged;
 	size_t n_acknowledged;
 	size_t tamper_from, tamper_to;
 	network_tamper tamper;
+	unsigned lost_per_mille;
 	void *tamper_context;
 	char wrong[256];
 };
@@ -216,6 +219,7 @@ static void hang_up(struct network *w, size_t member, uint32_t connection)
 
 static void send_frame(struct network *w, size_t member, struct node_action *a)
 {
+	struct node_input busy = {.kind = NODE_BUSY, .connection = a->connection};
 	bool is_dialler;
 	struct pipe *p = pipe_of(w, member, a->connection, &is_dialler);
 	size_t to;
@@ -227,6 +231,13 @@ static void send_frame(struct network *w, size_t member, struct node_action *a)
 	to = is_dialler ? p->listener : p->dialler;
 	if (w->tamper != NULL && w->tamper_from == member && w->tamper_to == to)
 		w->tamper(w->tamper_context, a->frame);
+	if (w->stalled[member][to]) {
+		w->stalled_bytes[member][to] += a->frame.len;
+		step(w, member, &busy);
+		return;
+	}
+	if (w->lost_per_mille > 0 && network_random(w, 1000) < w->lost_per_mille)
+		return;
 	at = w->now_ms + 1 + network_random(w, 20);
 	if (at < p->last_ms[is_dialler])
 		at = p->last_ms[is_dialler];
@@ -729,6 +740,31 @@ void network_cut(struct network *w, size_t a, size_t b)
 void network_heal(struct network *w, size_t a, size_t b)
 {
 	w->cut[a][b] = w->cut[b][a] = false;
+}
+
+void network_stall(struct network *w, size_t from, size_t to, bool stalled)
+{
+	w->stalled[from][to] = stalled;
+	w->stalled_bytes[from][to] = 0;
+	for (size_t i = 0; i < PIPES_MAX && !stalled; i++) {
+		const struct pipe *p = &w->pipes[i];
+		struct node_input in = {.kind = NODE_READY};
+
+		if (!p->up || !((p->dialler == from && p->listener == to) || (p->dialler == to && p->listener == from)))
+			continue;
+		in.connection = p->dialler == from ? p->dialled : p->incoming;
+		step(w, from, &in);
+	}
+}
+
+size_t network_stalled_bytes(const struct network *w, size_t from, size_t to)
+{
+	return w->stalled_bytes[from][to];
+}
+
+void network_lose(struct network *w, unsigned per_mille)
+{
+	w->lost_per_mille = per_mille;
 }
 
 void network_tamper_with(struct network *w, size_t from, size_t to, network_tamper tamper, void *context)

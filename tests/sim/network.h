@@ -41,6 +41,14 @@ void network_cut(struct network *w, size_t a, size_t b); /* until network_heal()
 void network_heal(struct network *w, size_t a, size_t b);
 void network_drop(struct network *w, size_t a, size_t b); /* once */
 
+/* From now on so many of a thousand frames are lost, each alone: the connection stays. 0: none. */
+void network_lose(struct network *w, unsigned per_mille);
+
+/* One member takes nothing more from another, though the connection stands; what is sent meanwhile waits at the sender and is lost
+ * in the end. Answers how many bytes wait. */
+void network_stall(struct network *w, size_t from, size_t to, bool stalled);
+size_t network_stalled_bytes(const struct network *w, size_t from, size_t to);
+
 /* Lets virtual time pass. */
 void network_run(struct network *w, uint64_t ms);
 /* Until everything acknowledged has arrived and has its receipt, at most so long; false: it has not. */

@@ -1095,6 +1095,8 @@ static json_t *deliver_frame(const struct world *w, const uint8_t *wrapped)
 
 	frame.has_session = true;
 	frame.session = binary(bytes_of(w->dialler.session, SESSION_ID_LEN));
+	frame.has_number = true;
+	frame.number = 3;
 	frame.deliver = &deliver;
 	deliver.header = binary(w->batch.header);
 	deliver.signature = binary(bytes_of(w->batch.signature, SIGNATURE_LEN));

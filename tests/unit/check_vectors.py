@@ -105,7 +105,7 @@ RECEIPT = {1: ('format', 'num'), 2: ('network', 'bytes'), 3: ('reader', 'str'), 
 CLAIM = {1: ('version', 'num'), 2: ('oldest', 'num'), 3: ('network', 'bytes'), 4: ('from', 'str'), 5: ('to', 'str'),
          6: ('from_link', 'bytes'), 7: ('to_link', 'bytes'), 8: ('nonce', 'bytes'), 9: ('ephemeral', 'bytes'),
          10: ('boot', 'bytes'), 11: ('key', 'num'), 12: ('time_ms', 'num'), 13: ('roster', 'num')}
-FRAME = {1: ('session', 'bytes?'), 2: ('hello', 'bytes?'), 5: ('deliver', 'bytes?')}
+FRAME = {1: ('session', 'bytes?'), 2: ('hello', 'bytes?'), 5: ('deliver', 'bytes?'), 10: ('number', 'num?')}
 HELLO = {1: ('claim', 'bytes?'), 2: ('signature', 'bytes?')}
 DELIVER = {1: ('header', 'bytes'), 2: ('signature', 'bytes'), 3: ('key', 'bytes?'), 4: ('body', 'bytes?')}
 

@@ -149,6 +149,7 @@ class Peer:
     def __init__(self, member, node, keys=None):
         self.member, self.node, self.keys = member, node, keys or member.keys[-1]
         self.session = self.session_key = None
+        self.sent = 0  # frames of the session
         self.boot = os.urandom(16)
         self.context = zmq.Context()
         self.socket = None
@@ -163,9 +164,12 @@ class Peer:
 
     # the connection
 
-    def dial(self, secret=None, public=None):
-        """Opens the connection; CURVE's handshake goes on by itself."""
+    def dial(self, secret=None, public=None, buffer=None):
+        """Opens the connection; CURVE's handshake goes on by itself. With a buffer of so many frames, what is not read stays with the node."""
         self.socket = self.context.socket(zmq.DEALER)
+        if buffer:
+            self.socket.setsockopt(zmq.RCVHWM, buffer)
+            self.socket.setsockopt(zmq.RCVBUF, 4096)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDTIMEO, 2000)
         self.socket.setsockopt(zmq.CURVE_SERVERKEY, self.node.member.keys[-1].link_public)
@@ -186,7 +190,8 @@ class Peer:
         """Sends a frame of the session, if there is one."""
         frame = link().Frame(**fields)
         if self.session and not frame.HasField("session"):
-            frame.session = self.session
+            self.sent += 1
+            frame.session, frame.number = self.session, self.sent
         self.send_bytes(frame.SerializeToString())
 
     def receive(self, *kinds, seconds=WAIT_S):
@@ -201,7 +206,7 @@ class Peer:
                 return None
             frame = link().Frame.FromString(self.socket.recv())
             for field, message in frame.ListFields():
-                if field.name == "session":
+                if field.name in ("session", "number"):
                     continue
                 if field.name in kinds:
                     return field.name, message
@@ -238,7 +243,7 @@ class Peer:
         self.node.member.keys[-1].sign.verify_key.verify(b"enlight hello listener 1\0" + both, answer.signature)
         shared = sodium.crypto_scalarmult(self.ephemeral, other.ephemeral)
         self.send(hello=link().Hello(signature=sign(sign_with or self.keys.sign, b"enlight hello dialler 1", both)))
-        self.session = h(b"enlight session 1\0", both)[:16]
+        self.session, self.sent = h(b"enlight session 1\0", both)[:16], 0
         self.session_key = h(b"enlight session key 1\0", shared, both)
         return self
 
