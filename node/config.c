@@ -189,7 +189,7 @@ const struct setting config_table[] = {
 		.member_size = sizeof(struct config_access),
 		.example = "[{group: sis, publish: [course.*, mobility.*], read: [course.*]}]",
 		.help = "Who may use the local API for what; nobody else may. Root and the node's own user are "
-			"operators."},
+			"operators. Whom a row names must also be able to open the socket: its group is the node's."},
 	{"plugins", SETTING_GROUPS, AT(plugins), AT(n_plugins), .members = plugin_rows,
 		.member_size = sizeof(struct config_plugin),
 		.example = "[{name: registrar, command: [enlight-sql], topics: [course.*, mobility.*], publishes: "
