@@ -67,7 +67,7 @@ const char *cli_value(const struct cli *c, const char *option);
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints all problems (`place: rule`) to stderr and releases them. */
+/* Prints all problems (`place: error: rule`) to stderr and releases them. */
 void cli_problems(struct problems *p);
 
 /* One column of a table: where its value stands in a row's JSON object. */

@@ -161,11 +161,15 @@ def test_check_config():
     path = folder / "enlight.yaml"
     path.write_text(f"member: ut.ee\ntrust:\n  anchor: {ANCHOR}\nstore: {{disk_limit: 20GB}}\nlink:\n  lisen: x\n")
     equal(enlight("check-config", path, expect=78).stderr.splitlines(), [
-        f"{path}:2:1: roster: {folder}/roster.note cannot be found: No such file or directory",
-        f"{path}:2:1: cards: {folder}/cards cannot be found: No such file or directory",
-        f"{path}:2:1: keys: {folder}/keys cannot be read: No such file or directory",
-        f"{path}:4:21: disk_limit: must be a size such as 512KiB or 20GiB",
-        f'{path}:6:3: unknown setting; did you mean "listen"?'], "what is wrong")
+        f"{path}:2:1: error: roster: {folder}/roster.note cannot be found: No such file or directory",
+        f"{path}:2:1: error: cards: {folder}/cards cannot be found: No such file or directory",
+        f"{path}:2:1: error: keys: {folder}/keys cannot be read: No such file or directory",
+        f"{path}:4:21: error: disk_limit: must be a size such as 512KiB or 20GiB",
+        f'{path}:6:3: error: unknown setting; did you mean "listen"?'], "what is wrong")
+    found = json.loads(enlight("check-config", path, "--json", expect=78).stdout)
+    equal((found["config"], found["good"], len(found["errors"])), (str(path), False, 5), "as JSON")
+    equal(found["errors"][3], {"file": str(path), "line": 4, "column": 21,
+                               "error": "disk_limit: must be a size such as 512KiB or 20GiB"}, "one of them")
 
 
 def test_example_configuration():
@@ -178,7 +182,8 @@ def test_example_configuration():
         (folder / "keys" / name).write_text("01" * 32 + "\n")
         (folder / "keys" / name).chmod(0o600)
     (folder / "enlight.yaml").write_text(enlight("manual", "enlight.yaml").stdout)
-    enlight("check-config", folder / "enlight.yaml")
+    said = enlight("check-config", folder / "enlight.yaml", expect=78).stderr.splitlines()
+    check(all(line.startswith(f"{folder}/roster.note:") for line in said), "nothing but the roster is wrong", *said)
 
 
 def test_topics():
@@ -385,7 +390,10 @@ def test_doctor():
     """doctor names what is wrong and what to do, and fails when something is"""
     folder = harness.folder("command")
     said = enlight("--config", folder / "none.yaml", "doctor", expect=78).stdout
-    check("FAIL  configuration" in said and "->" in said, "no configuration", said)
+    check("FAIL  configuration" in said and "enlight init" in said, "no configuration", said)
+    (folder / "bad.yaml").write_text("member: ut.ee\nbogus: 1\n")
+    done = enlight("--config", folder / "bad.yaml", "doctor", expect=78)
+    equal((done.stdout + done.stderr).count("bad.yaml:2:1: unknown setting"), 1, "how often a mistake is said")
     _, to = node({("GET", "/readyz"): lambda *_: (503, {"title": "Not ready", "errors": [{"rule": "starting"}]}),
                   ("GET", "/v1/status"): lambda *_: (200, {"links": {"live": 0, "members": 9}})})
     found = {row["check"]: row for row in json.loads(enlight(*to, "--config", folder / "none.yaml", "doctor", "--json",
