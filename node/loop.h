@@ -35,6 +35,8 @@ struct loop {
 	struct unsent *unsent, **unsent_tail;
 	size_t unsent_bytes;
 	size_t publishing_bytes; /* of events whose commit is under way */
+	const char *full;        /* why the last batch was refused for want of space; NULL: it was not */
+	bool full_seen;          /* store_lacks_room() sees it too, and so sees when it is over */
 	uint64_t wake_ms, started_ms;
 	int signals; /* signalfd */
 	bool stopping;
