@@ -377,11 +377,11 @@ const struct command init_commands[] = {
 	{"init", "[FOLDER]", "Make a new member's keys, its line for the roster, and a configuration",
 		"Writes enlight.yaml, keys/, cards/, card.lines, identity.key and HANDLE.member into FOLDER (default: "
 		"this one), and "
-		"prints the fingerprint of the identity key. Existing keys are never touched, and a "
-		"configuration only while it is the example that was installed. In " SYSTEM_FOLDER
+		"prints the fingerprint of the identity key. Existing keys are never touched, a "
+		"configuration is replaced only while it is the example that was installed. In " SYSTEM_FOLDER
 		" the node uses the system's folders for state and socket, anywhere else FOLDER itself.",
-		"enlight init --member ugent.be --country BE --name 'Universiteit Gent' \\\n"
-		"    --endpoint tcp://enlight.ugent.be:4847 --listen 'tcp://*:4847' /etc/enlight",
+		"enlight init --member ugent.be --country BE --name 'Universiteit Gent' "
+		"--endpoint tcp://enlight.ugent.be:4847 --listen 'tcp://*:4847' /etc/enlight",
 		0, 1, init_options, run_init, false},
 	{0},
 };

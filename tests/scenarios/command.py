@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import shlex
 import socket
 import socketserver
 import subprocess
@@ -87,16 +88,36 @@ def published(request):
                             for i, e in enumerate(events)]}
 
 
+def words_of(row):
+    """The words of a verb, without its arguments."""
+    return [word for word in row["verb"].split() if word.islower() and word.replace("-", "").isalpha()]
+
+
 def test_help():
     """Every verb explains itself with an example; the list names them all in order"""
     verbs = json.loads(enlight("help", "--json").stdout)
     names = [row["verb"] for row in verbs]
     equal(names, sorted(names), "order of the verbs")
     for row in verbs:
-        words = [word for word in row["verb"].split() if word.islower() and word.replace("-", "").isalpha()]
-        said = enlight(*words, "--help").stdout
+        said = enlight(*words_of(row), "--help").stdout
         check(row["help"] in " ".join(said.split()), f"{row['verb']}: its line is not in its help", said)
         check("Example:\n  " in said and "Exit status:" in said, f"{row['verb']}: no example or no exit status", said)
+
+
+def test_examples():
+    """What the help of each verb gives as an example can be pasted into a shell, whatever the terminal's width"""
+    rows = json.loads(enlight("help", "--json").stdout)
+    verbs = {" ".join(words_of(row)) for row in rows}
+    for row in rows:
+        said = enlight(*words_of(row), "--help").stdout
+        block = said[said.index("Example:\n") + len("Example:\n"):said.index("\n\nExit status:")]
+        check(all(len(line) < 80 for line in block.splitlines()), f"{row['verb']}: a line is too long", block)
+        harness.run(["bash", "-n"], input=block)
+        for line in block.replace("\\\n", "").splitlines():
+            typed = shlex.split(line)
+            check(typed[0] == "enlight" or typed[:2] == ["sudo", "enlight"], f"{row['verb']}: no command", line)
+            rest = typed[typed.index("enlight") + 1:]
+            check(rest[0] in verbs or " ".join(rest[:2]) in verbs, f"{row['verb']}: no verb", line)
 
 
 def test_usage():
