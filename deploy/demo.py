@@ -5,6 +5,7 @@ roster, the links are CURVE over TCP, events are posted to the local API and rea
 """
 
 import collections
+import fcntl
 import http.client
 import json
 import os
@@ -168,6 +169,40 @@ def wait_for(what, condition):
         time.sleep(0.05)
 
 
+def is_node(pid):
+    """Whether this process is a node of the folder, and not another that has got its number since."""
+    try:
+        return str(HOME).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def nodes_left():
+    """Nodes that a demo which was killed left behind."""
+    try:
+        return [pid for pid in (HOME / "pids").read_text().split() if is_node(pid)]
+    except FileNotFoundError:
+        return []
+
+
+def be_the_only_one():
+    """There is one folder, so there is one demo. The lock ends with the process, however that ends; whoever calls keeps what it gets."""
+    BUILD.mkdir(exist_ok=True)
+    lock = open(BUILD / "demo.lock", "a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise Failed(f"a demo is running (pid {lock.read().strip()})")
+    left = nodes_left()
+    if left:
+        raise Failed(f"nodes of an earlier demo are running: kill {' '.join(left)}")
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
 def make_network():
     """Keys, roster, cards and configurations, the way nine universities would make them."""
     shutil.rmtree(HOME, ignore_errors=True)
@@ -320,6 +355,7 @@ Logs: {os.path.relpath(HOME)}/MEMBER/log. Ctrl-C stops all nodes.""")
 
 def run(check):
     began = time.monotonic()
+    lock = be_the_only_one()  # until this process ends
     say("Making keys, cards, configurations and a roster signed by five of nine")
     nodes = make_network()
     events = files()
@@ -347,6 +383,7 @@ def run(check):
     bad = [f"{m} ({status})" for m, status in statuses.items() if status != 0]
     if bad:
         raise Failed("ended badly: " + ", ".join(bad))
+    lock.close()
     if check:
         say(f"Done in {time.monotonic() - began:.1f} s; nine nodes stopped.")
 

@@ -215,7 +215,7 @@ const struct setting config_table[] = {
 		.member_size = sizeof(struct config_access),
 		.example = "[{group: sis, publish: [course.*, mobility.*], read: [course.*]}]",
 		.help = "Who may use the local API for what; nobody else may. Root and the node's own user are "
-			"operators."},
+			"operators. Whom a row names must also be able to open the socket: its group is the node's."},
 	{"plugins", SETTING_GROUPS, AT(plugins), AT(n_plugins), .members = plugin_rows,
 		.member_size = sizeof(struct config_plugin),
 		.example = "[{name: registrar, command: [enlight-sql], topics: [course.*, mobility.*], publishes: "
@@ -340,24 +340,89 @@ static void find_program(struct settings *s, struct config_plugin *p)
 	free(at);
 }
 
-static int check_keys(struct settings *s, const struct config *c)
+/* The keys through `*out`; NULL: they are not good. */
+static int check_keys(struct settings *s, const struct config *c, struct config_keys **out)
 {
 	struct problems problems = {0};
-	struct config_keys *keys;
 	int r;
 
-	r = config_keys_load(&keys, c, &problems);
-	config_keys_free(keys);
+	r = config_keys_load(out, c, &problems);
 	for (size_t i = 0; i < problems.n; i++)
 		settings_problem(s, &c->trust.keys, "keys: %s %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
 	return r < 0 ? r : 0;
 }
 
-/* What is outside the file. */
-static int check_outside(struct settings *s, struct config *c)
+/* 0, or CONFIG_BAD when the file is a roster, but another than the anchor names: that is said where the anchor stands. */
+static int check_anchor_of(struct settings *s, const struct config *c)
 {
+	char digest[2 * DIGEST_LEN + 1];
+	struct problems ignored = {0};
+	struct roster roster = {0};
+	void *text = NULL;
+	size_t len;
+	bool other;
+	int r = file_read(&text, &len, c->trust.roster, NOTE_MAX);
+
+	if (r == 0)
+		r = roster_parse(&roster, c->trust.roster, bytes_of(text, len), &ignored);
+	other = r == 0 && memcmp(roster.note.digest.bytes, c->trust.digest, DIGEST_LEN) != 0;
+	if (other) {
+		hex_encode(digest, roster.note.digest.bytes, DIGEST_LEN);
+		settings_problem(s, &c->trust.anchor, "anchor: the digest of %s is %s", c->trust.roster, digest);
+	}
+	roster_deinit(&roster);
+	problems_deinit(&ignored);
+	free(text);
+	return r == -ENOMEM ? r : other ? CONFIG_BAD : 0;
+}
+
+/* What this member needs of roster and cards. What the node learnt is in its store: once it ran, only the node can tell. */
+static void check_own(
+	struct settings *s, const struct config *c, const struct trust *trust, const struct config_keys *keys)
+{
+	const struct card *own = trust_card(trust, c->member);
 	struct stat st;
+
+	if (c->state != NULL && stat(c->state, &st) == 0)
+		return;
+	if (!trust_is_member(trust, c->member))
+		settings_problem(
+			s, &c->member, "member: %s is not in roster %u", c->member, trust_roster(trust)->number);
+	else if (own == NULL)
+		settings_problem(
+			s, &c->trust.cards, "cards: there is no card of %s; make it: enlight card new", c->member);
+	else if (keys != NULL && config_card_lacks(own, keys) != NULL)
+		settings_problem(s, &c->trust.cards, "cards: card %u of %s %s", own->number, c->member,
+			config_card_lacks(own, keys));
+}
+
+/* Roster and cards. Their own mistakes have places of their own and go to `notes`. */
+static int check_trust(
+	struct settings *s, const struct config *c, const struct config_keys *keys, struct problems *notes)
+{
+	struct trust *trust = NULL;
+	int r;
+
+	if (c->trust.anchor == NULL || c->trust.roster == NULL || access(c->trust.roster, R_OK) < 0)
+		return 0; /* that is said already */
+	r = check_anchor_of(s, c);
+	if (r == 0)
+		r = config_roster_load(&trust, c, notes);
+	if (r == 0 && c->trust.cards != NULL && access(c->trust.cards, R_OK | X_OK) == 0)
+		r = config_cards_load(&trust, c, notes);
+	if (trust != NULL && c->member != NULL && r >= 0)
+		check_own(s, c, trust, keys);
+	trust_unref(trust);
+	return r < 0 ? r : 0;
+}
+
+/* What is outside the file; with `notes` roster and cards as well. */
+static int check_outside(struct settings *s, struct config *c, struct problems *notes)
+{
+	struct config_keys *keys = NULL;
+	struct stat st;
+	int r;
 
 	check_there(s, &c->trust.roster, "roster", false);
 	check_there(s, &c->trust.cards, "cards", true);
@@ -367,13 +432,20 @@ static int check_outside(struct settings *s, struct config *c)
 		find_user_and_group(s, &c->access[i]);
 	for (size_t i = 0; i < c->n_plugins; i++)
 		find_program(s, &c->plugins[i]);
-	return c->trust.keys != NULL ? check_keys(s, c) : 0;
+	r = c->trust.keys != NULL ? check_keys(s, c, &keys) : 0;
+	if (r == 0 && notes != NULL)
+		r = check_trust(s, c, keys, notes);
+	config_keys_free(keys);
+	return r;
 }
 
-static int load(struct config **out, const char *path, bool outside, struct problems *problems)
+enum depth { TEXT, OUTSIDE, NOTES };
+
+static int load(struct config **out, const char *path, enum depth depth, struct problems *problems)
 {
 	struct config *c = calloc(1, sizeof *c);
 	struct settings *s = settings_new(path);
+	struct problems notes = {0};
 	int r = -ENOMEM;
 
 	*out = NULL;
@@ -383,15 +455,17 @@ static int load(struct config **out, const char *path, bool outside, struct prob
 	if (r != 0)
 		goto out;
 	check_together(s, c);
-	r = outside ? check_outside(s, c) : 0;
+	r = depth != TEXT ? check_outside(s, c, depth == NOTES ? &notes : NULL) : 0;
 	if (r != 0)
 		goto out;
-	r = settings_finish(s, problems) == 0 ? 0 : CONFIG_BAD;
+	r = settings_finish(s, problems) == 0 && notes.total == 0 ? 0 : CONFIG_BAD;
+	problems_move(problems, "", &notes);
 	if (r != 0)
 		goto out;
 	*out = c;
 	c = NULL;
 out:
+	problems_deinit(&notes);
 	config_free(c);
 	settings_free(s);
 	return r;
@@ -399,12 +473,21 @@ out:
 
 int config_load(struct config **out, const char *path, struct problems *problems)
 {
-	return load(out, path, true, problems);
+	return load(out, path, OUTSIDE, problems);
 }
 
 int config_read(struct config **out, const char *path, struct problems *problems)
 {
-	return load(out, path, false, problems);
+	return load(out, path, TEXT, problems);
+}
+
+int config_check(const char *path, struct problems *problems)
+{
+	struct config *c;
+	int r = load(&c, path, NOTES, problems);
+
+	config_free(c);
+	return r;
 }
 
 void config_free(struct config *c)

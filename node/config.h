@@ -8,6 +8,7 @@
 
 #include "base/settings.h"
 #include "core/keys.h"
+#include "core/trust.h"
 
 #define CONFIG_FILE "/etc/enlight/enlight.yaml"
 #define CONFIG_SOCKET "/run/enlight/api.sock"
@@ -76,6 +77,10 @@ int config_load(struct config **out, const char *path, struct problems *problems
 int config_read(struct config **out, const char *path, struct problems *problems);
 void config_free(struct config *c); /* NULL is a no-op */
 
+/* Everything that start-up looks at and what would keep the node from becoming ready: what config_load() checks, the roster and its
+ * anchor, the cards, whether this member's own lists the node key. 0; CONFIG_BAD with `problems`; -ENOMEM. */
+int config_check(const char *path, struct problems *problems);
+
 /* The secrets: keys/node-1.key, node-2.key... and store.key of trust.keys, or of systemd's $CREDENTIALS_DIRECTORY when they are
  * there (LoadCredential=keys:FOLDER names them keys_node-1.key, keys_store.key). */
 struct config_keys {
@@ -87,6 +92,14 @@ struct config_keys {
 /* 0: `*out` is the caller's, for config_keys_free(), which wipes; CONFIG_BAD with `problems`; -ENOMEM. */
 int config_keys_load(struct config_keys **out, const struct config *c, struct problems *problems);
 void config_keys_free(struct config_keys *k);
+
+/* The roster that the anchor pins; then the cards of the folder, in the order of their names, of which those that are not good are
+ * left out. `*out` and `*trust` are the caller's. 0; CONFIG_BAD with `problems`; -ENOMEM. */
+int config_roster_load(struct trust **out, const struct config *c, struct problems *problems);
+int config_cards_load(struct trust **trust, const struct config *c, struct problems *problems);
+
+/* Why a node with these keys cannot publish under its member's card; NULL: it can. */
+const char *config_card_lacks(const struct card *own, const struct config_keys *keys);
 
 /* Writes a configuration file with comments, in which member and anchor (both may be NULL: examples) are filled in. */
 void config_example(struct buffer *out, const char *member, const char *anchor);

@@ -103,41 +103,33 @@ static int failed(const char *what, int error, char *why)
 	}
 }
 
+static int load_config(struct daemon *d, struct problems *problems)
+{
+	int r = config_load(&d->loop.config, d->arguments.config, problems);
+
+	if (r == 0)
+		r = config_keys_load(&d->keys, d->loop.config, problems);
+	return r == 0 ? config_roster_load(&d->trust, d->loop.config, problems) : r;
+}
+
+/* Who stops at one mistake tells all there are, as --check-config does. */
 static int read_config(struct daemon *d)
 {
 	struct problems problems = {0};
-	int r;
+	int r = d->arguments.check ? CONFIG_BAD : load_config(d, &problems);
 
-	r = config_load(&d->loop.config, d->arguments.config, &problems);
-	if (r == 0)
-		r = config_keys_load(&d->keys, d->loop.config, &problems);
-	if (r == 0)
-		return 0;
+	if (r == CONFIG_BAD) {
+		problems_deinit(&problems);
+		r = config_check(d->arguments.config, &problems);
+		if (r == 0 && !d->arguments.check)
+			r = CONFIG_BAD; /* mended meanwhile: the next start finds it good */
+	}
 	if (r < 0)
-		return failed(d->arguments.config, r, NULL);
+		r = failed(d->arguments.config, r, NULL);
+	else if (r > 0)
+		r = EX_CONFIG;
 	print_problems(&problems);
-	return EX_CONFIG;
-}
-
-static int read_roster(struct daemon *d)
-{
-	const struct config *c = d->loop.config;
-	struct problems problems = {0};
-	struct digest anchor;
-	void *text;
-	size_t len;
-	int r;
-
-	r = file_read(&text, &len, c->trust.roster, NOTE_MAX);
-	if (r != 0)
-		return failed(c->trust.roster, r, NULL);
-	memcpy(anchor.bytes, c->trust.digest, sizeof anchor.bytes);
-	r = trust_new(&d->trust, &anchor, c->trust.roster, bytes_of(text, len), &problems);
-	free(text);
-	if (r < 0)
-		return failed(c->trust.roster, r, NULL);
-	print_problems(&problems);
-	return r == 0 ? 0 : EX_CONFIG;
+	return r;
 }
 
 /* ---- what the store remembers ---- */
@@ -327,7 +319,7 @@ static int open_signals(struct loop *l)
 static int start(struct daemon *d)
 {
 	static int (*const steps[])(struct daemon *) = {
-		read_roster, open_store, remember, start_workers, open_link, open_api, open_host};
+		open_store, remember, start_workers, open_link, open_api, open_host};
 	int r = open_signals(&d->loop);
 
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && r == 0; i++)

@@ -334,6 +334,39 @@ static size_t job_bytes(const struct job *job)
 	return bytes;
 }
 
+/* ---- a full disk ---- */
+
+static void set_full(struct loop *l, const char *why)
+{
+	if (why != NULL && l->full == NULL)
+		log_warn("store: full, events are refused and nothing is fetched reason=\"%s\"", why);
+	if (why == NULL && l->full != NULL)
+		log_info("store: there is room again");
+	l->full = why;
+}
+
+/* A batch that was refused for want of space says that the store is full, one that was stored that it is not. */
+static void note_space(struct loop *l, const struct job *job)
+{
+	const char *lacks;
+
+	if (job->changes != NULL && job->changes->last_number != 0)
+		set_full(l, NULL);
+	if ((job->kind != JOB_PUBLISH || job->publish.outcome != PUBLISH_FULL) &&
+		(job->kind != JOB_ACCEPT || job->accept.outcome != ACCEPT_FULL))
+		return;
+	lacks = store_lacks_room(l->store);
+	l->full_seen = lacks != NULL;
+	set_full(l, lacks != NULL ? lacks : "the disk is full");
+}
+
+/* Space may come back while nobody publishes, who waits for /readyz. Where it could not be seen to be gone, the next batch tells. */
+static void look_for_space(struct loop *l)
+{
+	if (l->full != NULL && l->full_seen && store_lacks_room(l->store) == NULL)
+		set_full(l, NULL);
+}
+
 /* Takes back what the commit worker has done; false: nothing. */
 static bool take_jobs(struct loop *l)
 {
@@ -345,6 +378,7 @@ static bool take_jobs(struct loop *l)
 		struct job *job = jobs[i];
 		struct node_input in = {.kind = NODE_COMMITTED, .jobs = &job, .n_jobs = 1, .changes = job->changes};
 
+		note_space(l, job);
 		stored |= job->changes != NULL && job->changes->last_number != 0;
 		step(l, &in);
 		if (job->connection == HOST_CONNECTION) {
@@ -452,6 +486,11 @@ static json_t *not_ready(void *context)
 	return node_not_ready(((struct loop *)context)->node);
 }
 
+static const char *full(void *context)
+{
+	return ((struct loop *)context)->full;
+}
+
 static uint64_t last_number(void *context)
 {
 	return node_last_number(((struct loop *)context)->node);
@@ -468,6 +507,7 @@ const struct api_ops loop_api_ops = {
 	.peers = peers,
 	.channels = channels,
 	.not_ready = not_ready,
+	.full = full,
 	.last_number = last_number,
 	.metrics = loop_metrics,
 	.publish = ask_publish,
@@ -645,6 +685,7 @@ static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
 	take_jobs(l);
 	take_queries(l);
 	retry_unsent(l);
+	look_for_space(l);
 	*more = link_turn(l->link, now_ms) > 0;
 	api_turn(l->api, now_ms);
 	host_turn(l->host, now_ms);

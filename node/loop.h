@@ -44,6 +44,8 @@ struct loop {
 	struct waiting *waiting;
 	unsigned round;
 	size_t publishing_bytes; /* of events whose commit is under way */
+	const char *full;        /* why the last batch was refused for want of space; NULL: it was not */
+	bool full_seen;          /* store_lacks_room() sees it too, and so sees when it is over */
 	uint64_t wake_ms, started_ms;
 	int signals; /* signalfd */
 	bool stopping;
@@ -76,6 +78,7 @@ json_t *loop_held(void *context, const char *plugin, enum held_state state);
 json_t *loop_held_row(void *context, const char *plugin, const struct place *place);
 int loop_held_retry(void *context, const char *plugin, const struct place *place);
 int loop_held_drop(void *context, const char *plugin, const struct place *place);
+
 /* Frees the frames that still wait. */
 void loop_drop_waiting(struct loop *l);
 

@@ -60,6 +60,11 @@ static double store_limit(const struct loop *l)
 	return (double)l->config->store.disk_limit_bytes;
 }
 
+static double full(const struct loop *l)
+{
+	return l->full != NULL;
+}
+
 static double started(const struct loop *l)
 {
 	return (double)(loop_time_ms() - (loop_monotonic_ms() - l->started_ms)) / 1000.0;
@@ -73,6 +78,7 @@ static const struct {
 	{{"enlight_resident_memory_bytes", METRIC_GAUGE, "bytes", "Resident memory of the node"}, resident},
 	{{"enlight_start_time_seconds", METRIC_GAUGE, "seconds", "When the node started, since 1970"}, started},
 	{{"enlight_store_bytes", METRIC_GAUGE, "bytes", "Store on disk, database and write-ahead log"}, stored},
+	{{"enlight_store_full", METRIC_GAUGE, "", "1: the last batch was refused for want of space"}, full},
 	{{"enlight_store_limit_bytes", METRIC_GAUGE, "bytes", "Limit of the store; 0: none"}, store_limit},
 };
 

@@ -20,6 +20,9 @@ struct api_ops {
 	json_t *(*channels)(void *context);
 	/* Reasons why the node is not ready, as a JSON array of strings; empty: ready. */
 	json_t *(*not_ready)(void *context);
+	/* Why the last batch was refused for want of space; NULL: it was not. A reason not to be ready, for which nobody is kept from
+	 * publishing: the next batch may find room. */
+	const char *(*full)(void *context);
 	/* Number of the newest batch stored, 0: none. Event streams without a cursor begin behind it. */
 	uint64_t (*last_number)(void *context);
 	/* Appends this node's metrics; see metrics.h. */

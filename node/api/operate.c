@@ -46,10 +46,23 @@ void handle_index(struct request *rq)
 	request_json(rq, 200, list == NULL ? NULL : json_pack("{s:o}", "routes", list));
 }
 
+/* All reasons why the node is not ready; NULL: out of memory. */
+static json_t *all_reasons(const struct request *rq)
+{
+	const char *full = rq->api->options.ops->full(rq->api->options.context);
+	json_t *reasons = ask(rq, rq->api->options.ops->not_ready);
+
+	if (reasons != NULL && full != NULL && json_array_append_new(reasons, json_string(full)) != 0) {
+		json_decref(reasons);
+		return NULL;
+	}
+	return reasons;
+}
+
 /* Adds what api knows itself. False: out of memory. */
 static bool complete_status(struct request *rq, json_t *status)
 {
-	json_t *reasons = ask(rq, rq->api->options.ops->not_ready);
+	json_t *reasons = all_reasons(rq);
 	bool ready = json_array_size(reasons) == 0;
 
 	return json_object_set_new(status, "reasons", reasons) == 0 &&
@@ -259,10 +272,10 @@ void handle_live(struct request *rq)
 	request_json(rq, 200, json_pack("{s:b}", "live", 1));
 }
 
-/* Answers 503 with the reasons when there are any; true then. */
-bool request_not_ready(struct request *rq)
+/* Answers 503 with the reasons when there are any; true then. Takes `reasons`. */
+static bool refuse_by(struct request *rq, json_t *reasons)
 {
-	json_t *reasons = ask(rq, rq->api->options.ops->not_ready), *reason;
+	json_t *reason;
 	struct problems problems = {0};
 	size_t i;
 
@@ -279,8 +292,13 @@ bool request_not_ready(struct request *rq)
 	return rq->answered;
 }
 
+bool request_not_ready(struct request *rq)
+{
+	return refuse_by(rq, ask(rq, rq->api->options.ops->not_ready));
+}
+
 void handle_ready(struct request *rq)
 {
-	if (!request_not_ready(rq))
+	if (!refuse_by(rq, all_reasons(rq)))
 		request_json(rq, 200, json_pack("{s:b}", "ready", 1));
 }

@@ -82,7 +82,7 @@ void cli_note(const struct cli *c, const char *format, ...)
 void cli_problems(struct problems *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		fprintf(stderr, "%s: %s\n", p->items[i].place, p->items[i].rule);
+		fprintf(stderr, "%s: error: %s\n", p->items[i].place, p->items[i].rule);
 	if (p->total > p->n)
 		fprintf(stderr, "and %zu more\n", p->total - p->n);
 	problems_deinit(p);

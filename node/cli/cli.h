@@ -25,7 +25,7 @@ struct command {
 	const char *args;       /* "MEMBER"; NULL: none */
 	const char *help;       /* one line, without a full stop */
 	const char *details;    /* further sentences; NULL: none */
-	const char *example;    /* lines as one types them */
+	const char *example;    /* a line for each command, as one types it; how long ones are cut is help.c's */
 	int min_args, max_args; /* max_args -1: any number */
 	const struct cli_option *options;
 	int (*run)(struct cli *c, int argc, char **argv); /* argv: what is left after options, without the verb */
@@ -68,7 +68,7 @@ const char *cli_value(const struct cli *c, const char *option);
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints all problems (`place: rule`) to stderr and releases them. */
+/* Prints all problems (`place: error: rule`) to stderr and releases them. */
 void cli_problems(struct problems *p);
 
 /* One column of a table: where its value stands in a row's JSON object. */

@@ -75,6 +75,10 @@ static void check_configuration(struct doctor *d)
 	struct problems problems = {0};
 	struct config *whole;
 
+	if (access(d->cli->config, F_OK) < 0) {
+		find(d, FAIL, "name it with --config, or make one: enlight init", "%s is not there", d->cli->config);
+		return;
+	}
 	if (config_read(&d->config, d->cli->config, &problems) != 0) {
 		find_problems(d, FAIL, "mend the file; enlight.yaml(5) explains every setting", &problems);
 		return;
@@ -111,22 +115,12 @@ static void check_identity_key(struct doctor *d)
 static void check_roster(struct doctor *d)
 {
 	struct problems problems = {0};
-	struct digest anchor;
-	void *text = NULL;
-	size_t len;
-	int r;
 
 	if (d->config == NULL) {
 		find(d, SKIPPED, NULL, "there is no configuration");
 		return;
 	}
-	memcpy(anchor.bytes, d->config->trust.digest, DIGEST_LEN);
-	r = file_read(&text, &len, d->config->trust.roster, NOTE_MAX);
-	if (r < 0)
-		problem_addf(&problems, d->config->trust.roster, "cannot be read: %s", strerror(-r));
-	else
-		r = trust_new(&d->trust, &anchor, d->config->trust.roster, bytes_of(text, len), &problems);
-	if (r != 0)
+	if (config_roster_load(&d->trust, d->config, &problems) != 0)
 		find_problems(d, FAIL, "ask another member for the roster, and for its digest by telephone", &problems);
 	else if (!trust_is_member(d->trust, d->config->member))
 		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
@@ -134,56 +128,20 @@ static void check_roster(struct doctor *d)
 	else
 		find(d, FINE, NULL, "roster %u of network %s, %zu members", trust_roster(d->trust)->number,
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
-	free(text);
-}
-
-/* Takes one card of the folder in. */
-static void try_card(struct doctor *d, const char *path)
-{
-	struct problems problems = {0};
-	struct trust *next;
-	void *text = NULL;
-	size_t len;
-	int r;
-
-	r = file_read(&text, &len, path, NOTE_MAX);
-	if (r < 0) {
-		find(d, WARN, NULL, "%s cannot be read: %s", path, strerror(-r));
-		return;
-	}
-	r = trust_with(&next, d->trust, path, bytes_of(text, len), &problems);
-	if (r == 0) {
-		trust_unref(d->trust);
-		d->trust = next;
-	} else if (r == TRUST_FORK) {
-		find(d, WARN, "ask that member which of the two is its own",
-			"%s: another card with this number is held", path);
-	} else if (r == TRUST_REFUSED) {
-		find_problems(d, WARN, "ask that member for its card again", &problems);
-	}
-	problems_deinit(&problems);
-	free(text);
 }
 
 static void check_cards(struct doctor *d)
 {
-	DIR *dir = d->trust == NULL ? NULL : opendir(d->config->trust.cards);
+	struct problems problems = {0};
 	const struct roster *roster;
-	struct dirent *entry;
 	size_t n = 0;
-	char *path;
 
-	if (dir == NULL) {
+	if (d->trust == NULL || access(d->config->trust.cards, R_OK | X_OK) < 0) {
 		find(d, SKIPPED, NULL, "there is no roster, or the folder of cards cannot be read");
 		return;
 	}
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || asprintf(&path, "%s/%s", d->config->trust.cards, entry->d_name) < 0)
-			continue;
-		try_card(d, path);
-		free(path);
-	}
-	closedir(dir);
+	config_cards_load(&d->trust, d->config, &problems);
+	find_problems(d, WARN, "ask that member for its card again", &problems);
 	roster = trust_roster(d->trust);
 	for (size_t i = 0; i < roster->n_members; i++)
 		n += trust_card(d->trust, roster->members[i].handle) != NULL;
@@ -195,33 +153,21 @@ static void check_own_card(struct doctor *d)
 	const struct card *card = d->trust == NULL ? NULL : trust_card(d->trust, d->config->member);
 	struct problems problems = {0};
 	struct config_keys *keys = NULL;
-	const struct card_key *key;
 
 	if (d->trust == NULL) {
 		find(d, SKIPPED, NULL, "there is no roster");
-		return;
-	}
-	if (card == NULL) {
+	} else if (card == NULL) {
 		find(d, FAIL, "make it with enlight card new, sign it with enlight card sign",
 			"there is no card of this node");
-		return;
-	}
-	if (config_keys_load(&keys, d->config, &problems) != 0) {
+	} else if (config_keys_load(&keys, d->config, &problems) != 0) {
 		find(d, SKIPPED, "run enlight doctor as the node's user", "the node's keys cannot be read");
-		problems_deinit(&problems);
-		return;
-	}
-	key = card_newest_key(card);
-	for (size_t i = 0; i < keys->n_nodes && key != NULL; i++) {
-		if (keys->nodes[i].number == key->number &&
-			memcmp(keys->nodes[i].sign_public, key->sign, SIGN_PUBLIC_LEN) == 0)
-			key = NULL;
-	}
-	if (key == NULL)
+	} else if (config_card_lacks(card, keys) != NULL) {
+		find(d, FAIL, "enlight card new FOLDER, enlight card import CARD", "card %u %s", card->number,
+			config_card_lacks(card, keys));
+	} else {
 		find(d, FINE, NULL, "card %u names a key that is here", card->number);
-	else
-		find(d, FAIL, "put the key back, or make a new card with enlight card new",
-			"card %u names key %u, which is not here", card->number, key->number);
+	}
+	problems_deinit(&problems);
 	config_keys_free(keys);
 }
 
@@ -271,7 +217,9 @@ static void check_socket(struct doctor *d)
 {
 	struct stat st;
 
-	if (http_open(&d->http, d->cli) != EX_OK) {
+	/* What is wrong with the configuration is said already. */
+	if ((d->config == NULL && d->cli->config_given && d->cli->socket == NULL) ||
+		http_open(&d->http, d->cli) != EX_OK) {
 		find(d, SKIPPED, NULL, "nothing says where the socket is");
 		return;
 	}

@@ -22,22 +22,57 @@ static const struct {
 	{EX_NOPERM, "you are not allowed to"},
 	{EX_CONFIG, "the configuration is wrong"},
 };
-enum { N_EXITS = sizeof exits / sizeof *exits };
+enum { N_EXITS = sizeof exits / sizeof *exits, EXAMPLE_WIDTH = 78 };
+
+/* Where a line of shell that is too long goes on in the next: the last space outside of quotes that leaves room for a backslash. */
+static size_t shell_break(const char *line, size_t len, size_t room)
+{
+	size_t at = 0;
+	char quote = '\0';
+
+	for (size_t i = 0; i < len && (i + 2 <= room || at == 0); i++) {
+		if (quote != '\0')
+			quote = line[i] == quote ? '\0' : quote;
+		else if (line[i] == '\'' || line[i] == '"')
+			quote = line[i];
+		else if (line[i] == ' ')
+			at = i;
+	}
+	return at;
+}
+
+/* The example as it can be pasted: argp and a terminal would cut a line that is longer. */
+static void example_lines(struct buffer *out, const struct command *command)
+{
+	const char *line, *end;
+	size_t len, at;
+	int indent;
+
+	for (line = command->example; *line != '\0'; line = *end == '\n' ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		len = (size_t)(end - line);
+		for (indent = 2; indent + len > EXAMPLE_WIDTH; indent = 6) {
+			at = shell_break(line, len, (size_t)(EXAMPLE_WIDTH - indent));
+			if (at == 0)
+				break;
+			buffer_printf(out, "%*s%.*s \\\n", indent, "", (int)at, line);
+			line += at + 1;
+			len -= at + 1;
+		}
+		buffer_printf(out, "%*s%.*s\n", indent, "", (int)len, line);
+	}
+}
 
 char *help_of(const struct command *command)
 {
 	struct buffer b = {0};
-	const char *line, *end;
 	char *text;
 
 	buffer_printf(&b, "%s.", command->help);
 	if (command->details != NULL)
 		buffer_printf(&b, "\n\n%s", command->details);
 	buffer_str(&b, "\vExample:\n");
-	for (line = command->example; *line != '\0'; line = *end == '\n' ? end + 1 : end) {
-		end = strchrnul(line, '\n');
-		buffer_printf(&b, "  %.*s\n", (int)(end - line), line);
-	}
+	example_lines(&b, command);
 	buffer_str(&b, "\nExit status:\n");
 	for (size_t i = 0; i < N_EXITS; i++)
 		buffer_printf(&b, "  %2d  %s\n", exits[i].status, exits[i].meaning);
@@ -109,6 +144,8 @@ static void manual_exits(struct buffer *out)
 
 static void manual_command(struct buffer *out, const struct command *command)
 {
+	struct buffer example = {0};
+
 	buffer_str(out, "## enlight ");
 	escaped(out, command->name);
 	buffer_str(out, "\n\n*enlight ");
@@ -138,7 +175,9 @@ static void manual_command(struct buffer *out, const struct command *command)
 		escaped(out, o->help);
 		buffer_str(out, ".\n\n");
 	}
-	literal(out, command->example);
+	example_lines(&example, command);
+	literal(out, buffer_cstr(&example) != NULL ? buffer_cstr(&example) : "");
+	buffer_deinit(&example);
 }
 
 static void manual_enlight(struct buffer *out)

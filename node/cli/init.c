@@ -217,13 +217,29 @@ static void paths_deinit(struct paths *p)
 	free(p->store_key);
 }
 
+/* Whether a configuration is the example as it was installed, in which nobody has said anything yet. */
+static bool is_example(const char *path)
+{
+	struct buffer example = {0};
+	void *text = NULL;
+	size_t len;
+	bool same;
+
+	config_example(&example, NULL, NULL);
+	same = file_read(&text, &len, path, SETTINGS_FILE_MAX) == 0 && example.error == 0 &&
+	       bytes_equal(bytes_of(text, len), bytes_of(example.data, example.len));
+	free(text);
+	buffer_deinit(&example);
+	return same;
+}
+
 /* A key that exists is never touched: it may be the only copy. */
 static int check_nothing_there(const struct paths *p)
 {
 	const char *const files[] = {p->identity, p->node_key, p->store_key, p->config};
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-		if (offline_exists(files[i])) {
+		if (offline_exists(files[i]) && !(files[i] == p->config && is_example(files[i]))) {
 			cli_error("%s: is there already; nothing was changed. Take another folder, or move it away",
 				files[i]);
 			return EX_CANTCREAT;
@@ -361,10 +377,11 @@ const struct command init_commands[] = {
 	{"init", "[FOLDER]", "Make a new member's keys, its line for the roster, and a configuration",
 		"Writes enlight.yaml, keys/, cards/, card.lines, identity.key and HANDLE.member into FOLDER (default: "
 		"this one), and "
-		"prints the fingerprint of the identity key. Existing keys are never touched. In " SYSTEM_FOLDER
+		"prints the fingerprint of the identity key. Existing keys are never touched, a "
+		"configuration is replaced only while it is the example that was installed. In " SYSTEM_FOLDER
 		" the node uses the system's folders for state and socket, anywhere else FOLDER itself.",
-		"enlight init --member ugent.be --country BE --name 'Universiteit Gent' \\\n"
-		"    --endpoint tcp://enlight.ugent.be:4847 --listen 'tcp://*:4847' /etc/enlight",
+		"enlight init --member ugent.be --country BE --name 'Universiteit Gent' "
+		"--endpoint tcp://enlight.ugent.be:4847 --listen 'tcp://*:4847' /etc/enlight",
 		0, 1, init_options, run_init, false},
 	{0},
 };

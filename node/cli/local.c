@@ -7,21 +7,58 @@
 
 /* ---- check-config ---- */
 
+/* A place as programs want it: `file:line:column` in its parts, or a file alone. */
+static json_t *problem_json(const struct problem *p)
+{
+	unsigned numbers[2] = {0}, power = 1;
+	size_t len = strlen(p->place), cut = len;
+	int n = 2;
+
+	while (n > 0 && cut > 0) {
+		cut--;
+		if (p->place[cut] >= '0' && p->place[cut] <= '9' && power < 1000000000) {
+			numbers[n - 1] += power * (unsigned)(p->place[cut] - '0');
+			power *= 10;
+		} else if (p->place[cut] == ':' && power > 1) {
+			n--;
+			power = 1;
+		} else {
+			break;
+		}
+	}
+	if (n > 0)
+		return json_pack("{s:s, s:s}", "file", p->place, "error", p->rule);
+	return json_pack("{s:s%, s:I, s:I, s:s}", "file", p->place, cut, "line", (json_int_t)numbers[0], "column",
+		(json_int_t)numbers[1], "error", p->rule);
+}
+
+static void print_check(const char *path, const struct problems *problems)
+{
+	json_t *errors = json_array(), *all;
+
+	for (size_t i = 0; i < problems->n; i++)
+		json_array_append_new(errors, problem_json(&problems->items[i]));
+	all = json_pack("{s:s, s:b, s:o}", "config", path, "good", problems->total == 0, "errors", errors);
+	cli_json(all);
+	json_decref(all);
+}
+
 static int run_check_config(struct cli *c, int argc, char **argv)
 {
 	const char *path = argc == 1 ? argv[0] : c->config;
 	struct problems problems = {0};
-	struct config *config;
-	int r;
+	int r = config_check(path, &problems);
 
-	r = config_load(&config, path, &problems);
-	if (r == CONFIG_BAD)
-		cli_problems(&problems);
+	if (r >= 0 && c->json)
+		print_check(path, &problems);
+	else if (r == 0)
+		cli_note(c, "%s is good", path);
 	if (r < 0)
 		cli_error("out of memory");
-	if (r == 0)
-		cli_note(c, "%s is good", path);
-	config_free(config);
+	if (c->json)
+		problems_deinit(&problems);
+	else
+		cli_problems(&problems);
 	return r == 0 ? EX_OK : r < 0 ? EX_OSERR : EX_CONFIG;
 }
 
@@ -130,7 +167,8 @@ static const struct cli_option topic_options[] = {
 
 const struct command local_commands[] = {
 	{"check-config", "[FILE]", "Check a configuration, its files and secrets included",
-		"Prints every mistake as file:line:column: text. Run it as the user that runs the node, or as root.",
+		"Looks at all that start-up looks at, roster and cards included, and prints every mistake as "
+		"file:line:column: error: text. Run it as the user that runs the node, or as root.",
 		"enlight check-config /etc/enlight/enlight.yaml", 0, 1, NULL, run_check_config},
 	{"topics", "[NAME]", "List the topics, or show the fields and rules of one and an example",
 		"Needs no node: the topics are those that this version knows.",

@@ -346,7 +346,7 @@ const struct command publish_commands[] = {
 		"event is printed, one a line.",
 		"enlight topics course.offering --example > event.json\n"
 		"enlight publish --audience network event.json\n"
-		"export-from-sis | enlight publish --quiet",
+		"enlight publish --quiet < events.json",
 		0, 1, publish_options, run_publish},
 	{0},
 };

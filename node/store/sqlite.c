@@ -113,6 +113,8 @@ static const char *const configuration[] = {
 	"PRAGMA journal_size_limit = 16777216",
 };
 
+enum lack { LACK_NOTHING, LACK_LIMIT, LACK_RESERVE };
+
 struct store {
 	sqlite3 *db;
 	char *path;
@@ -120,6 +122,8 @@ struct store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	sqlite3_stmt *viewed; /* whose row the caller may still be looking at */
 	uint64_t disk_limit_bytes, reserve_bytes;
+	_Atomic uint64_t lacked_bytes; /* that were not free when a batch was refused, and which bytes */
+	_Atomic enum lack lack;
 	uint64_t page_bytes;
 	uint64_t next_number;
 	uint64_t added_bytes; /* by batches of this transaction, which are not in the WAL yet */
@@ -517,13 +521,21 @@ static uint64_t next_number(void *ledger)
 	return s->next_number++;
 }
 
+/* Keeps what a batch was refused for, so that its end can be seen. */
+static int lacks(struct store *s, enum lack lack, uint64_t bytes)
+{
+	atomic_store(&s->lacked_bytes, bytes);
+	atomic_store(&s->lack, lack);
+	return LEDGER_FULL;
+}
+
 /* Whether a row of this size would pass the limit or reach into the reserve. It lies in the WAL first and in the database
  * later, and both count until the WAL is used again. */
 static int check_space(struct store *s, size_t row_len)
 {
 	enum { FRAME_HEADER = 24, OTHER_PAGES = 3 }; /* of a page in the WAL; of its table, its index, its channel */
 	uint64_t row_bytes = (row_len / s->page_bytes + 1 + OTHER_PAGES) * (s->page_bytes + FRAME_HEADER);
-	uint64_t pages = 0, free_pages = 0, used;
+	uint64_t pages = 0, free_pages = 0, used, wanted;
 	struct statvfs fs;
 	int r;
 
@@ -534,13 +546,34 @@ static int check_space(struct store *s, size_t row_len)
 		return r;
 	used = (pages - free_pages) * s->page_bytes + file_bytes(s->db, SQLITE_FCNTL_JOURNAL_POINTER) + s->added_bytes;
 	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes)
-		return LEDGER_FULL;
+		return lacks(s, LACK_LIMIT, used + 2 * row_bytes - store_bytes(s));
 	if (statvfs(s->path, &fs) < 0)
 		return -errno;
-	if ((uint64_t)fs.f_bavail * fs.f_frsize < s->reserve_bytes + s->added_bytes + row_bytes)
-		return LEDGER_FULL;
+	wanted = s->reserve_bytes + s->added_bytes + row_bytes;
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted)
+		return lacks(s, LACK_RESERVE, wanted);
+	atomic_store(&s->lack, LACK_NOTHING);
 	s->added_bytes += row_bytes;
 	return 0;
+}
+
+const char *store_lacks_room(const struct store *s)
+{
+	uint64_t lacked_bytes = atomic_load(&s->lacked_bytes);
+	struct statvfs fs;
+
+	switch (atomic_load(&s->lack)) {
+	case LACK_LIMIT:
+		return store_bytes(s) + lacked_bytes > s->disk_limit_bytes
+			       ? "the store has reached its limit (store.disk_limit)"
+			       : NULL;
+	case LACK_RESERVE:
+		return statvfs(s->path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < lacked_bytes
+			       ? "the disk is full (store.reserve is kept free)"
+			       : NULL;
+	default:
+		return NULL;
+	}
 }
 
 static int batch_add(void *ledger, const struct batch_row *row)

@@ -46,6 +46,10 @@ void store_checkpoint(struct store *s);
 uint64_t store_wal_bytes(const struct store *s); /* not yet moved; the writer's thread only */
 uint64_t store_bytes(const struct store *s);     /* on disk, database and WAL, as of the last commit; any thread */
 
+/* After a batch was refused with STORE_FULL: what it lacks still, in words; NULL: nothing, or nothing that can be seen from outside (a
+ * quota of the file system cannot). Any thread. */
+const char *store_lacks_room(const struct store *s);
+
 /* A reader of what was committed. 0 or as store_open(). Any thread may open one; close it before the store. */
 int store_reader_open(struct store_reader **out, const struct store *s);
 void store_reader_close(struct store_reader *r); /* NULL is a no-op */

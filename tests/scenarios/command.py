@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import shlex
 import socket
 import socketserver
 import subprocess
@@ -87,16 +88,36 @@ def published(request):
                             for i, e in enumerate(events)]}
 
 
+def words_of(row):
+    """The words of a verb, without its arguments."""
+    return [word for word in row["verb"].split() if word.islower() and word.replace("-", "").isalpha()]
+
+
 def test_help():
     """Every verb explains itself with an example; the list names them all in order"""
     verbs = json.loads(enlight("help", "--json").stdout)
     names = [row["verb"] for row in verbs]
     equal(names, sorted(names), "order of the verbs")
     for row in verbs:
-        words = [word for word in row["verb"].split() if word.islower() and word.replace("-", "").isalpha()]
-        said = enlight(*words, "--help").stdout
+        said = enlight(*words_of(row), "--help").stdout
         check(row["help"] in " ".join(said.split()), f"{row['verb']}: its line is not in its help", said)
         check("Example:\n  " in said and "Exit status:" in said, f"{row['verb']}: no example or no exit status", said)
+
+
+def test_examples():
+    """What the help of each verb gives as an example can be pasted into a shell, whatever the terminal's width"""
+    rows = json.loads(enlight("help", "--json").stdout)
+    verbs = {" ".join(words_of(row)) for row in rows}
+    for row in rows:
+        said = enlight(*words_of(row), "--help").stdout
+        block = said[said.index("Example:\n") + len("Example:\n"):said.index("\n\nExit status:")]
+        check(all(len(line) < 80 for line in block.splitlines()), f"{row['verb']}: a line is too long", block)
+        harness.run(["bash", "-n"], input=block)
+        for line in block.replace("\\\n", "").splitlines():
+            typed = shlex.split(line)
+            check(typed[0] == "enlight" or typed[:2] == ["sudo", "enlight"], f"{row['verb']}: no command", line)
+            rest = typed[typed.index("enlight") + 1:]
+            check(rest[0] in verbs or " ".join(rest[:2]) in verbs, f"{row['verb']}: no verb", line)
 
 
 def test_usage():
@@ -161,11 +182,15 @@ def test_check_config():
     path = folder / "enlight.yaml"
     path.write_text(f"member: ut.ee\ntrust:\n  anchor: {ANCHOR}\nstore: {{disk_limit: 20GB}}\nlink:\n  lisen: x\n")
     equal(enlight("check-config", path, expect=78).stderr.splitlines(), [
-        f"{path}:2:1: roster: {folder}/roster.note cannot be found: No such file or directory",
-        f"{path}:2:1: cards: {folder}/cards cannot be found: No such file or directory",
-        f"{path}:2:1: keys: {folder}/keys cannot be read: No such file or directory",
-        f"{path}:4:21: disk_limit: must be a size such as 512KiB or 20GiB",
-        f'{path}:6:3: unknown setting; did you mean "listen"?'], "what is wrong")
+        f"{path}:2:1: error: roster: {folder}/roster.note cannot be found: No such file or directory",
+        f"{path}:2:1: error: cards: {folder}/cards cannot be found: No such file or directory",
+        f"{path}:2:1: error: keys: {folder}/keys cannot be read: No such file or directory",
+        f"{path}:4:21: error: disk_limit: must be a size such as 512KiB or 20GiB",
+        f'{path}:6:3: error: unknown setting; did you mean "listen"?'], "what is wrong")
+    found = json.loads(enlight("check-config", path, "--json", expect=78).stdout)
+    equal((found["config"], found["good"], len(found["errors"])), (str(path), False, 5), "as JSON")
+    equal(found["errors"][3], {"file": str(path), "line": 4, "column": 21,
+                               "error": "disk_limit: must be a size such as 512KiB or 20GiB"}, "one of them")
 
 
 def test_example_configuration():
@@ -177,9 +202,9 @@ def test_example_configuration():
     for name in ("node-1.key", "store.key"):
         (folder / "keys" / name).write_text("01" * 32 + "\n")
         (folder / "keys" / name).chmod(0o600)
-    for text in ((harness.ROOT / "deploy/enlight.yaml").read_text(), enlight("manual", "enlight.yaml").stdout):
-        (folder / "enlight.yaml").write_text(text)
-        enlight("check-config", folder / "enlight.yaml")
+    (folder / "enlight.yaml").write_text(enlight("manual", "enlight.yaml").stdout)
+    said = enlight("check-config", folder / "enlight.yaml", expect=78).stderr.splitlines()
+    check(all(line.startswith(f"{folder}/roster.note:") for line in said), "nothing but the roster is wrong", *said)
 
 
 def test_topics():
@@ -386,7 +411,10 @@ def test_doctor():
     """doctor names what is wrong and what to do, and fails when something is"""
     folder = harness.folder("command")
     said = enlight("--config", folder / "none.yaml", "doctor", expect=78).stdout
-    check("FAIL  configuration" in said and "->" in said, "no configuration", said)
+    check("FAIL  configuration" in said and "enlight init" in said, "no configuration", said)
+    (folder / "bad.yaml").write_text("member: ut.ee\nbogus: 1\n")
+    done = enlight("--config", folder / "bad.yaml", "doctor", expect=78)
+    equal((done.stdout + done.stderr).count("bad.yaml:2:1: unknown setting"), 1, "how often a mistake is said")
     _, to = node({("GET", "/readyz"): lambda *_: (503, {"title": "Not ready", "errors": [{"rule": "starting"}]}),
                   ("GET", "/v1/status"): lambda *_: (200, {"links": {"live": 0, "members": 9}})})
     found = {row["check"]: row for row in json.loads(enlight(*to, "--config", folder / "none.yaml", "doctor", "--json",

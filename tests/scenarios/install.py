@@ -4,9 +4,11 @@ import json
 import pathlib
 import re
 import stat
+import subprocess
 
 import harness
 from harness import check, equal
+from harness.node import free_port
 
 PROGRAMS = {"node/enlightd": "sbin/enlightd", "node/enlight": "bin/enlight", "plugins/ewp/enlight-ewp": "bin/enlight-ewp"}
 
@@ -68,6 +70,45 @@ def test_configuration_is_kept():
     configuration.write_text("member: ugent.be\n")
     install(tree)
     equal(configuration.read_text(), "member: ugent.be\n", "the operator's own file")
+
+
+def test_configuration_is_kept_by_init():
+    """`enlight init` replaces the configuration that was installed, and none that somebody has changed"""
+    _, _, configuration = install()
+    enlight = [program("enlight"), "init", "--quiet", "--member", "ugent.be", "--country", "BE", "--name", "Universiteit Gent",
+               configuration.parent]
+    example = configuration.read_text()
+    configuration.write_text(example + "# ours\n")
+    said = harness.run(enlight, expect=73).stderr
+    check(f"{configuration}: is there already" in said, "what it says of a changed one", said)
+    equal(sorted(path.name for path in configuration.parent.iterdir()), ["enlight.yaml"], "what is in the folder")
+    configuration.write_text(example)
+    harness.run(enlight)
+
+
+def test_setting_up():
+    """What deploy/README.md says after the installation, in its order, ends in a node that starts"""
+    _, _, configuration = install()
+    folder, work = configuration.parent, harness.folder("partner")
+    port = free_port()
+    enlight = lambda *words: harness.run([program("enlight"), "--quiet", *words], cwd=work)
+    enlight("init", "--member", "ugent.be", "--country", "BE", "--name", "Universiteit Gent", "--endpoint",
+            f"tcp://127.0.0.1:{port}", "--listen", f"tcp://127.0.0.1:{port}", folder)
+    enlight("init", "--member", "ut.ee", "--country", "EE", "--name", "Tartu Ülikool", work / "ut.ee")
+    enlight("roster", "new", "--network", "test", "--output", "draft.note", folder / "ugent.be.member",
+            work / "ut.ee/ut.ee.member")
+    for name, place in (("ugent.be", folder), ("ut.ee", work / "ut.ee")):
+        enlight("roster", "sign", "--identity", place / "identity.key", "--output", f"{name}.note", "draft.note")
+    enlight("roster", "merge", "--output", "roster.note", "ugent.be.note", "ut.ee.note")
+    enlight("roster", "adopt", "roster.note", folder)
+    enlight("card", "new", folder)
+    enlight("check-config", configuration)
+    daemon = subprocess.Popen([str(program("enlightd")), "--config", str(configuration)], stdin=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    harness.at_exit(daemon.wait)
+    harness.at_exit(daemon.terminate)
+    harness.wait_until(lambda: "ready\n" in harness.run([program("enlight"), "--config", configuration, "status"],
+                                                         expect=None).stdout, "the node is ready")
 
 
 def placed_unit():

@@ -144,7 +144,7 @@ def test_too_few_signatures():
     """A roster that too few members signed is refused, and says how many are missing"""
     c = Ceremony().agree(signers=("ut.ee",))
     for words in (["verify", "roster.note"], ["adopt", "roster.note", "ut.ee"]):
-        c.refused(DATA, "roster.note:11:1: signed by 1 of the 2 members of roster 1 that it takes", "roster", *words)
+        c.refused(DATA, "roster.note:11:1: error: signed by 1 of the 2 members of roster 1 that it takes", "roster", *words)
     check(not c.path("ut.ee/roster.note").exists(), "nothing was adopted")
     c.refused(NO_INPUT, "enlight roster adopt ROSTER ut.ee", "card", "new", "ut.ee")
 
@@ -155,7 +155,7 @@ def test_one_member_twice():
     signature = c.path("roster.note").read_text().splitlines()[-1]
     with c.path("roster.note").open("a") as file:
         file.write(signature + "\n")
-    c.refused(DATA, "roster.note:11:1: ut.ee has signed with this key already in line 10", "roster", "verify",
+    c.refused(DATA, "roster.note:11:1: error: ut.ee has signed with this key already in line 10", "roster", "verify",
               "roster.note")
 
 
@@ -169,8 +169,8 @@ def test_strangers_and_spoilt_signatures():
     c.refused(DATA, "ugent.be with this identity key is no member", "roster", "sign", "--identity", "thief/identity.key",
               "roster.note")
     c.edit("roster.note", "Universiteit Gent", "Universität Gent")
-    c.refused(DATA, "roster.note:10:1: the signature of rug.nl does not verify", "roster", "verify", "roster.note")
-    c.refused(DATA, "roster.note:1:1: another text than ut.ee.note", "roster", "merge", "ut.ee.note", "roster.note")
+    c.refused(DATA, "roster.note:10:1: error: the signature of rug.nl does not verify", "roster", "verify", "roster.note")
+    c.refused(DATA, "roster.note:1:1: error: another text than ut.ee.note", "roster", "merge", "ut.ee.note", "roster.note")
 
 
 def test_lines_of_members():
@@ -180,8 +180,8 @@ def test_lines_of_members():
         c.init(member)
     c.edit("ut.ee/ut.ee.member", " EE ", " Estonia ")
     lines = [f"{member}/{member}.member" for member in MEMBERS]
-    c.refused(DATA, "ut.ee/ut.ee.member:1:14: a country is two capitals", "roster", "new", "--network", "enlight", *lines)
-    c.refused(DATA, "rug.nl/rug.nl.member:1:1: rug.nl has a line in rug.nl/rug.nl.member:1 already", "roster", "new",
+    c.refused(DATA, "ut.ee/ut.ee.member:1:14: error: a country is two capitals", "roster", "new", "--network", "enlight", *lines)
+    c.refused(DATA, "rug.nl/rug.nl.member:1:1: error: rug.nl has a line in rug.nl/rug.nl.member:1 already", "roster", "new",
               "--network", "enlight", lines[0], lines[0])
     c.refused(NO_INPUT, "none.member: cannot be read", "roster", "new", "--network", "enlight", "none.member")
     c.refused(USAGE, "--network NAME is needed", "roster", "new", lines[0])
@@ -199,7 +199,7 @@ def test_next_roster():
            "groningen.nl is an alias of rug.nl"], "the difference")
     verify = ["roster", "verify", "--previous", "roster.note", "two.note"]
     c.sign("two.note", "rug.nl", "two.note")
-    c.refused(DATA, "two.note:13:1: signed by 1 of the 2", *verify)
+    c.refused(DATA, "two.note:13:1: error: signed by 1 of the 2", *verify)
     c.refused(DATA, "who leaves or changes its key gives --previous ROSTER too", "roster", "sign", "--identity",
               "ut.ee/identity.key", "two.note")
     c.sign("two.note", "ut.ee", "two.note", "--previous", "roster.note")
@@ -248,7 +248,7 @@ def test_card_without_possession():
     c.enlight("card", "new", "ut.ee")
     path = c.path(c.card("ut.ee"))
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("— ut.ee+2 ")))
-    c.refused(DATA, f"{c.card('ut.ee')}:7:1: not signed by node key 2: nothing shows that ut.ee holds it", "card", "verify",
+    c.refused(DATA, f"{c.card('ut.ee')}:7:1: error: not signed by node key 2: nothing shows that ut.ee holds it", "card", "verify",
               "--roster", "roster.note", c.card("ut.ee"))
 
 
@@ -329,7 +329,7 @@ def test_lines_of_the_card():
     c.path("ut.ee/card.lines").write_text("# only dials out\n")
     check("only dials out" in c.enlight("card", "new", "ut.ee").stderr, "it says so")
     c.path("ut.ee/card.lines").write_text("takes *\nendpoint ut.ee\n")
-    c.refused(DATA, "ut.ee/card.lines:2:1: an endpoint is tcp://HOST:PORT", "card", "new", "ut.ee")
+    c.refused(DATA, "ut.ee/card.lines:2:1: error: an endpoint is tcp://HOST:PORT", "card", "new", "ut.ee")
 
 
 def test_fingerprint():

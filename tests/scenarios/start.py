@@ -64,6 +64,31 @@ def test_all_mistakes_at_once():
                   f"line {line} is named, with {word}", said.stderr)
 
 
+def test_mistakes_of_trust():
+    """A wrong anchor, a card that is none and a missing own card are found by both checks, all at once, each at its place"""
+    network = Network(["rug.nl", "ut.ee"])
+    node = network["rug.nl"]
+    good = node.configuration.read_text()
+    (node.folder / "state").rmdir()
+    (node.folder / "cards/junk.card").write_text("junk\n")
+    (node.folder / "cards/rug.nl.card").unlink()
+    for text, expected in (
+            (good, [f"{node.configuration}:6:10: error: cards: there is no card of rug.nl; make it: enlight card new",
+                    f"{node.folder}/cards/junk.card:1:1: error: the first line is `enlight card 1`: "
+                    "this is something else or a later format"]),
+            (good.replace(network.anchor, "0" * 64) + "bogus: 1\n",
+             [f"{node.configuration}:4:11: error: anchor: the digest of {node.folder}/roster.note is {network.anchor}",
+              f"{node.configuration}:{good.count(chr(10)) + 1}:1: error: unknown setting"])):
+        node.configuration.write_text(text)
+        daemon, command = check_config(node), harness.run([node.build / "node/enlight", "check-config", node.configuration],
+                                                          expect=None)
+        equal((daemon.returncode, command.returncode), (78, 78), "exit statuses")
+        equal(daemon.stderr.splitlines(), expected, "what enlightd --check-config says")
+        equal(command.stderr, daemon.stderr, "what enlight check-config says")
+    started = harness.run([node.build / "node/enlightd", "--config", node.configuration], expect=78)
+    equal(started.stderr.splitlines(), expected, "what a start says")
+
+
 def test_systemd_is_told():
     """systemd is told when the node is ready, and when it ends"""
     network = Network(["rug.nl", "ugent.be"])

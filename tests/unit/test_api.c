@@ -77,7 +77,7 @@ struct node_double {
 	bool broken;                  /* queries fail; acts do not become durable */
 	enum publish_outcome outcome; /* of jobs */
 	enum publish_state state;     /* of results */
-	const char *not_ready;        /* a reason; NULL: ready */
+	const char *not_ready, *full; /* a reason; NULL: ready */
 	int result;                   /* of notes and blocks */
 	const char *place;            /* of a problem with them or with a job; NULL: none */
 	uint64_t n_events;            /* stored: numbers 1, 2, ..., one event each */
@@ -107,6 +107,11 @@ static json_t *op_not_ready(void *context)
 	const struct node_double *n = context;
 
 	return n->not_ready == NULL ? json_array() : json_pack("[s]", n->not_ready);
+}
+
+static const char *op_full(void *context)
+{
+	return ((struct node_double *)context)->full;
 }
 
 static uint64_t op_last_number(void *context)
@@ -248,8 +253,9 @@ static int op_held_retry(void *context, const char *plugin, const struct place *
 	return n->result;
 }
 
-static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_last_number, op_metrics, op_publish,
-	op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry, op_audit, op_now};
+static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
+	op_publish, op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry,
+	op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -742,6 +748,30 @@ START_TEST(test_not_ready)
 	n.not_ready = NULL;
 	a = ask(&n, "GET /readyz", "", NULL);
 	ck_assert_str_eq(a.body, "{\"ready\":true}\n");
+	answer_deinit(&a);
+	free(body);
+	node_stop(&n);
+}
+END_TEST
+
+/* A full disk is a reason not to be ready, and keeps nobody from trying: the answer may be another by now. */
+START_TEST(test_full)
+{
+	struct node_double n;
+	struct answer a;
+	char *body = event_text();
+
+	node_start(&n);
+	n.full = "the disk is full";
+	a = ask(&n, "GET /readyz", "", NULL);
+	assert_problem("ready", &a, 503, "not-ready");
+	ck_assert_str_eq(first_rule(&a), "the disk is full");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/status", "", NULL);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reasons\":[\"the disk is full\"]"));
+	answer_deinit(&a);
+	a = ask(&n, "POST /v1/events", ONE, body);
+	ck_assert_uint_eq(a.status, 201);
 	answer_deinit(&a);
 	free(body);
 	node_stop(&n);
@@ -2025,6 +2055,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_refusals, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(tc, test_binary_mode);
 	tcase_add_test(tc, test_not_ready);
+	tcase_add_test(tc, test_full);
 	tcase_add_test(tc, test_busy);
 	tcase_add_test(tc, test_large_bodies);
 	tcase_add_test(tc, test_endless_bodies);
