@@ -290,7 +290,7 @@ START_TEST(test_small_jobs_pass_a_full_disk)
 	const size_t n = sizeof work / sizeof *work;
 	void *jobs[sizeof work / sizeof *work];
 
-	start_with_limit(400000);
+	start_with_limit(600000);
 	set_gate(&desk, false);
 	for (size_t i = 0; i < n; i++) {
 		ck_assert_int_eq(writer_put(desk.writer, &work[i]), 0);
