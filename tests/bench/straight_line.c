@@ -65,12 +65,17 @@ static _Noreturn void fail(const char *what)
 	exit(EXIT_FAILURE);
 }
 
-static double now_s(void)
+static double clock_s(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double now_s(void)
+{
+	return clock_s(CLOCK_MONOTONIC);
 }
 
 static void append(struct node *n, const struct entry *e, const uint8_t *wrapped)
@@ -284,12 +289,12 @@ static double apart(struct line *l)
 	return now_s() - began;
 }
 
-/* Each half alone, over all events; the publisher's results wait in memory. */
-static void halves(struct line *l, double *publisher_s, double *reader_s)
+/* Each half alone, over all events; the publisher's results wait in memory. `*cpu_s`: processor time of both together. */
+static void halves(struct line *l, double *publisher_s, double *reader_s, double *cpu_s)
 {
 	size_t n = (l->n_events + l->per_commit - 1) / l->per_commit;
 	struct commit *commits = calloc(n, sizeof *commits);
-	double began = now_s();
+	double began = now_s(), cpu = clock_s(CLOCK_THREAD_CPUTIME_ID);
 
 	if (commits == NULL)
 		fail("memory");
@@ -300,6 +305,7 @@ static void halves(struct line *l, double *publisher_s, double *reader_s)
 	for (size_t i = 0; i < n; i++)
 		accept_commit(l, &commits[i]);
 	*reader_s = now_s() - began;
+	*cpu_s = clock_s(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	free(commits);
 }
 
@@ -344,7 +350,7 @@ int main(int argc, char **argv)
 		.per_commit = argc > 3 ? strtoul(argv[3], NULL, 10) : 0,
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
 		.moved = PTHREAD_COND_INITIALIZER};
-	double publisher_s, reader_s, both_s, apart_s;
+	double publisher_s, reader_s, cpu_s, both_s, apart_s;
 
 	if (l.n_events == 0 || l.per_commit == 0 || n_single == 0 || sodium_init() < 0) {
 		fprintf(stderr, "usage: straight_line FOLDER EVENTS EVENTS_PER_COMMIT SINGLE\n");
@@ -363,11 +369,11 @@ int main(int argc, char **argv)
 	restart(&l, argv[1]);
 	apart_s = apart(&l);
 	restart(&l, argv[1]);
-	halves(&l, &publisher_s, &reader_s);
+	halves(&l, &publisher_s, &reader_s, &cpu_s);
 	restart(&l, argv[1]);
 	singly(&l, n_single);
-	printf("{\"both_s\": %.4f, \"apart_s\": %.4f, \"publisher_s\": %.4f, \"reader_s\": %.4f, ", both_s, apart_s,
-		publisher_s, reader_s);
+	printf("{\"both_s\": %.4f, \"apart_s\": %.4f, \"publisher_s\": %.4f, \"reader_s\": %.4f, \"cpu_s\": %.4f, ",
+		both_s, apart_s, publisher_s, reader_s, cpu_s);
 	printf("\"single_publisher_us\": %.1f, \"single_reader_us\": %.1f, \"fdatasync_us\": %.1f}\n",
 		median(l.publisher_us, n_single), median(l.reader_us, n_single), median(l.sync_us, n_single));
 	return EXIT_SUCCESS;
