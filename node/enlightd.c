@@ -239,8 +239,12 @@ static int open_store(struct daemon *d)
 static int start_workers(struct daemon *d)
 {
 	struct loop *l = &d->loop;
-	struct writer_options writer = {
-		.run = loop_writer_run, .done = loop_writer_done, .context = l, .max_jobs = 512, .max_queue = 16384};
+	struct writer_options writer = {.run = loop_writer_run,
+		.prepare = loop_writer_prepare,
+		.done = loop_writer_done,
+		.context = l,
+		.max_jobs = 512,
+		.max_queue = 16384};
 	struct reader_options reader = {.run = loop_reader_run, .context = l, .max_queue = 4096};
 	int r;
 

@@ -57,6 +57,11 @@ int loop_writer_run(void *context, const struct ledger_ops *ops, void *ledger, v
 	return r;
 }
 
+void loop_writer_prepare(void *context, void *job)
+{
+	job_prepare(job, ((const struct loop *)context)->committer);
+}
+
 void loop_writer_done(void *context, void **jobs, size_t n, int result)
 {
 	struct loop *l = context;

@@ -58,6 +58,7 @@ uint64_t loop_time_ms(void);
 extern const struct api_ops loop_api_ops;
 void loop_link_event(void *context, const struct link_event *event);
 int loop_writer_run(void *context, const struct ledger_ops *ops, void *ledger, void **jobs, size_t n);
+void loop_writer_prepare(void *context, void *job);
 void loop_writer_done(void *context, void **jobs, size_t n, int result);
 void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job);
 

@@ -7,7 +7,6 @@
 
 #include "core/handle.h"
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +14,10 @@
 struct accepting {
 	struct work *w;
 	struct accept_job *job;
-	struct header header;
-	struct digest digest;
+	const struct opened *o;
+	const struct header *header;
 	struct channel_work *cw;
-	struct slots slots;
-	uint8_t key[BATCH_KEY_LEN];
-	bool set_aside; /* the batch raises the incarnation: what is above `header.after_sequence` goes */
+	bool set_aside; /* the batch raises the incarnation: what is above `header->after_sequence` goes */
 	struct place place;
 	uint64_t *erased; /* sequences that erasures in this batch list */
 	size_t n_erased;
@@ -42,19 +39,21 @@ static bool accepted(const struct accepting *a)
 static int check_header(struct accepting *a)
 {
 	const struct trust *trust = a->w->trust;
-	int r = header_decode(&a->header, a->job->batch.header);
+	int r = opened_header(a->job, trust);
 
-	if (r == BATCH_UNKNOWN_FORMAT)
-		return refuse(a, ACCEPT_LATER, "a format of a later version");
-	if (r == BATCH_MALFORMED)
-		return refuse(a, ACCEPT_FORGED, "not a header");
 	if (r != 0)
 		return r;
-	if (!digest_equal(&a->header.network, trust_network(trust)))
+	a->o = a->job->opened;
+	a->header = &a->o->header;
+	if (a->o->header_result == BATCH_UNKNOWN_FORMAT)
+		return refuse(a, ACCEPT_LATER, "a format of a later version");
+	if (a->o->header_result != 0)
+		return refuse(a, ACCEPT_FORGED, "not a header");
+	if (!digest_equal(&a->header->network, trust_network(trust)))
 		return refuse(a, ACCEPT_NOT_OURS, "another network");
-	if (strcmp(a->header.publisher, a->job->peer) != 0)
+	if (strcmp(a->header->publisher, a->job->peer) != 0)
 		return refuse(a, ACCEPT_NOT_OURS, "not published by the peer that delivers it");
-	if (!audience_has(a->header.audience, a->w->c->member))
+	if (!audience_has(a->header->audience, a->w->c->member))
 		return refuse(a, ACCEPT_NOT_OURS, "this node is not in the audience");
 	return 0;
 }
@@ -63,17 +62,11 @@ static int check_header(struct accepting *a)
  * numbers never fall. */
 static int check_signature(struct accepting *a)
 {
-	enum card_key_state state;
-	const uint8_t *key = trust_sign_key(a->w->trust, a->header.publisher, a->header.key, &state);
-
-	if (key == NULL)
+	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
-	if (a->header.key < a->cw->row.key)
+	if (a->header->key < a->cw->row.key)
 		return refuse(a, ACCEPT_FORGED, "the key number fell");
-	if (!header_verify(a->job->batch.header, a->job->batch.signature, key))
-		return refuse(a, ACCEPT_FORGED, "the signature is not good");
-	digest_header(&a->digest, a->job->batch.header);
-	return 0;
+	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
 /* Two signed headers of one place: the publisher showed two histories. Both are kept and the channel stops. */
@@ -96,9 +89,9 @@ static int check_held(struct accepting *a)
 	struct batch_row held;
 	int r;
 
-	r = a->w->ops->batch_holding(a->w->ledger, a->cw->row.id, a->header.first, &held);
+	r = a->w->ops->batch_holding(a->w->ledger, a->cw->row.id, a->header->first, &held);
 	if (r == LEDGER_NONE ||
-		(r == 0 && (digest_equal(&held.digest, &a->digest) || held.incarnation != a->header.incarnation)))
+		(r == 0 && (digest_equal(&held.digest, &a->o->digest) || held.incarnation != a->header->incarnation)))
 		return refuse(a, ACCEPT_HELD, "held already");
 	return r != 0 ? r : fork_found(a, &held);
 }
@@ -106,7 +99,7 @@ static int check_held(struct accepting *a)
 /* A new incarnation continues after a place that must be in our copy; what we hold above it is set aside. */
 static int check_raised(struct accepting *a)
 {
-	const struct header *h = &a->header;
+	const struct header *h = a->header;
 	const struct channel_row *row = &a->cw->row;
 	struct batch_row held;
 	int r;
@@ -128,7 +121,7 @@ static int check_raised(struct accepting *a)
 
 static int check_position(struct accepting *a)
 {
-	const struct header *h = &a->header;
+	const struct header *h = a->header;
 	const struct channel_row *row = &a->cw->row;
 
 	if (row->stopped)
@@ -148,17 +141,15 @@ static int check_position(struct accepting *a)
 
 static int open_body(struct accepting *a)
 {
-	struct bytes wrapped = bytes_of(a->job->wrapped, WRAPPED_KEY_LEN);
-	int r;
+	int r = opened_body(a->job, &a->w->c->store_keys);
 
-	if (!key_unwrap(a->key, a->job->session_key, &a->digest, wrapped))
+	if (r != 0)
+		return r;
+	if (!a->o->unwrapped)
 		return refuse(a, ACCEPT_FORGED, "the batch key is not wrapped for this session");
-	r = batch_open(&a->slots, &a->header, &a->job->batch, a->key);
-	if (r == BATCH_FORGED)
+	if (a->o->body_result == BATCH_FORGED)
 		return refuse(a, ACCEPT_FORGED, "the body's seal or root is not good");
-	if (r == BATCH_MALFORMED)
-		return refuse(a, ACCEPT_FORGED, "the body is malformed");
-	return r;
+	return a->o->body_result == 0 ? 0 : refuse(a, ACCEPT_FORGED, "the body is malformed");
 }
 
 static int mark(struct accepting *a, enum mark_kind kind, const char *text)
@@ -231,64 +222,43 @@ static int index_persons(struct accepting *a, const struct event *e)
 }
 
 /* An event that keeps the rules becomes the object's last revision. */
-static int index_object_revision(struct accepting *a, const struct event *e, const struct digest *leaf)
+static int index_object_revision(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
 {
 	struct object_row object;
-	struct index_key key;
-	char topic[TYPE_MAX + 1];
 	int r;
 
-	if (!topic_name_of_type(topic, e->type))
+	if (!e->has_object)
 		return 0;
-	index_object(&key, &a->w->c->store_keys, a->header.publisher, topic, e->subject);
-	r = a->w->ops->object_find(a->w->ledger, &key, &object);
-	if (r == 0 && e->revision <= object.revision)
+	r = a->w->ops->object_find(a->w->ledger, &e->object, &object);
+	if (r == 0 && e->event.revision <= object.revision)
 		return mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision");
 	if (r != 0 && r != LEDGER_NONE)
 		return r;
-	object = (struct object_row){.revision = e->revision, .leaf = *leaf, .place = a->place};
-	index_data(&object.data, &a->w->c->store_keys, e->data);
-	return a->w->ops->object_put(a->w->ledger, &key, &object);
+	/* without `data`: only of its own objects a node asks whether a revision changes them */
+	object = (struct object_row){.revision = e->event.revision, .leaf = *leaf, .place = a->place};
+	return a->w->ops->object_put(a->w->ledger, &e->object, &object);
 }
 
-static int take_event(struct accepting *a, const struct slot *slot)
+static int take_event(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
 {
-	struct problems problems = {0};
-	struct event e = {0};
-	struct index_key key;
 	struct place held;
 	int r;
 
-	r = event_unpack(&e, slot->event);
-	if (r == EVENT_MALFORMED)
+	if (e->result != 0)
 		return mark(a, MARK_REFUSED, "not an event of this contract");
+	r = index_persons(a, &e->event); /* also of what is refused: it must be found to be erased */
 	if (r != 0)
 		return r;
-	r = index_persons(a, &e); /* also of what is refused: it must be found to be erased */
-	if (r != 0)
-		goto out;
-	index_event(&key, &a->w->c->store_keys, a->header.publisher, e.id);
-	r = a->w->ops->event_find(a->w->ledger, &key, &held);
-	if (r == 0) {
-		r = mark(a, MARK_REFUSED, "/id: used for an earlier event");
-		goto out;
-	}
+	r = a->w->ops->event_find(a->w->ledger, &e->id, &held);
+	if (r == 0)
+		return mark(a, MARK_REFUSED, "/id: used for an earlier event");
 	if (r == LEDGER_NONE)
-		r = a->w->ops->event_add(a->w->ledger, &key, &a->place);
+		r = a->w->ops->event_add(a->w->ledger, &e->id, &a->place);
 	if (r == 0)
-		r = event_validate(&e, a->header.publisher, a->header.audience, &problems);
-	if (r > 0)
-		r = mark_refused(a, &problems);
-	else if (r == 0)
-		r = index_object_revision(a, &e, &slot->leaf);
+		r = e->rules > 0 ? mark_refused(a, &e->problems) : index_object_revision(a, e, leaf);
 	if (r == 0)
-		r = mark_stale(a, &e);
-	if (r == 0)
-		r = cover_erased(a, &e);
-out:
-	problems_deinit(&problems);
-	event_deinit(&e);
-	return r;
+		r = mark_stale(a, &e->event);
+	return r == 0 ? cover_erased(a, &e->event) : r;
 }
 
 /* Slots without events are legal only when an erasure lists them: in this batch, or in a later one. At the head there is no later one. */
@@ -299,22 +269,22 @@ static int check_uncovered(struct accepting *a)
 	uint64_t uncovered = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < a->slots.n && r == 0; i++)
-		if (a->slots.items[i].event.data == NULL) {
+	for (size_t i = 0; i < a->o->slots.n && r == 0; i++)
+		if (a->o->slots.items[i].event.data == NULL) {
 			uncovered++;
-			r = ops->uncovered_add(a->w->ledger, row->id, a->header.first + i);
+			r = ops->uncovered_add(a->w->ledger, row->id, a->header->first + i);
 		}
 	row->uncovered += uncovered;
 	for (size_t i = 0; i < a->n_erased && r == 0; i++) {
 		r = ops->uncovered_remove(a->w->ledger, row->id, a->erased[i]);
 		if (r == 0) {
 			row->uncovered--;
-			uncovered -= a->erased[i] >= a->header.first;
+			uncovered -= a->erased[i] >= a->header->first;
 		} else if (r == LEDGER_NONE) {
 			r = 0;
 		}
 	}
-	if (r == 0 && uncovered > 0 && header_last(&a->header) >= a->job->announced)
+	if (r == 0 && uncovered > 0 && header_last(a->header) >= a->job->announced)
 		return refuse(
 			a, ACCEPT_WITHHELD, "events are withheld: their slots are empty and no erasure lists them");
 	return r;
@@ -323,14 +293,14 @@ static int check_uncovered(struct accepting *a)
 static int add_batch(struct accepting *a)
 {
 	struct channel_row *row = &a->cw->row;
-	const struct header *h = &a->header;
+	const struct header *h = a->header;
 	uint8_t wrapped[WRAPPED_KEY_LEN];
 	struct batch_row batch;
 
-	key_wrap(wrapped, a->w->c->store_keys.wrap, &a->digest, a->key, &a->w->entropy);
+	key_wrap(wrapped, a->w->c->store_keys.wrap, &a->o->digest, a->o->key, &a->w->entropy);
 	row->incarnation = h->incarnation;
 	row->last = header_last(h);
-	row->head = a->digest;
+	row->head = a->o->digest;
 	row->key = h->key;
 	row->bytes += a->job->batch.body.len + a->job->batch.header.len;
 	if (row->first == 0)
@@ -340,7 +310,7 @@ static int add_batch(struct accepting *a)
 		.incarnation = h->incarnation,
 		.first = h->first,
 		.count = h->count,
-		.digest = a->digest,
+		.digest = a->o->digest,
 		.header = a->job->batch.header,
 		.signature = bytes_of(a->job->batch.signature, SIGNATURE_LEN),
 		.body = a->job->batch.body,
@@ -353,9 +323,9 @@ static int set_aside(struct accepting *a)
 {
 	struct channel_row *row = &a->cw->row;
 
-	a->job->set_aside = row->last - a->header.after_sequence;
-	row->last = a->header.after_sequence;
-	return a->w->ops->set_aside(a->w->ledger, row->id, a->header.after_sequence);
+	a->job->set_aside = row->last - a->header->after_sequence;
+	row->last = a->header->after_sequence;
+	return a->w->ops->set_aside(a->w->ledger, row->id, a->header->after_sequence);
 }
 
 /* Writes what has passed all checks that need no writing. */
@@ -369,10 +339,10 @@ static int write_batch(struct accepting *a)
 	if (r == 0 && a->set_aside)
 		r = set_aside(a);
 	a->place.number = w->ops->next_number(w->ledger);
-	for (size_t i = 0; i < a->slots.n && r == 0; i++) {
+	for (size_t i = 0; i < a->o->slots.n && r == 0; i++) {
 		a->place.index = (uint32_t)i;
-		if (a->slots.items[i].event.data != NULL)
-			r = take_event(a, &a->slots.items[i]);
+		if (a->o->slots.items[i].event.data != NULL)
+			r = take_event(a, &a->o->events[i], &a->o->slots.items[i].leaf);
 	}
 	if (r == 0)
 		r = check_uncovered(a);
@@ -401,7 +371,7 @@ static int check(struct accepting *a)
 	int r = check_header(a);
 
 	if (r == 0 && accepted(a))
-		r = work_channel(&a->cw, a->w, a->header.publisher, a->header.audience);
+		r = work_channel(&a->cw, a->w, a->header->publisher, a->header->audience);
 	if (r == 0 && accepted(a))
 		r = check_signature(a);
 	if (r == 0 && accepted(a))
@@ -441,9 +411,8 @@ int work_accept(struct work *w, struct accept_job *job)
 	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw->row.last > 0)
 		a.cw->receipt = true; /* the first one may have been lost with the session */
 	free(a.erased);
-	slots_deinit(&a.slots);
-	header_deinit(&a.header);
-	sodium_memzero(a.key, sizeof a.key);
+	opened_free(job->opened); /* large; should the job be run again, it is opened again */
+	job->opened = NULL;
 	return r;
 }
 

@@ -68,6 +68,7 @@ struct accept_job {
 	uint8_t wrapped[WRAPPED_KEY_LEN];
 	enum accept_outcome outcome;
 	const char *why;             /* for the log */
+	struct opened *opened;       /* what was found in it so far; owned */
 	bool raised;                 /* the batch began a new incarnation of a channel we held */
 	uint64_t set_aside;          /* events of ours that the new incarnation left out */
 	unsigned n_refused, n_stale; /* events in it marked so */
@@ -163,6 +164,10 @@ struct committer;
 /* Holds what the worker needs: the member, its keys (copied, wiped by committer_free()). */
 struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys);
 void committer_free(struct committer *c);
+
+/* Does what a job needs neither the ledger nor the jobs before it for: verifies and opens what was delivered, unpacks its events and checks
+ * their rules. For a thread beside the one that commits, which does itself what is not done; never both with one job at a time. */
+void job_prepare(struct job *j, const struct committer *c);
 
 /* Runs jobs in order inside the caller's open transaction. Each job that cannot be done leaves nothing behind and says so in its
  * outcome; the rest go on. `seed` is fresh for each call. `*out` is returned, for commit_changes_free().

@@ -1,6 +1,6 @@
 /* deliveries - reads events for plugins out of the archive (query.h, QUERY_DELIVERIES). */
 #include "core/handle.h"
-#include "core/opened.h"
+#include "core/archived.h"
 #include "core/query.h"
 #include "core/wire.h"
 #include "enlight/event/v1/person.pb-c.h"
@@ -75,7 +75,7 @@ static bool is_erasure(const struct event *e)
 	return e->topic != NULL && e->topic->message == &enlight__event__v1__erasure__descriptor;
 }
 
-static bool is_wanted(const struct reading *rd, const struct opened *o, const struct event *e, const char *topic)
+static bool is_wanted(const struct reading *rd, const struct archived *o, const struct event *e, const char *topic)
 {
 	const struct deliveries_query *q = rd->q;
 
@@ -98,7 +98,7 @@ static int note_mark(void *context, uint32_t index, enum mark_kind kind, const c
 	return 0;
 }
 
-static int read_marks(struct reading *rd, const struct opened *o)
+static int read_marks(struct reading *rd, const struct archived *o)
 {
 	free(rd->marks);
 	rd->n_marks = o->header.count;
@@ -114,7 +114,7 @@ struct erasing {
 	size_t i; /* next of the sequences, which rise */
 };
 
-static int note_erased(struct erasing *er, const struct opened *o, uint32_t slot)
+static int note_erased(struct erasing *er, const struct archived *o, uint32_t slot)
 {
 	struct erased *e = er->e;
 	struct event event = {0};
@@ -140,7 +140,7 @@ static int erase_batch(void *context, const struct batch_row *row)
 	struct erasing *er = context;
 	const struct erased *e = er->e;
 	uint64_t last = row->first + row->count - 1;
-	struct opened o;
+	struct archived o;
 	int r;
 
 	while (er->i < e->n_sequences && e->sequences[er->i] < row->first)
@@ -149,11 +149,11 @@ static int erase_batch(void *context, const struct batch_row *row)
 		return READING_END;
 	if (e->sequences[er->i] > last)
 		return 0;
-	r = opened_read(&o, er->rd->keys, row);
+	r = archived_read(&o, er->rd->keys, row);
 	for (; r == 0 && er->i < e->n_sequences && e->sequences[er->i] <= last; er->i++)
 		if (e->sequences[er->i] - row->first < o.slots.n)
 			r = note_erased(er, &o, (uint32_t)(e->sequences[er->i] - row->first));
-	opened_deinit(&o);
+	archived_deinit(&o);
 	return r;
 }
 
@@ -209,7 +209,7 @@ static int read_erased(struct reading *rd, struct delivered *d, const struct eve
 /* ---- events ---- */
 
 static int take_event(
-	struct reading *rd, const struct opened *o, uint32_t slot, const struct event *e, const char *topic)
+	struct reading *rd, const struct archived *o, uint32_t slot, const struct event *e, const char *topic)
 {
 	struct deliveries_query *q = rd->q;
 	struct bytes packed = o->slots.items[slot].event;
@@ -246,7 +246,7 @@ static int take_event(
 }
 
 /* READING_END: the page is full before this slot. */
-static int read_slot(struct reading *rd, const struct opened *o, uint32_t slot)
+static int read_slot(struct reading *rd, const struct archived *o, uint32_t slot)
 {
 	const struct deliveries_query *q = rd->q;
 	struct bytes packed = o->slots.items[slot].event;
@@ -272,14 +272,14 @@ static int read_batch(void *context, const struct batch_row *row)
 	struct reading *rd = context;
 	struct deliveries_query *q = rd->q;
 	uint32_t slot = row->number == q->after.number ? q->after.index + 1 : 0;
-	struct opened o;
+	struct archived o;
 	int r;
 
 	if (slot >= row->count)
 		return 0;
 	if (rd->n_batches++ == QUERY_SCAN_BATCHES)
 		return READING_END;
-	r = opened_read(&o, rd->keys, row);
+	r = archived_read(&o, rd->keys, row);
 	if (r == 0)
 		r = read_marks(rd, &o);
 	for (; r == 0 && slot < o.slots.n; slot++) {
@@ -287,21 +287,21 @@ static int read_batch(void *context, const struct batch_row *row)
 		if (r == 0)
 			q->next = (struct place){row->number, slot};
 	}
-	opened_deinit(&o);
+	archived_deinit(&o);
 	return r;
 }
 
 static int read_chosen(void *context, const struct batch_row *row)
 {
 	struct reading *rd = context;
-	struct opened o;
-	int r = opened_read(&o, rd->keys, row);
+	struct archived o;
+	int r = archived_read(&o, rd->keys, row);
 
 	if (r == 0)
 		r = read_marks(rd, &o);
 	if (r == 0 && rd->only < o.slots.n)
 		r = read_slot(rd, &o, rd->only);
-	opened_deinit(&o);
+	archived_deinit(&o);
 	return r;
 }
 

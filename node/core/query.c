@@ -2,7 +2,7 @@
 
 #include "core/batch.h"
 #include "core/handle.h"
-#include "core/opened.h"
+#include "core/archived.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -101,7 +101,7 @@ static bool readable(const struct event_filter *f, const char *topic)
 	return f->readable == NULL;
 }
 
-static bool matches(const struct event_filter *f, const struct opened *o, const struct event *e)
+static bool matches(const struct event_filter *f, const struct archived *o, const struct event *e)
 {
 	char topic[TYPE_MAX + 1];
 
@@ -135,8 +135,8 @@ static const char *mark_state(enum mark_kind kind)
 }
 
 /* The API's object of one slot; NULL in `*out` when the filter does not want it, or nothing is left of it. */
-static int slot_json(json_t **out, const struct archive_ops *ops, void *archive, const struct opened *o, uint32_t index,
-	const struct event_filter *filter, bool with_data)
+static int slot_json(json_t **out, const struct archive_ops *ops, void *archive, const struct archived *o,
+	uint32_t index, const struct event_filter *filter, bool with_data)
 {
 	struct found_mark m = {.index = index};
 	char cursor[48], digest[2 * DIGEST_LEN + 1];
@@ -195,7 +195,7 @@ static bool header_wanted(const struct event_filter *f, const struct header *h)
 }
 
 /* Takes from one opened batch until the limit; PAGE_END: the limit is reached before the batch's end. */
-static int page_slots(struct page *p, const struct opened *o, uint32_t from)
+static int page_slots(struct page *p, const struct archived *o, uint32_t from)
 {
 	struct events_query *e = p->query;
 	json_t *json;
@@ -220,17 +220,17 @@ static int page_batch(void *context, const struct batch_row *row)
 	struct page *p = context;
 	const struct events_query *e = p->query;
 	bool first = row->number == e->after.number && !e->from_start;
-	struct opened o;
+	struct archived o;
 	int r;
 
 	if (first && e->after.index + 1 >= row->count)
 		return 0;
 	if (p->n_batches++ == QUERY_SCAN_BATCHES)
 		return PAGE_END;
-	r = opened_read(&o, &p->q->keys, row);
+	r = archived_read(&o, &p->q->keys, row);
 	if (r == 0)
 		r = page_slots(p, &o, first ? e->after.index + 1 : 0);
-	opened_deinit(&o);
+	archived_deinit(&o);
 	return r;
 }
 
@@ -250,14 +250,14 @@ static int run_events(const struct querier *q, const struct archive_ops *ops, vo
 
 struct one {
 	const struct querier *q;
-	struct opened opened;
+	struct archived opened;
 };
 
 static int one_batch(void *context, const struct batch_row *row)
 {
 	struct one *one = context;
 
-	return opened_read(&one->opened, &one->q->keys, row);
+	return archived_read(&one->opened, &one->q->keys, row);
 }
 
 static int run_event(const struct querier *q, const struct archive_ops *ops, void *archive, struct event_query *e)
@@ -273,7 +273,7 @@ static int run_event(const struct querier *q, const struct archive_ops *ops, voi
 		r = ops->batch(archive, place.number, one_batch, &one);
 	if (r == 0 && place.index < one.opened.slots.n)
 		r = slot_json(&e->event, ops, archive, &one.opened, place.index, &e->filter, e->with_data);
-	opened_deinit(&one.opened);
+	archived_deinit(&one.opened);
 	return r == LEDGER_NONE ? 0 : r;
 }
 

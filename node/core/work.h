@@ -13,6 +13,33 @@ struct committer {
 	struct store_keys store_keys;
 };
 
+/* What a delivered batch holds (open.c). Each result is that of the function named, 0 when the rest beside it is filled in. */
+struct opened_event {
+	int result; /* event_unpack() */
+	struct event event;
+	struct index_key id, object;
+	bool has_object; /* its type names a topic */
+	int rules;       /* event_validate() */
+	struct problems problems;
+};
+struct opened {
+	int header_result; /* header_decode() */
+	struct header header;
+	struct digest digest;
+	bool key_known, signed_well;
+	bool body_opened; /* it was tried: */
+	bool unwrapped;
+	uint8_t key[BATCH_KEY_LEN];
+	int body_result; /* batch_open() */
+	struct slots slots;
+	struct opened_event *events; /* one for each slot */
+};
+
+/* Open a delivery's header, then its body, unless that was done before; job->opened keeps what is found. 0 or -ENOMEM. */
+int opened_header(struct accept_job *job, const struct trust *trust);
+int opened_body(struct accept_job *job, const struct store_keys *keys);
+void opened_free(struct opened *o); /* NULL is a no-op */
+
 struct segment {
 	struct batch_builder builder;
 	uint64_t number;

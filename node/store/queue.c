@@ -12,7 +12,7 @@ int queue_init(struct queue *q, size_t size)
 	pthread_condattr_t attributes;
 	int r;
 
-	*q = (struct queue){.size = size, .fd = -1};
+	*q = (struct queue){.size = size, .in_hand = UINT64_MAX, .fd = -1};
 	q->ring = calloc(size, sizeof *q->ring);
 	if (q->ring == NULL)
 		return -ENOMEM;
@@ -27,6 +27,8 @@ int queue_init(struct queue *q, size_t size)
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&q->wanted, &attributes);
+	pthread_cond_init(&q->ahead, NULL);
+	pthread_cond_init(&q->settled, NULL);
 	pthread_condattr_destroy(&attributes);
 	return 0;
 }
@@ -36,6 +38,8 @@ void queue_deinit(struct queue *q)
 	if (q->ring == NULL)
 		return;
 	pthread_cond_destroy(&q->wanted);
+	pthread_cond_destroy(&q->ahead);
+	pthread_cond_destroy(&q->settled);
 	pthread_mutex_destroy(&q->mutex);
 	close(q->fd);
 	free(q->ring);
@@ -51,6 +55,8 @@ bool queue_put(struct queue *q, void *job)
 	if (room) {
 		q->ring[q->n_put++ % q->size] = job;
 		pthread_cond_signal(&q->wanted);
+		if (q->n_started > q->n_done)
+			pthread_cond_signal(&q->ahead);
 	}
 	pthread_mutex_unlock(&q->mutex);
 	return room;
@@ -75,6 +81,7 @@ void queue_close(struct queue *q)
 	pthread_mutex_lock(&q->mutex);
 	q->closing = true;
 	pthread_cond_signal(&q->wanted);
+	pthread_cond_signal(&q->ahead);
 	pthread_mutex_unlock(&q->mutex);
 }
 
@@ -108,8 +115,44 @@ int queue_start(struct queue *q, void **jobs, size_t max, size_t *n, int wait_ms
 		r = QUEUE_JOBS;
 	else
 		r = q->closing ? QUEUE_END : QUEUE_IDLE;
+	if (q->n_started < q->n_put)
+		pthread_cond_signal(&q->ahead);
 	pthread_mutex_unlock(&q->mutex);
 	return r;
+}
+
+/* While the worker waits for jobs there is nothing to do ahead: it is quicker by itself. */
+static bool can_help(const struct queue *q, size_t most)
+{
+	return q->n_started > q->n_done && q->n_claimed < q->n_put && q->n_claimed < q->n_started + most;
+}
+
+void *queue_ahead(struct queue *q, size_t most)
+{
+	void *job = NULL;
+
+	pthread_mutex_lock(&q->mutex);
+	if (q->in_hand != UINT64_MAX)
+		pthread_cond_signal(&q->settled);
+	q->in_hand = UINT64_MAX;
+	while (!q->closing && !can_help(q, most))
+		pthread_cond_wait(&q->ahead, &q->mutex);
+	if (!q->closing) {
+		q->in_hand = q->n_claimed++;
+		job = q->ring[q->in_hand % q->size];
+	}
+	pthread_mutex_unlock(&q->mutex);
+	return job;
+}
+
+void queue_claim(struct queue *q)
+{
+	pthread_mutex_lock(&q->mutex);
+	if (q->n_claimed < q->n_started)
+		q->n_claimed = q->n_started;
+	while (q->in_hand < q->n_started)
+		pthread_cond_wait(&q->settled, &q->mutex);
+	pthread_mutex_unlock(&q->mutex);
 }
 
 void queue_done(struct queue *q)

@@ -12,10 +12,14 @@
 
 struct queue {
 	pthread_mutex_t mutex;
-	pthread_cond_t wanted; /* something was put, or the queue is closing */
+	pthread_cond_t wanted;  /* something was put, or the queue is closing */
+	pthread_cond_t ahead;   /* a helper may have something to do */
+	pthread_cond_t settled; /* the helper is done with a job */
 	void **ring;
 	size_t size;
 	uint64_t n_put, n_started, n_done, n_taken; /* ever */
+	uint64_t n_claimed;                         /* the helper has looked at, or never will */
+	uint64_t in_hand;                           /* which one the helper is at; UINT64_MAX: none */
 	int fd;                                     /* eventfd: readable while jobs are done and not taken */
 	bool closing;
 };
@@ -33,6 +37,13 @@ void queue_close(struct queue *q); /* nothing more can be put; what was put is s
 enum { QUEUE_JOBS, QUEUE_IDLE, QUEUE_END };
 int queue_start(struct queue *q, void **jobs, size_t max, size_t *n, int wait_ms);
 void queue_done(struct queue *q);
+
+/* A helper's side: a second thread that prepares jobs while the worker is busy with earlier ones, so that two cores share the work and no
+ * sync is waited for idly. Says that the job before is prepared and waits for the next, one of the first `most` that are not started.
+ * NULL: closing. */
+void *queue_ahead(struct queue *q, size_t most);
+/* The worker's: the helper is done with all that was started, and takes none of it any more. */
+void queue_claim(struct queue *q);
 
 /* A thread of that name with all signals blocked. 0 or -errno. */
 int queue_thread(pthread_t *out, const char *name, void *(*main)(void *context), void *context);

@@ -104,6 +104,7 @@ static const char *const statements[N_STATEMENTS] = {
 static const char *const configuration[] = {
 	"PRAGMA cell_size_check = ON",
 	"PRAGMA trusted_schema = OFF",
+	"PRAGMA page_size = 8192", /* of a new file: bodies need few writes, and what one event changes stays small */
 	"PRAGMA foreign_keys = ON",
 	"PRAGMA secure_delete = ON",
 	"PRAGMA synchronous = FULL",

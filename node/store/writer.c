@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum {
+	AHEAD_MAX = 8,                /* jobs that are prepared before their transaction begins; bounds the memory */
 	QUIET_MS = 500,               /* after this the WAL is moved into the database */
 	WAL_BYTES = 16 * 1024 * 1024, /* with more it is moved between two transactions */
 };
@@ -14,8 +15,8 @@ struct writer {
 	struct queue queue;
 	struct store *store;
 	struct writer_options options;
-	pthread_t thread;
-	bool running;
+	pthread_t thread, helper;
+	bool running, helped;
 	void **jobs; /* of the transaction under way */
 };
 
@@ -46,6 +47,16 @@ static void make_durable(struct writer *w, size_t n)
 	}
 }
 
+static void *helper_main(void *context)
+{
+	struct writer *w = context;
+	void *job;
+
+	while ((job = queue_ahead(&w->queue, AHEAD_MAX)) != NULL)
+		w->options.prepare(w->options.context, job);
+	return NULL;
+}
+
 static void *writer_main(void *context)
 {
 	struct writer *w = context;
@@ -58,6 +69,7 @@ static void *writer_main(void *context)
 		if (r == QUEUE_END)
 			return NULL;
 		if (r == QUEUE_JOBS) {
+			queue_claim(&w->queue);
 			make_durable(w, n);
 			queue_done(&w->queue);
 		}
@@ -88,6 +100,14 @@ int writer_open(struct writer **out, struct store *s, const struct writer_option
 		goto out;
 	}
 	w->running = true;
+	if (options->prepare != NULL)
+		r = queue_thread(&w->helper, "prepare", helper_main, w);
+	if (r != 0) {
+		writer_drain(w);
+		w->store = NULL;
+		goto out;
+	}
+	w->helped = options->prepare != NULL;
 	*out = w;
 	w = NULL;
 out:
@@ -116,6 +136,8 @@ void writer_drain(struct writer *w)
 		return;
 	queue_close(&w->queue);
 	pthread_join(w->thread, NULL);
+	if (w->helped)
+		pthread_join(w->helper, NULL);
 	w->running = false;
 }
 

@@ -18,8 +18,13 @@ typedef int (*writer_run)(void *context, const struct ledger_ops *ops, void *led
  * store_begin(), store_commit() or `run` answered. Each job is told of exactly once. */
 typedef void (*writer_done)(void *context, void **jobs, size_t n, int result);
 
+/* Does of a job what needs neither ledger nor order, in a helper's thread while the worker is busy with earlier ones: at most once, before
+ * `run`, and not of every job. */
+typedef void (*writer_prepare)(void *context, void *job);
+
 struct writer_options {
 	writer_run run;
+	writer_prepare prepare; /* NULL: nothing, and there is no helper */
 	writer_done done;
 	void *context;
 	size_t max_jobs;  /* of one transaction */

@@ -304,6 +304,8 @@ static void commit(struct network *w, size_t member)
 	m->n_jobs = 0;
 	m->committing = false;
 	draw_seed(w, seed);
+	for (size_t i = w->now_ms % 2; i < n; i += 2) /* as the helper does in a node, of some jobs */
+		job_prepare(jobs[i], m->committer);
 	memory_ledger_begin(m->ledger);
 	r = commit_run(m->committer, &memory_ledger_ops, m->ledger, jobs, n, w->now_ms, seed, &changes);
 	if (r == 0) {

@@ -94,6 +94,14 @@ struct outcome {
 	int result;
 };
 
+/* Whether deliveries are opened ahead of their commit. */
+static bool ahead;
+
+static void set_ahead(void)
+{
+	ahead = true;
+}
+
 static struct outcome deliver_from(struct world *w, const char *peer, const struct made *m, uint64_t announced)
 {
 	struct job *job = job_new(JOB_ACCEPT, w->trust);
@@ -107,6 +115,8 @@ static struct outcome deliver_from(struct world *w, const char *peer, const stru
 	job->accept.batch.header = bytes_of(bytes_dup(m->batch.header), m->batch.header.len);
 	job->accept.batch.body = bytes_of(bytes_dup(m->batch.body), m->batch.body.len);
 	job->accept.announced = announced;
+	if (ahead)
+		job_prepare(job, w->reading);
 	o.result = world_run(w, w->reading, w->reader, job, &changes);
 	o.outcome = job->accept.outcome;
 	o.refused = job->accept.n_refused;
@@ -597,10 +607,10 @@ START_TEST(test_receipts)
 }
 END_TEST
 
-int main(void)
+/* What is opened ahead gives the same outcomes as what is opened when its turn comes. */
+static TCase *accept_case(const char *name)
 {
-	Suite *suite = suite_create("accept");
-	TCase *tc = tcase_create("accept");
+	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, test_batches_in_order);
@@ -615,6 +625,16 @@ int main(void)
 	tcase_add_test(tc, test_events_that_break_a_rule);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
-	suite_add_tcase(suite, tc);
+	return tc;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("accept");
+	TCase *opened_ahead = accept_case("opened ahead");
+
+	tcase_add_checked_fixture(opened_ahead, set_ahead, NULL);
+	suite_add_tcase(suite, accept_case("accept"));
+	suite_add_tcase(suite, opened_ahead);
 	return unit_run(suite);
 }

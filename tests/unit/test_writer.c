@@ -18,6 +18,8 @@ struct work {
 	int result;          /* as writer_done told */
 	int told;            /* how often */
 	unsigned companions; /* jobs in its transaction */
+	int prepared;        /* how often */
+	bool early_run;      /* it was run while it was being prepared */
 };
 
 /* The worker waits at the gate before each transaction, so that a test says what is queued behind one under way. */
@@ -29,6 +31,8 @@ struct desk {
 	pthread_cond_t moved;
 	bool open;        /* the gate */
 	unsigned waiting; /* times the worker came to the gate */
+	unsigned prepared;
+	writer_prepare prepare;
 	uint64_t channel;
 };
 
@@ -107,8 +111,12 @@ static void done(void *context, void **jobs, size_t n, int result)
 static void start_with_limit(uint64_t limit)
 {
 	struct store_options options = {.folder = desk.folder, .disk_limit_bytes = limit};
-	struct writer_options work = {
-		.run = run, .done = done, .context = &desk, .max_jobs = MAX_JOBS, .max_queue = MAX_QUEUE};
+	struct writer_options work = {.run = run,
+		.prepare = desk.prepare,
+		.done = done,
+		.context = &desk,
+		.max_jobs = MAX_JOBS,
+		.max_queue = MAX_QUEUE};
 	struct channel_row row = {.publisher = "ut.ee", .audience = (char[]){"network"}};
 	char *why = NULL;
 
@@ -208,6 +216,53 @@ START_TEST(test_load_fills_commits)
 }
 END_TEST
 
+static void prepare(void *context, void *job)
+{
+	struct desk *d = context;
+	struct work *work = job;
+
+	poll(NULL, 0, 2); /* long enough for a worker that does not wait to be seen */
+	pthread_mutex_lock(&d->mutex);
+	work->prepared++;
+	work->early_run = work->companions != 0;
+	d->prepared++;
+	pthread_cond_broadcast(&d->moved);
+	pthread_mutex_unlock(&d->mutex);
+}
+
+/* While a transaction is under way, the first jobs behind it are prepared, once, and none is run while it is being prepared. */
+START_TEST(test_preparing_ahead)
+{
+	enum { AHEAD = 8, N = MAX_QUEUE };
+	struct work work[N] = {0};
+	void *jobs[N];
+
+	desk.prepare = prepare;
+	start_with_limit(0);
+	set_gate(&desk, false);
+	for (unsigned i = 0; i < N; i++) {
+		work[i].number = i + 1;
+		ck_assert_int_eq(writer_put(desk.writer, &work[i]), 0);
+		if (i == 0)
+			await_worker(&desk, 1);
+	}
+	pthread_mutex_lock(&desk.mutex);
+	while (desk.prepared < AHEAD)
+		pthread_cond_wait(&desk.moved, &desk.mutex);
+	pthread_mutex_unlock(&desk.mutex);
+	for (unsigned i = 0; i < N; i++)
+		ck_assert_int_eq(work[i].prepared, i >= 1 && i <= AHEAD);
+	set_gate(&desk, true);
+	take(jobs, N);
+	for (unsigned i = 0; i < N; i++) {
+		ck_assert_ptr_eq(jobs[i], &work[i]);
+		ck_assert_int_eq(work[i].told, 1);
+		ck_assert_int_le(work[i].prepared, 1);
+		ck_assert(!work[i].early_run);
+	}
+}
+END_TEST
+
 /* The bound holds for everything that was not taken back, and a job taken back makes room for one. */
 START_TEST(test_queue_is_bounded)
 {
@@ -235,7 +290,7 @@ START_TEST(test_small_jobs_pass_a_full_disk)
 	const size_t n = sizeof work / sizeof *work;
 	void *jobs[sizeof work / sizeof *work];
 
-	start_with_limit(400000);
+	start_with_limit(600000);
 	set_gate(&desk, false);
 	for (size_t i = 0; i < n; i++) {
 		ck_assert_int_eq(writer_put(desk.writer, &work[i]), 0);
@@ -410,6 +465,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, start, end);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_load_fills_commits);
+	tcase_add_test(tc, test_preparing_ahead);
 	tcase_add_test(tc, test_queue_is_bounded);
 	tcase_add_test(tc, test_small_jobs_pass_a_full_disk);
 	tcase_add_test(tc, test_a_failing_job_is_alone);
