@@ -116,6 +116,13 @@ static void fault(struct settings *s, struct yaml_place at, const char *format, 
 	va_end(args);
 }
 
+unsigned settings_line(const struct settings *s, const void *field)
+{
+	const struct where *w = where_find(s, field);
+
+	return w != NULL ? w->at.line : 1;
+}
+
 void settings_problem(struct settings *s, const void *field, const char *format, ...)
 {
 	const struct where *w = where_find(s, field);
@@ -220,6 +227,9 @@ static void read_texts(struct settings *s, const struct yaml_node *node, char *b
 static void read_group(struct settings *s, const struct yaml_node *node, char *base, const struct setting *table,
 	struct yaml_place at);
 
+static void read_value(
+	struct settings *s, const struct yaml_node *node, char *base, const struct setting *row, struct yaml_place at);
+
 static void read_groups(struct settings *s, const struct yaml_node *node, char *base, const struct setting *row)
 {
 	size_t n = list_len(s, row, node);
@@ -227,6 +237,49 @@ static void read_groups(struct settings *s, const struct yaml_node *node, char *
 
 	for (size_t i = 0; items != NULL && i < n; i++)
 		read_group(s, node->items[i], items + i * row->member_size, row->members, node->items[i]->at);
+}
+
+/* What stands behind a name of the author's own: a group of all members but the first, or the second member's value. */
+static void read_entry(struct settings *s, const struct yaml_node *key, const struct yaml_node *node, char *base,
+	const struct setting *members)
+{
+	where_add(s, field_of(base, &members[0]), key->at, true);
+	if (key->kind != YAML_TEXT)
+		fault(s, key->at, "a name must be text");
+	else
+		put_text(s, &members[0], key->text, key->at, field_of(base, &members[0]));
+	if (node->kind == YAML_MAP) {
+		read_group(s, node, base, members + 1, key->at);
+		return;
+	}
+	read_value(s, node, base, &members[1], key->at);
+	for (const struct setting *member = members + 2; member->name != NULL; member++)
+		read_absent(s, base, member, key->at);
+}
+
+static void read_entries(struct settings *s, const struct yaml_node *node, char *base, const struct setting *row)
+{
+	size_t n = node->kind == YAML_MAP ? node->n / 2 : 0;
+	char *items;
+
+	if (node->kind != YAML_MAP && node->kind != YAML_EMPTY)
+		fault(s, node->at, "%s: must be %s", row->name, value_type_words(row->type));
+	if (n > LIST_MAX) {
+		fault(s, node->at, "%s: more than %d items", row->name, LIST_MAX);
+		return;
+	}
+	items = list_new(s, base, row, n, row->member_size);
+	for (size_t i = 0; items != NULL && i < n; i++) {
+		struct yaml_node *key = node->items[2 * i];
+
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(node->items[2 * j]->text, key->text) == 0) {
+				fault(s, key->at, "%s: set before, in line %u", key->text, node->items[2 * j]->at.line);
+				break;
+			}
+		}
+		read_entry(s, key, node->items[2 * i + 1], items + i * row->member_size, row->members);
+	}
 }
 
 static void read_free(struct settings *s, const struct yaml_node *node, char **field, const struct setting *row)
@@ -253,6 +306,8 @@ static void read_value(
 		read_group(s, node, base, row->members, at);
 	else if (row->type == SETTING_GROUPS)
 		read_groups(s, node, base, row);
+	else if (row->type == SETTING_ENTRIES)
+		read_entries(s, node, base, row);
 	else if (row->type == SETTING_TEXTS)
 		read_texts(s, node, base, row);
 	else if (row->type == SETTING_FREE)
@@ -377,7 +432,7 @@ static void list_release(char *base, const struct setting *row)
 	memcpy(&items, base + row->offset, sizeof items);
 	memcpy(&n, base + row->n_offset, sizeof n);
 	for (size_t i = 0; i < n; i++) {
-		if (row->type == SETTING_GROUPS)
+		if (row->type != SETTING_TEXTS)
 			settings_release(items + i * row->member_size, row->members);
 		else
 			free(((char **)(void *)items)[i]);
@@ -396,7 +451,7 @@ void settings_release(void *out, const struct setting *table)
 	for (const struct setting *row = table; row->name != NULL; row++) {
 		if (row->type == SETTING_GROUP) {
 			settings_release(out, row->members);
-		} else if (row->type == SETTING_GROUPS || row->type == SETTING_TEXTS) {
+		} else if (row->type == SETTING_GROUPS || row->type == SETTING_ENTRIES || row->type == SETTING_TEXTS) {
 			list_release(out, row);
 		} else if (row->type == SETTING_TEXT || row->type == SETTING_PATH || row->type == SETTING_FREE) {
 			text = field_of(out, row);

@@ -25,6 +25,8 @@ enum setting_type {
 	SETTING_GROUP,    /* settings of their own (members), in the same struct */
 	SETTING_GROUPS,   /* a list of groups: an array of member_size structs and, at n_offset, size_t */
 	SETTING_FREE,     /* char *: any mapping, as JSON text that keeps the file's lines and columns */
+	SETTING_ENTRIES, /* names of the author's own: an array of member_size structs and, at n_offset, size_t. The first
+			   * member takes the name; a value that is no group is the second member's */
 };
 
 struct setting {
@@ -57,6 +59,7 @@ void settings_release(void *out, const struct setting *table);
 /* For checks that need more than one value: whether a field of `out` (for a list also each of its items) was in the file,
  * and a problem at its place. A field that was not there has the place of the group it belongs to. */
 bool settings_given(const struct settings *s, const void *field);
+unsigned settings_line(const struct settings *s, const void *field); /* from 1; of what is not there, its group's */
 void settings_problem(struct settings *s, const void *field, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -46,9 +46,12 @@ static void manual_rows(struct buffer *out, const struct setting *table, const c
 			buffer_str(out, ".");
 		}
 		buffer_str(out, "\n\n");
-		snprintf(dotted, sizeof dotted, "%s%s%s", prefix, row->name, row->type == SETTING_GROUPS ? "[]." : ".");
+		snprintf(dotted, sizeof dotted, "%s%s%s", prefix, row->name,
+			row->type == SETTING_GROUPS    ? "[]."
+			: row->type == SETTING_ENTRIES ? ".NAME."
+						       : ".");
 		if (row->members != NULL)
-			manual_rows(out, row->members, dotted);
+			manual_rows(out, row->members + (row->type == SETTING_ENTRIES), dotted);
 	}
 }
 

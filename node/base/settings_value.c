@@ -32,6 +32,7 @@ static const struct {
 	[SETTING_GROUP] = {"a group of settings (name: value)", NULL},
 	[SETTING_GROUPS] = {"a list of groups of settings", NULL},
 	[SETTING_FREE] = {"any settings (name: value)", NULL},
+	[SETTING_ENTRIES] = {"names of your own, each with its value (name: value)", NULL},
 };
 
 const char *value_type_words(enum setting_type type)

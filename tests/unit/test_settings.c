@@ -19,6 +19,8 @@ struct sample {
 	struct item *items;
 	size_t n_items;
 	char *inner;
+	struct item *weights;
+	size_t n_weights;
 };
 
 static const char *no_x(const char *value)
@@ -51,6 +53,8 @@ static const struct setting rows[] = {
 		.help = "Items."},
 	{"extra", SETTING_FREE, AT(extra), .help = "Anything."},
 	{"group", SETTING_GROUP, .members = inner_rows, .help = "A group."},
+	{"weights", SETTING_ENTRIES, AT(weights), AT(n_weights), .members = item_rows,
+		.member_size = sizeof(struct item), .help = "Weights."},
 	{0},
 };
 
@@ -86,6 +90,7 @@ START_TEST(test_values)
 		"title: 'no'\nwords: [a, \"*\", c d]\n"
 		"items:\n  - {name: one, weight: 0}\n  - name: two\n"
 		"group: {inner: yes}\n"
+		"weights: {alpha: 5, beta: {weight: 6}, \"a b\": {}}\n"
 		"extra:\n  a: 1\n  b: [x, 2.50, true, null, \"3\", 007]\n  c: {d: \"q\\\"\\n\", e: }\n";
 	struct sample got;
 
@@ -104,8 +109,14 @@ START_TEST(test_values)
 	ck_assert_str_eq(got.items[1].name, "two");
 	ck_assert_uint_eq(got.items[1].weight, 3);
 	ck_assert_str_eq(got.inner, "yes");
+	ck_assert_uint_eq(got.n_weights, 3);
+	ck_assert_str_eq(got.weights[0].name, "alpha");
+	ck_assert_uint_eq(got.weights[0].weight, 5);
+	ck_assert_uint_eq(got.weights[1].weight, 6);
+	ck_assert_str_eq(got.weights[2].name, "a b");
+	ck_assert_uint_eq(got.weights[2].weight, 3);
 	ck_assert_str_eq(got.extra,
-		"\n\n\n\n\n\n\n\n\n\n\n\n\n {\"a\":1,\n  \"b\":[\"x\",2.50,true,null, \"3\", \"007\"],\n"
+		"\n\n\n\n\n\n\n\n\n\n\n\n\n\n {\"a\":1,\n  \"b\":[\"x\",2.50,true,null, \"3\", \"007\"],\n"
 		"  \"c\":{\"d\":\"q\\\"\\u000a\",\"e\":null}}");
 	settings_release(&got, rows);
 
@@ -156,6 +167,12 @@ static const struct {
 		"4:5: must be a group of settings (name: value)\n5:15: unknown setting; did you mean \"name\"?"},
 	{"in a group", "title: t\ngroup:\n  iner: x\n",
 		"2:1: missing setting \"inner\"\n3:3: unknown setting; did you mean \"inner\"?"},
+	{"entries", "title: t\nweights:\n  a: 10\n  b: {wait: 1}\n  a: {weight: x}\n  c:\n  d: [1]\n  [e]: 1\n",
+		"3:6: weight: must be between 0 and 9\n4:7: unknown setting\n"
+		"5:3: a: set before, in line 3\n5:15: weight: must be a whole number\n6:5: weight: has no value\n"
+		"7:6: weight: must be a whole number\n8:3: a name must be text"},
+	{"entries as list", "title: t\nweights: [a]\n",
+		"2:10: weights: must be names of your own, each with its value (name: value)"},
 	{"free twice", "title: t\nextra:\n  a: 1\n  b: 2\n  a: 3\n", "5:3: set before, in line 3"},
 	{"free as list", "title: t\nextra: [a]\n", "2:8: extra: must be any settings (name: value)"},
 	{"anchor", "title: &a t\n", "1:8: anchors (&name) are not used here"},
@@ -360,6 +377,8 @@ START_TEST(test_documents)
 	ck_assert(strstr(buffer_cstr(&out), "*items[].weight*\n\tIts weight.++\nA value is a whole number from 0 to 9. "
 					    "Default: 3.\n") != NULL);
 	ck_assert(strstr(buffer_cstr(&out), "*group.inner*\n") != NULL);
+	ck_assert(strstr(buffer_cstr(&out), "*weights.NAME.weight*\n") != NULL);
+	ck_assert(strstr(buffer_cstr(&out), "*weights.NAME.name*\n") == NULL);
 	buffer_clear(&out);
 	settings_example(&out, rows, NULL, NULL);
 	ck_assert(strstr(buffer_cstr(&out), "\n# The *title*.\ntitle: a b\n") != NULL);
