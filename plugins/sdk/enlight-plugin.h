@@ -133,6 +133,10 @@ struct enlight_plugin {
 /* The one the program is. */
 extern const struct enlight_plugin plugin;
 
+/* What the SDK's main() does. A program that is more than a plugin has a main() of its own, which comes to this one when
+ * nothing else was asked of it. */
+int enlight_main(int argc, char **argv);
+
 /* Publishes an event, a CloudEvents JSON object (borrowed), through the node, as POST /v1/events does. Returns a number that
  * `published` will be called with: the status as of the local API, and `answer` {"id", "revision", "audience", "sequence", "digest"}
  * or {"errors": [{"pointer", "rule"}]}. 0, with errno ENOMEM, or EMSGSIZE: larger than any event can be. To publish once,

@@ -1,4 +1,4 @@
-/* main() of every plugin in C: keeps the protocol off the standard descriptors and moves frames until the node is done. */
+/* What the main() of every plugin in C does: keeps the protocol off the standard descriptors and moves frames until the node is done. */
 #include "connection.h"
 
 #include "frame.h"
@@ -176,7 +176,7 @@ static void converse(struct enlight *e, int in)
 	frames_deinit(&frames);
 }
 
-int main(int argc, char **argv)
+int enlight_main(int argc, char **argv)
 {
 	struct enlight *e;
 	int in, out, r;
