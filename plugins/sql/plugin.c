@@ -1,0 +1,204 @@
+/* The plugin: what the node delivers goes into the database, whole windows in one transaction. When that fails each event has
+ * its own, so that one bad record spoils nothing else. */
+#include "enlight-plugin.h"
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW = 256 };
+
+struct options {
+	const char *mapping;
+};
+
+static const struct enlight_setting options[] = {
+	{"mapping", ENLIGHT_PATH, offsetof(struct options, mapping), true, NULL,
+		"The file that says which events become which rows."},
+	{0},
+};
+
+struct state {
+	struct enlight *enlight;
+	struct session session;
+};
+
+static void complain(void *context, const char *text)
+{
+	struct state *s = context;
+
+	enlight_log(s->enlight, ENLIGHT_ERROR, "%s", text);
+}
+
+static int start(struct enlight *e, const void *settings, void **out)
+{
+	const struct options *o = settings;
+	struct state *s = calloc(1, sizeof *s);
+	struct problems problems = {0};
+	int r;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->enlight = e;
+	s->session.complain = complain;
+	s->session.context = s;
+	r = mapping_read(&s->session.mapping, o->mapping, &problems);
+	for (size_t i = 0; i < problems.n; i++)
+		enlight_log(e, ENLIGHT_ERROR, "%s: %s", problems.items[i].place, problems.items[i].rule);
+	problems_deinit(&problems);
+	if (r == 0) {
+		*out = s;
+		return 0;
+	}
+	session_deinit(&s->session);
+	free(s);
+	return r < 0 ? r : -EINVAL;
+}
+
+static void stop(struct enlight *e, void *state)
+{
+	struct state *s = state;
+
+	(void)e;
+	if (s == NULL)
+		return;
+	session_deinit(&s->session);
+	free(s);
+}
+
+/* What became of one that the database was asked about. */
+static enum enlight_outcome judge(struct state *s, int r, const struct trouble *trouble, struct enlight_result *result)
+{
+	char words[SESSION_WORDS_MAX];
+
+	if (r == 0) {
+		result->outcome = ENLIGHT_DONE;
+		return ENLIGHT_DONE;
+	}
+	session_words(&s->session, trouble, words);
+	return enlight_result(result, r == DATABASE_REFUSED ? ENLIGHT_REJECT : ENLIGHT_RETRY, "%s", words);
+}
+
+/* Makes an event ready; what can be said without the database is said. Whether the database is to be asked. */
+static bool prepare(struct state *s, const struct enlight_event *e, struct work *out, struct enlight_result *result)
+{
+	struct work_event event = {
+		.json = enlight_event_json(e),
+		.source = e->source,
+		.id = e->id,
+		.topic = e->topic,
+		.subject = e->subject,
+		.time = e->time,
+		.audience = e->audience,
+		.revision = e->revision,
+		.sequence = e->sequence,
+		.settled = e->settled,
+		.incarnation = e->incarnation,
+	};
+	char reason[WORK_REASON_MAX];
+	int r = event.json == NULL ? -ENOMEM : work_prepare(out, &s->session.sql, &event, reason);
+
+	json_decref(event.json);
+	if (r == WORK_REFUSED)
+		enlight_result(result, ENLIGHT_REJECT, "%s", reason);
+	else if (r != 0)
+		enlight_result(result, ENLIGHT_RETRY, "out of memory");
+	else
+		result->outcome = ENLIGHT_DONE;
+	return r == 0 && out->n_tables != 0;
+}
+
+/* One window being worked on: of the events those that the database is asked about. */
+struct window {
+	struct work work[WINDOW];
+	const struct work *asked[WINDOW];
+	struct enlight_result *results[WINDOW];
+	size_t n;
+};
+
+static void apply_each(struct state *s, struct window *w)
+{
+	struct trouble trouble = {0};
+	int r;
+
+	for (size_t i = 0; i < w->n; i++) {
+		/* What was made ready knows the statements of the connection it was made for. */
+		if (s->session.db != NULL)
+			r = session_apply(&s->session, &w->asked[i], 1, &trouble);
+		else
+			r = DATABASE_LOST;
+		judge(s, r, &trouble, w->results[i]);
+		enlight_beat(s->enlight);
+	}
+}
+
+static void apply(struct state *s, struct window *w)
+{
+	struct trouble trouble = {0};
+	int r = session_apply(&s->session, w->asked, w->n, &trouble);
+
+	if (w->n > 1 && (r == DATABASE_REFUSED || r == DATABASE_MISMATCH)) {
+		apply_each(s, w);
+		return;
+	}
+	for (size_t i = 0; i < w->n; i++)
+		judge(s, r, &trouble, w->results[i]);
+}
+
+static void deliver_some(struct state *s, const struct enlight_event *events, size_t n, struct enlight_result *results)
+{
+	struct window *w = calloc(1, sizeof *w);
+	struct trouble trouble = {0};
+	int r = w == NULL ? -ENOMEM : session_open(&s->session, &trouble);
+
+	for (size_t i = 0; i < n; i++) {
+		if (r != 0) {
+			judge(s, r, &trouble, &results[i]);
+		} else if (prepare(s, &events[i], &w->work[i], &results[i])) {
+			w->results[w->n] = &results[i];
+			w->asked[w->n++] = &w->work[i];
+		}
+	}
+	if (r == 0 && w->n != 0)
+		apply(s, w);
+	for (size_t i = 0; w != NULL && i < n; i++)
+		work_deinit(&w->work[i]);
+	free(w);
+}
+
+static void deliver_many(
+	struct enlight *e, void *state, const struct enlight_event *events, size_t n, struct enlight_result *results)
+{
+	for (size_t i = 0, some; i < n; i += some) {
+		some = n - i < WINDOW ? n - i : WINDOW;
+		deliver_some(state, events + i, some, results + i);
+		enlight_beat(e);
+	}
+}
+
+static enum enlight_outcome erase(
+	struct enlight *e, void *state, const struct enlight_erasure *erasure, struct enlight_result *result)
+{
+	struct state *s = state;
+	struct trouble trouble = {0};
+	int r = session_open(&s->session, &trouble);
+
+	(void)e;
+	if (r == 0)
+		r = session_erase(&s->session, erasure->source, erasure->ids, erasure->subjects, &trouble);
+	return judge(s, r, &trouble, result);
+}
+
+const struct enlight_plugin plugin = {
+	.name = "enlight-sql",
+	.version = ENLIGHT_VERSION,
+	.order = ENLIGHT_LANES,
+	.window = WINDOW,
+	.settings = options,
+	.settings_size = sizeof(struct options),
+	.start = start,
+	.deliver_many = deliver_many,
+	.erase = erase,
+	.stop = stop,
+};
