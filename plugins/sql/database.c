@@ -113,7 +113,10 @@ static int judge_statement(struct database *db, SQLHSTMT h, const struct stateme
 {
 	int r = judge(db->dbms, SQL_HANDLE_STMT, h, out);
 
-	out->at = s;
+	if (s != NULL) {
+		out->table = s->table;
+		out->at = s->at;
+	}
 	SQLFreeStmt(h, SQL_CLOSE);
 	return r;
 }

@@ -17,8 +17,9 @@ struct trouble {
 	int what;
 	char sqlstate[6];
 	int native;
-	const char *words;          /* our own */
-	const struct statement *at; /* or NULL */
+	const char *words; /* our own */
+	const char *table; /* what it was about, in the mapping: its name, and a field there; or NULL */
+	const void *at;
 };
 
 struct database;

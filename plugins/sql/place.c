@@ -185,8 +185,7 @@ static int read_root(struct parsing *p, const struct place_scope *scope)
 		p->message = scope->data;
 		p->at += len;
 		if (*p->at != '.')
-			return bad(p, "data is an object: name one of its fields, as in data.%s",
-				scope->data->fields[0].name);
+			return bad(p, "data is an object: name one of its fields");
 		p->at++;
 		if (add_name(p, "data", 4) != 0)
 			return -ENOMEM;
@@ -214,6 +213,7 @@ static int read_item(struct parsing *p, const ProtobufCFieldDescriptor *list)
 	if (strcmp(p->at, ".number") == 0) {
 		p->at += strlen(".number");
 		p->field = NULL;
+		p->message = NULL;
 		p->place->item_number = p->place->whole = true;
 		p->place->personal = false;
 		return 0;

@@ -156,7 +156,7 @@ void session_words(const struct session *s, const struct trouble *t, char out[st
 	if (t->sqlstate[0] != '\0')
 		snprintf(code, sizeof code, " (SQLSTATE %s, code %d)", t->sqlstate, t->native);
 	if (t->at != NULL)
-		snprintf(line, sizeof line, "; see %.64s:%u", file, mapping_line(&s->mapping, t->at->at));
-	snprintf(out, SESSION_WORDS_MAX, "%s%s%s%s%s", t->at != NULL ? t->at->table : "", t->at != NULL ? ": " : "",
+		snprintf(line, sizeof line, "; see %.64s:%u", file, mapping_line(&s->mapping, t->at));
+	snprintf(out, SESSION_WORDS_MAX, "%s%s%s%s%s", t->table != NULL ? t->table : "", t->table != NULL ? ": " : "",
 		t->words != NULL ? t->words : "out of memory", code, line);
 }
