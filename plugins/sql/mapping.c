@@ -145,6 +145,12 @@ static bool identifies_person(const struct topic *topic, const struct place *pla
 	return false;
 }
 
+/* What to call a column whose name was refused. */
+static const char *name_of(const struct column *c)
+{
+	return c->name != NULL ? c->name : "a column";
+}
+
 static int compile_column(
 	struct mapping *m, const struct topic *topic, struct column *c, const struct place_scope *scope)
 {
@@ -154,9 +160,10 @@ static int compile_column(
 
 	if (c->from != NULL) {
 		r = place_compile(&c->place, c->from, scope, false, rule);
+		if (r != 0)
+			place_deinit(&c->place); /* half a place is none */
 		if (r == PLACE_BAD)
-			settings_problem(
-				m->settings, &c->from, "%s: %s: %s", c->name != NULL ? c->name : "from", c->from, rule);
+			settings_problem(m->settings, &c->from, "%s: %s: %s", name_of(c), c->from, rule);
 	}
 	if (c->otherwise != NULL && c->n_values == 0)
 		settings_problem(m->settings, &c->otherwise, "otherwise: needs values");
@@ -186,6 +193,8 @@ static int compile_rows(struct mapping *m, struct table *t, struct rows *rows)
 	if (rows->each == NULL)
 		return 0;
 	r = place_compile(&rows->place, rows->each, &scope, true, rule);
+	if (r != 0)
+		place_deinit(&rows->place);
 	if (r == PLACE_BAD) {
 		settings_problem(m->settings, &rows->each, "each: %s: %s", rows->each, rule);
 		return 0;
@@ -207,7 +216,7 @@ static int compile_rows(struct mapping *m, struct table *t, struct rows *rows)
 /* An object is what its publisher calls by its subject; a withdrawal and an erasure tell no more of it. */
 static void check_key(struct mapping *m, const struct table *t)
 {
-	bool source = false, subject = false;
+	bool source = false, subject = false, whole = true;
 
 	for (size_t i = 0; i < t->n_key; i++) {
 		const struct column *c = &t->key[i];
@@ -215,16 +224,17 @@ static void check_key(struct mapping *m, const struct table *t)
 		bool is_subject = place_is(&c->place, "subject", NULL) ||
 				  (t->of->id != NULL && place_is(&c->place, NULL, t->of->id));
 
+		whole = whole && c->place.n != 0;
 		source = source || is_source;
 		subject = subject || is_subject;
 		if (c->place.n != 0 && !is_source && !is_subject)
 			settings_problem(m->settings, &c->from,
 				"%s: a key has source, subject%s%s and nothing else: a withdrawal names no more",
-				c->name, t->of->id != NULL ? " or data." : "", t->of->id != NULL ? t->of->id : "");
+				name_of(c), t->of->id != NULL ? " or data." : "", t->of->id != NULL ? t->of->id : "");
 		if (c->n_values != 0)
-			settings_problem(m->settings, &c->values, "%s: a key is not translated", c->name);
+			settings_problem(m->settings, &c->values, "%s: a key is not translated", name_of(c));
 	}
-	if (t->n_key != 0 && (!source || !subject))
+	if (t->n_key != 0 && whole && (!source || !subject))
 		settings_problem(m->settings, &t->key,
 			"key: needs source and subject%s%s: two universities may give their objects the same ID",
 			t->of->id != NULL ? " or data." : "", t->of->id != NULL ? t->of->id : "");
