@@ -140,7 +140,7 @@ static int rewrite(struct state *s, const struct enlight_erasure *what)
 	out = fopen(path, "w");
 	r = out == NULL ? -errno : 0;
 	rewind(s->file);
-	while (r == 0 && getline(&line, &size, s->file) > 0)
+	while (out != NULL && r == 0 && getline(&line, &size, s->file) > 0)
 		if (!is_erased(what, line) && fputs(line, out) < 0)
 			r = -EIO;
 	if (out != NULL && (fflush(out) != 0 || fsync(fileno(out)) != 0))

@@ -252,7 +252,9 @@ static char **ended(char *const *items, size_t n)
 {
 	char **out = calloc(n + 1, sizeof *out);
 
-	if (out != NULL && n > 0)
+	if (out == NULL)
+		return NULL;
+	if (n > 0)
 		memcpy(out, items, n * sizeof *out);
 	return out;
 }

@@ -30,7 +30,9 @@ static struct setting *table_of(const struct enlight_setting *rows)
 	while (rows != NULL && rows[n].name != NULL)
 		n++;
 	table = calloc(n + 1, sizeof *table);
-	for (size_t i = 0; table != NULL && i < n; i++)
+	if (table == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
 		table[i] = (struct setting){
 			.name = rows[i].name,
 			.type = types[rows[i].type],

@@ -32,6 +32,7 @@ struct enlight_test {
 	uint64_t n_events, n_numbers;
 
 	struct enlight_result *results; /* of the deliveries `first_number` and on */
+	struct enlight_result erased;
 	uint64_t first_number;
 	size_t n_results;
 };
@@ -343,11 +344,11 @@ struct enlight_result enlight_test_erase(struct enlight_test *t, const struct en
 {
 	Enlight__Plugin__V1__Erase erase = ENLIGHT__PLUGIN__V1__ERASE__INIT;
 	to_plugin m = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
-	struct enlight_result result = {0};
 
-	if (!runs(t, &result))
-		return result;
-	t->results = &result;
+	t->erased = (struct enlight_result){0};
+	if (!runs(t, &t->erased))
+		return t->erased;
+	t->results = &t->erased;
 	t->n_results = 1;
 	t->first_number = erase.number = ++t->n_numbers;
 	erase.source = (char *)(what->source != NULL ? what->source : SOURCE);
@@ -363,7 +364,7 @@ struct enlight_result enlight_test_erase(struct enlight_test *t, const struct en
 	tell(t, &m);
 	answer_all(t);
 	t->n_results = 0;
-	return result;
+	return t->erased;
 }
 
 const char *enlight_test_log(struct enlight_test *t)

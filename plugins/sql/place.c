@@ -2,7 +2,7 @@
 
 #include "base/bytes.h"
 #include "core/json.h"
-#include <ctype.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,6 +124,7 @@ static int read_field(struct parsing *p)
 	int r;
 
 	if (p->message == NULL) {
+		assert(p->field != NULL); /* nothing comes behind an attribute */
 		json_name(json, p->field->name);
 		if (p->field->label == PROTOBUF_C_LABEL_REPEATED && !p->entry)
 			return bad(p, "%s is a list: say which of it, as in %s[0]%s", json, json,

@@ -11,13 +11,13 @@ static const struct {
 	const char *column, *definition;
 	const struct column_type *type;
 } done_columns[] = {
-	[DONE_EVENT] = {"event", "CHAR(64) NOT NULL PRIMARY KEY", &text_type},
+	[DONE_EVENT] = {"event", "VARCHAR(64) NOT NULL PRIMARY KEY", &text_type},
 	[DONE_SOURCE] = {"source", "VARCHAR(63) NOT NULL", &text_type},
 	[DONE_ID] = {"id", "VARCHAR(64) NOT NULL", &text_type},
-	[DONE_CHANNEL] = {"channel", "CHAR(64)", &text_type},
+	[DONE_CHANNEL] = {"channel", "VARCHAR(64)", &text_type},
 	[DONE_SEQUENCE] = {"sequence", "BIGINT", &whole_type},
 	[DONE_SETTLED] = {NULL, NULL, &whole_type},
-	[DONE_OBJECT] = {"object", "CHAR(64)", &text_type},
+	[DONE_OBJECT] = {"object", "VARCHAR(64)", &text_type},
 	[DONE_REVISION] = {"revision", "BIGINT", &whole_type},
 };
 
@@ -299,7 +299,7 @@ static void put_done_is(struct writing *w, enum done_value value)
 	put_done(w, value);
 }
 
-static int write_seen(struct writing *w, struct statement *out, const struct mapping *m)
+static void put_found(struct writing *w, const struct mapping *m, enum done_value by)
 {
 	put(w, "SELECT ");
 	put_name(w, "event");
@@ -308,9 +308,15 @@ static int write_seen(struct writing *w, struct statement *out, const struct map
 	put(w, " FROM ");
 	put_name(w, m->done);
 	put(w, " WHERE ");
-	put_done_is(w, DONE_EVENT);
-	put(w, " OR ");
-	put_done_is(w, DONE_OBJECT);
+	put_done_is(w, by);
+}
+
+/* Not one question with OR: for a table that was empty when it was planned PostgreSQL would read all of it, ever after. */
+static int write_seen(struct writing *w, struct statement *out, const struct mapping *m)
+{
+	put_found(w, m, DONE_EVENT);
+	put(w, " UNION ALL ");
+	put_found(w, m, DONE_OBJECT);
 	return finish(w, out, &m->done, m->done);
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/limits.h"
 #include "value.h"
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -283,23 +284,25 @@ void work_deinit(struct work *w)
 static const char *value_of(const struct param *p, const struct work_table *w, const struct rows *rows,
 	char *const *item, char *const *done)
 {
+	if (p->kind == PARAM_DONE) {
+		assert(done != NULL);
+		return done[p->index];
+	}
+	assert(w != NULL);
+	if (p->kind == PARAM_ROW_KEY || p->kind == PARAM_ROW_COLUMN) {
+		assert(rows != NULL && item != NULL);
+		return item[p->kind == PARAM_ROW_KEY ? p->index : rows->n_key + p->index];
+	}
 	switch (p->kind) {
 	case PARAM_KEY:
 		return w->texts[p->index];
 	case PARAM_COLUMN:
 		return w->texts[w->table->n_key + p->index];
-	case PARAM_ROW_KEY:
-		return item[p->index];
-	case PARAM_ROW_COLUMN:
-		return item[rows->n_key + p->index];
 	case PARAM_REVISION:
 		return w->revision;
-	case PARAM_TIME:
+	default:
 		return w->time;
-	case PARAM_DONE:
-		return done[p->index];
 	}
-	return NULL;
 }
 
 struct running {

@@ -1174,6 +1174,42 @@ START_TEST(test_example_acts_once)
 }
 END_TEST
 
+/* Asked to forget, it keeps no line of the erased sequences, and goes on behind the others. */
+START_TEST(test_example_forgets)
+{
+	uint8_t memory[1024];
+	struct buffer b = {0};
+	char path[256];
+	void *text;
+	size_t len;
+
+	spawn("SDK_EXAMPLE");
+	add_event(&b, 1, "a");
+	add_event(&b, 2, "b");
+	send_frame(start_frame(memory, child.folder, "{}", 60000));
+	send_bytes(b.data, b.len);
+	/* Erase{number 3, source ut.ee, audience network, sequences 1} */
+	send_frame(bytes_str("\x1a\x14\x08\x03\x12\x05ut.ee\x1a\x07network\x20\x01"));
+	buffer_clear(&b);
+	add_event(&b, 4, "c");
+	send_bytes(b.data, b.len);
+	drain();
+	expect("ready in order 0");
+	for (unsigned i = 1; i <= 4; i++) {
+		char wanted[32];
+
+		snprintf(wanted, sizeof wanted, "done %u 0", i);
+		expect(wanted);
+	}
+	ck_assert_int_eq(status_of_child(), 0);
+	snprintf(path, sizeof path, "%s/events.txt", child.folder);
+	ck_assert_int_eq(file_read(&text, &len, path, 4096), 0);
+	ck_assert_str_eq(text, "ut.ee b network 2 x.y course/1 1\nut.ee c network 4 x.y course/1 1\n");
+	free(text);
+	buffer_deinit(&b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sdk");
@@ -1217,6 +1253,7 @@ int main(void)
 	tcase_add_test(process, test_beats);
 	tcase_add_test(process, test_settings_of_a_process);
 	tcase_add_test(process, test_example_acts_once);
+	tcase_add_test(process, test_example_forgets);
 	tcase_set_timeout(process, 60);
 	suite_add_tcase(suite, process);
 	return unit_run(suite);

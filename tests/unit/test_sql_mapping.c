@@ -159,7 +159,7 @@ static const struct {
 	{"proto's own name", HEAD KEY "    columns: {a: data.isced_f}\n",
 		"7:18: a: data.isced_f: CourseOffering has no field \"isced_f\"; it has courseId, code, title, kind, "
 		"ounitId, iscedF, erasmusSubjectArea, eqfLevel, description, urls, credits, runs, contains, partners, "
-		"..."},
+		"learningOutcomes, ..."},
 	{"shape",
 		HEAD KEY "    columns:\n      a: data.title\n      b: data.title.value\n      c: data.code.x\n      d: "
 			 "data.code[0]\n"
@@ -187,7 +187,7 @@ static const struct {
 	{"second place", HEAD KEY "    columns:\n      a: data.code | data.x\n",
 		"8:10: a: data.code | data.x: CourseOffering has no field \"x\"; it has courseId, code, title, kind, "
 		"ounitId, iscedF, erasmusSubjectArea, eqfLevel, description, urls, credits, runs, contains, partners, "
-		"..."},
+		"learningOutcomes, ..."},
 	{"column twice", HEAD KEY "    columns: {ID: data.code, revision: revision, x: data.kind, x: data.code}\n",
 		"5:15: revision: the column is filled in line 7 already\n7:15: ID: is filled in line 6 already\n"
 		"7:64: x: set before, in line 7"},
