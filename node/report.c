@@ -105,6 +105,8 @@ static const struct {
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
+	{{"enlight_same_keys_total", METRIC_COUNTER, "", "Sessions of a member with whose keys two nodes run"},
+		COUNT(same_keys)},
 };
 
 /* What link counts, all of the same type. */
