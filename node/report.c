@@ -113,6 +113,8 @@ static const struct {
 		COUNT(no_session)},
 	{{"enlight_sessions_lost_total", METRIC_COUNTER, "", "Sessions that ended since a frame of theirs was lost"},
 		COUNT(lost)},
+	{{"enlight_same_keys_total", METRIC_COUNTER, "", "Sessions of a member with whose keys two nodes run"},
+		COUNT(same_keys)},
 };
 
 /* What link counts, all of the same type. */

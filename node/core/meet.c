@@ -198,6 +198,32 @@ static bool replaces(const struct node *n, const struct session *old, bool diall
 	return dialled == ours_is_smaller;
 }
 
+/* A node draws its boot id when it starts, so one that was there before another never comes back, unless two nodes run. A new key
+ * ends what is known of the old one: it is how the member gets rid of the other node. */
+static void remember_boot(struct node *n, struct peer *p, const struct hello *h)
+{
+	struct boots *b = &p->boots;
+	size_t at = 0;
+
+	if (b->key != h->peer_key)
+		*b = (struct boots){.key = h->peer_key};
+	while (at < b->n && memcmp(b->ids[at], h->peer_boot, BOOT_ID_LEN) != 0)
+		at++;
+	if (at < b->n && at > 0) {
+		n->counters.same_keys++;
+		if (!b->returned)
+			node_log(n, LOG_LEVEL_ERROR, "link: two nodes run with the same keys peer=%s key=%u", p->member,
+				(unsigned)b->key);
+		b->returned = true;
+	}
+	if (at == b->n && b->n < BOOTS_KEPT)
+		b->n++;
+	if (at == BOOTS_KEPT)
+		at--;
+	memmove(b->ids[1], b->ids[0], at * BOOT_ID_LEN);
+	memcpy(b->ids[0], h->peer_boot, BOOT_ID_LEN);
+}
+
 static void begin(struct node *n, struct peer *p, uint32_t connection, bool dialled, const struct hello *h)
 {
 	struct session *s = calloc(1, sizeof *s);
@@ -218,6 +244,7 @@ static void begin(struct node *n, struct peer *p, uint32_t connection, bool dial
 	s->peer_key = h->peer_key;
 	s->began_ms = s->heard_ms = s->sent_ms = n->now_ms;
 	p->session = s;
+	remember_boot(n, p, h);
 	p->failures = 0;
 	p->last_error[0] = '\0';
 	node_log(n, LOG_LEVEL_INFO, "link: open peer=%s dialled_by=%s", p->member, dialled ? n->member : p->member);

@@ -127,6 +127,7 @@ struct node_counters {
 	uint64_t behind;     /* events that readers have not acknowledged, summed over readers */
 	uint64_t no_session; /* frames of a session that is not ours */
 	uint64_t lost;       /* sessions that ended since a frame was lost */
+	uint64_t same_keys;  /* sessions of members whose keys two nodes use */
 };
 void node_counters(const struct node *n, struct node_counters *out);
 

@@ -77,6 +77,15 @@ struct session {
 	uint64_t bytes_in, bytes_out;
 };
 
+/* Boot ids that a peer has shown under one key, the latest first. */
+enum { BOOTS_KEPT = 4 };
+struct boots {
+	uint32_t key; /* number */
+	size_t n;
+	uint8_t ids[BOOTS_KEPT][BOOT_ID_LEN];
+	bool returned; /* one came again after another: two nodes run with these keys */
+};
+
 struct peer {
 	char member[HANDLE_MAX + 1];
 	bool blocked;
@@ -91,6 +100,7 @@ struct peer {
 	unsigned failures;
 	char last_error[96];
 	struct session *session;
+	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
 

@@ -1,6 +1,5 @@
 #include "core/trust.h"
 
-#include "core/handle.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -533,24 +532,6 @@ bool trust_was_member(const struct trust *t, const char *member)
 {
 	for (size_t i = 0; i < t->n_rosters; i++)
 		if (roster_member(&t->rosters[i]->roster, member) != NULL)
-			return true;
-	return false;
-}
-
-bool trust_entitled(const struct trust *t, const char *member, const char *audience, const struct digest *roster)
-{
-	size_t from = 0;
-
-	if (!audience_has(audience, member))
-		return false;
-	if (strcmp(audience, AUDIENCE_NETWORK) != 0)
-		return true;
-	while (from < t->n_rosters && !digest_equal(&t->rosters[from]->roster.note.digest, roster))
-		from++;
-	if (from == t->n_rosters)
-		return trust_is_member(t, member);
-	for (; from < t->n_rosters; from++)
-		if (roster_member(&t->rosters[from]->roster, member) != NULL)
 			return true;
 	return false;
 }

@@ -49,8 +49,4 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 bool trust_is_member(const struct trust *t, const char *member);
 bool trust_was_member(const struct trust *t, const char *member);
 
-/* Whether a member may read a channel's batch published under the roster with this digest: it is in the audience and, for the
- * network, in that roster or in a later one. Under a roster that is not held (older than the pin): in the newest. */
-bool trust_entitled(const struct trust *t, const char *member, const char *audience, const struct digest *roster);
-
 #endif

@@ -44,15 +44,18 @@ static json_t *peer_json(const struct node *n, const struct peer *p, uint64_t no
 	const struct roster_member *m = roster_member(trust_roster(n->trust), p->member);
 	const struct card *card = trust_card(n->trust, p->member);
 	const struct session *s = p->session;
-	const char *error = p->blocked ? p->block_reason : p->last_error;
+	const char *error = p->blocked ? p->block_reason : s == NULL ? p->last_error : NULL;
+
+	if (p->boots.returned && !p->blocked)
+		error = "two nodes run with the same keys";
 
 	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:s?, s:I, s:I, s:s, s:I, s:I, s:I}", "member", p->member, "name",
 		m == NULL ? p->member : m->name, "state", peer_state(n, p), "seconds",
 		(json_int_t)(s == NULL ? 0 : (now_ms - s->began_ms) / 1000), "dialled", s != NULL && s->dialled,
 		"endpoint", card == NULL ? NULL : card->endpoint, "key",
 		(json_int_t)(card == NULL ? 0 : card_newest_key(card)->number), "card",
-		(json_int_t)(card == NULL ? 0 : card->number), "last_error", s != NULL || error == NULL ? "" : error,
-		"bytes_in", (json_int_t)(p->bytes_in + (s == NULL ? 0 : s->bytes_in)), "bytes_out",
+		(json_int_t)(card == NULL ? 0 : card->number), "last_error", error == NULL ? "" : error, "bytes_in",
+		(json_int_t)(p->bytes_in + (s == NULL ? 0 : s->bytes_in)), "bytes_out",
 		(json_int_t)(p->bytes_out + (s == NULL ? 0 : s->bytes_out)), "behind",
 		(json_int_t)peer_behind(n, p->member));
 }

@@ -388,42 +388,6 @@ START_TEST(test_changed_identity)
 }
 END_TEST
 
-/* Who may read follows the audience and, for the network, the rosters from the batch's on. */
-START_TEST(test_entitled)
-{
-	struct network n;
-	struct actor grown[N];
-	struct buffer second, third;
-	struct digest two, three;
-
-	network_init(&n);
-	second = roster_after(&n.first, 2, n.members, 2, n.members, 2); /* ut.ee leaves */
-	digest_plain(&two, signed_part(&second));
-	grown[0] = n.members[0];
-	grown[1] = actor_of("u-bordeaux.fr", 0);
-	grown[2] = n.members[1];
-	third = roster_text(&second, 3, 2, grown, N);
-	for (size_t i = 0; i < N; i++)
-		sign_by(&third, &grown[i]);
-	digest_plain(&three, signed_part(&third));
-	accept(&n, again(&second));
-	accept(&n, third);
-
-	ck_assert(trust_entitled(n.t, "ut.ee", "network", &n.digest));
-	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &two));
-	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &three));
-	ck_assert(trust_entitled(n.t, "u-bordeaux.fr", "network", &n.digest));
-	ck_assert(trust_entitled(n.t, "u-bordeaux.fr", "network", &three));
-	ck_assert(trust_entitled(n.t, "rug.nl", "network", &digest_zero));
-	ck_assert(!trust_entitled(n.t, "ut.ee", "network", &digest_zero));
-	ck_assert(!trust_entitled(n.t, "stranger.be", "network", &n.digest));
-	ck_assert(trust_entitled(n.t, "ut.ee", "rug.nl,ut.ee", &n.digest));
-	ck_assert(!trust_entitled(n.t, "ugent.be", "rug.nl,ut.ee", &n.digest));
-	buffer_deinit(&second);
-	network_deinit(&n);
-}
-END_TEST
-
 /* A trust stays as it was while others are made from it, and lives as long as somebody holds it. */
 START_TEST(test_value)
 {
@@ -461,7 +425,6 @@ int main(void)
 	tcase_add_test(tc, test_copied_keys);
 	tcase_add_test(tc, test_card_in_force);
 	tcase_add_test(tc, test_changed_identity);
-	tcase_add_test(tc, test_entitled);
 	tcase_add_test(tc, test_value);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
