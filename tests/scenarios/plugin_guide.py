@@ -139,7 +139,7 @@ def gone(pid):
 
 
 @harness.limit(120)
-def in_a_node():
+def test_in_a_node():
     """The guide's plugin, named in enlight.yaml, is given an event that was published, and the node shows how far it is"""
     tree, environment = installed()
     pid = tree / "courses/ut.ee/pid"
@@ -150,8 +150,8 @@ def in_a_node():
     harness.wait_until(lambda: gone(int(pid.read_text())), "the node has ended")
 
 
-if HOSTED:
-    test_in_a_node = in_a_node
+if not HOSTED:
+    del test_in_a_node
 
 
 if __name__ == "__main__":
