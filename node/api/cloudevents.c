@@ -453,11 +453,13 @@ static bool type_url_fits(const CloudEvent *e)
 static int take_cloud_event(struct drafts *d, size_t i, const CloudEvent *e)
 {
 	struct event_parts parts = {.n = 0};
-	struct attribute_texts texts = {.n = 0};
-	const char *wrong = collect_parts(&parts, &texts, e);
+	struct attribute_texts texts;
 	struct bytes data = {0};
+	const char *wrong;
 	bool packed = true;
 
+	texts.n = 0; /* the rest is large, and rarely used */
+	wrong = collect_parts(&parts, &texts, e);
 	if (wrong != NULL) {
 		refuse_event(d, i, DRAFT_SYNTAX, "", wrong);
 		return 0;

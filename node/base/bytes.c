@@ -55,20 +55,23 @@ void buffer_str(struct buffer *b, const char *s)
 
 void buffer_printf(struct buffer *b, const char *format, ...)
 {
+	size_t left = b->error == 0 ? b->size - b->len : 0;
 	va_list args;
 	uint8_t *room;
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(left == 0 ? NULL : (char *)b->data + b->len, left, format, args);
 	va_end(args);
 	assert(n >= 0);
-	room = buffer_room(b, (size_t)n + 1);
-	if (room == NULL)
-		return;
-	va_start(args, format);
-	vsnprintf((char *)room, (size_t)n + 1, format, args);
-	va_end(args);
+	if ((size_t)n >= left) { /* it did not fit */
+		room = buffer_room(b, (size_t)n + 1);
+		if (room == NULL)
+			return;
+		va_start(args, format);
+		vsnprintf((char *)room, (size_t)n + 1, format, args);
+		va_end(args);
+	}
 	b->len += (size_t)n;
 }
 

@@ -262,7 +262,8 @@ int commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, 
 	if (w.changes == NULL)
 		r = -ENOMEM;
 	for (size_t i = 0; i < n && r == 0; i++) {
-		w.trust = jobs[i]->trust;
+		if (jobs[i]->trust != NULL)
+			w.trust = jobs[i]->trust;
 		r = run_job(&w, jobs[i]);
 	}
 	if (r == 0)

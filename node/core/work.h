@@ -63,7 +63,7 @@ struct work {
 	void *ledger;
 	uint64_t now_ms;
 	struct entropy entropy;
-	struct trust *trust; /* of the current job; borrowed. At the end: of the last job */
+	struct trust *trust; /* of the last job that has one; borrowed. NULL: none so far, and none of them needs it */
 	struct channel_work **channels;
 	size_t n_channels;
 	struct commit_changes *changes;

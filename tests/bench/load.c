@@ -7,7 +7,7 @@
  *   load turns A.sock B.sock MEMBER EVENTS                           likewise, the next when the one before was shown
  *
  * MEMBER is who publishes, at A. Requests are application/cloudevents-batch+protobuf, one in flight on each connection. Prints
- * one JSON object: seconds from the first POST, or milliseconds from each POST as median and 99th percentile. Ends with 1 when
+ * one JSON object: seconds from the first POST (`began_s`: of the monotonic clock), or milliseconds from each POST as median and 99th percentile. Ends with 1 when
  * anything is answered with something else than 201 or 503. */
 #include "base/bytes.h"
 #include "sample.h"
@@ -392,7 +392,7 @@ static void run_flood(struct load *l, bool wait)
 {
 	open_clients(l);
 	publish_all(l);
-	printf("{\"answered_s\": %.4f", now_s() - l->began);
+	printf("{\"began_s\": %.4f, \"answered_s\": %.4f", l->began, now_s() - l->began);
 	if (wait) {
 		wait_held(l, l->n_events);
 		printf(", \"held_s\": %.4f", now_s() - l->began);

@@ -102,11 +102,9 @@ static void set_ahead(void)
 	ahead = true;
 }
 
-static struct outcome deliver_from(struct world *w, const char *peer, const struct made *m, uint64_t announced)
+static struct job *delivery(struct world *w, const char *peer, const struct made *m, uint64_t announced)
 {
 	struct job *job = job_new(JOB_ACCEPT, w->trust);
-	struct commit_changes *changes = NULL;
-	struct outcome o;
 
 	strcpy(job->accept.peer, peer);
 	memcpy(job->accept.session_key, w->session_key, sizeof w->session_key);
@@ -117,6 +115,15 @@ static struct outcome deliver_from(struct world *w, const char *peer, const stru
 	job->accept.announced = announced;
 	if (ahead)
 		job_prepare(job, w->reading);
+	return job;
+}
+
+static struct outcome deliver_from(struct world *w, const char *peer, const struct made *m, uint64_t announced)
+{
+	struct job *job = delivery(w, peer, m, announced);
+	struct commit_changes *changes = NULL;
+	struct outcome o;
+
 	o.result = world_run(w, w->reading, w->reader, job, &changes);
 	o.outcome = job->accept.outcome;
 	o.refused = job->accept.n_refused;
@@ -567,7 +574,7 @@ static struct job *receipt_job(
 START_TEST(test_receipts)
 {
 	struct world w;
-	struct commit_changes *changes;
+	struct commit_changes *changes = NULL;
 	struct draft d;
 	struct job *job;
 	struct receipt r = {.incarnation = 1, .from = 1, .to = 1, .key = 1};
@@ -607,6 +614,33 @@ START_TEST(test_receipts)
 }
 END_TEST
 
+/* Receipts are given also when the commit's last job is one of a plugin, which has no roster. */
+START_TEST(test_receipt_beside_a_plugin)
+{
+	struct world w;
+	struct made m;
+	struct job *jobs[2];
+	struct commit_changes *changes = NULL;
+
+	world_init(&w);
+	m = make_next(&w, NULL, "CR/1", "a");
+	jobs[0] = delivery(&w, PUBLISHER, &m, 0);
+	jobs[1] = job_new(JOB_DELIVERY, NULL);
+	strcpy(jobs[1]->delivery.plugin, "registrar");
+	memory_ledger_begin(w.reader);
+	ck_assert_int_eq(commit_run(w.reading, &memory_ledger_ops, w.reader, jobs, 2, NOW_MS, w.seed, &changes), 0);
+	memory_ledger_commit(w.reader);
+	ck_assert_int_eq(jobs[0]->accept.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(changes->n_channels, 1);
+	ck_assert_ptr_nonnull(changes->channels[0].receipt.data);
+	commit_changes_free(changes);
+	job_free(jobs[0]);
+	job_free(jobs[1]);
+	made_deinit(&m);
+	world_deinit(&w);
+}
+END_TEST
+
 /* What is opened ahead gives the same outcomes as what is opened when its turn comes. */
 static TCase *accept_case(const char *name)
 {
@@ -625,6 +659,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_events_that_break_a_rule);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
+	tcase_add_test(tc, test_receipt_beside_a_plugin);
 	return tc;
 }
 
