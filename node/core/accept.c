@@ -193,7 +193,8 @@ static int mark_stale(struct accepting *a, const struct event *e)
 		return 0;
 	index_object(&key, &a->w->c->store_keys, judged.source, judged.topic, judged.subject);
 	r = a->w->ops->object_find(a->w->ledger, &key, &object);
-	if (r == 0 && (object.revision != judged.revision || !digest_equal(&object.leaf, &judged.leaf)))
+	if (r == 0 && (object.revision > judged.revision ||
+			      (object.revision == judged.revision && !digest_equal(&object.leaf, &judged.leaf))))
 		return mark(a, MARK_STALE, "judges a revision that is not the last");
 	return r == LEDGER_NONE ? 0 : r;
 }
@@ -230,20 +231,39 @@ static int index_persons(struct accepting *a, const struct event *e)
 	return r;
 }
 
-/* An event that keeps the rules becomes the object's last revision. */
+/* Whether an object's last revision stands in the channel of this batch. */
+static int in_this_channel(struct accepting *a, const struct object_row *object, bool *out)
+{
+	struct batch_row batch;
+	int r;
+
+	*out = object->place.number == a->place.number;
+	if (*out)
+		return 0;
+	r = a->w->ops->batch_get(a->w->ledger, object->place.number, &batch);
+	*out = r == 0 && batch.channel == a->cw->row.id;
+	return r == LEDGER_NONE ? 0 : r;
+}
+
+/* An event that keeps the rules becomes the object's last revision. Channels have no order between them: one that another channel has
+ * overtaken is good and leaves the object as it is. */
 static int index_object_revision(struct accepting *a, const struct event *e, const struct digest *leaf)
 {
 	struct object_row object;
 	struct index_key key;
 	char topic[TYPE_MAX + 1];
+	bool here;
 	int r;
 
 	if (!topic_name_of_type(topic, e->type))
 		return 0;
 	index_object(&key, &a->w->c->store_keys, a->header.publisher, topic, e->subject);
 	r = a->w->ops->object_find(a->w->ledger, &key, &object);
-	if (r == 0 && e->revision <= object.revision)
-		return mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision");
+	if (r == 0 && e->revision <= object.revision) {
+		r = in_this_channel(a, &object, &here);
+		return r == 0 && here ? mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision")
+				      : r;
+	}
 	if (r != 0 && r != LEDGER_NONE)
 		return r;
 	object = (struct object_row){.revision = e->revision, .leaf = *leaf, .place = a->place};

@@ -512,6 +512,70 @@ START_TEST(test_events_that_break_a_rule)
 }
 END_TEST
 
+/* Channels have no order between them: a revision that arrives after a higher one of another channel is good, and the object stays where it was.
+ * In its own channel it is refused. */
+START_TEST(test_crossing_channels)
+{
+	struct world w;
+	struct made a, b, c, d;
+
+	world_init(&w);
+	a = make(&w, header_after(&w, NULL, READER), "CR/1", "a", 2);
+	b = make(&w, header_after(&w, NULL, "network"), "CR/1", "b", 1);
+	c = make(&w, header_after(&w, &a, READER), "CR/1", "c", 2);
+	d = make(&w, header_after(&w, &b, "network"), "CR/1", "d", 3);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &a, 0).refused, 0);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &b, 0).refused, 0);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 0).refused, 1);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &d, 0).refused, 0);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&d);
+	world_deinit(&w);
+}
+END_TEST
+
+/* What a decision that judges revision 2 comes to, by the revision that the reader holds of the object. */
+static const struct {
+	uint64_t revision; /* 0: none is held */
+	bool same_leaf;
+	unsigned stale;
+} overtaken[] = {{0, false, 0}, {1, false, 0}, {2, true, 0}, {2, false, 1}, {3, false, 1}};
+
+START_TEST(test_stale_decisions)
+{
+	struct object_row object = {.revision = overtaken[_i].revision};
+	struct index_key key;
+	struct judged judged;
+	struct outcome o;
+	struct draft d;
+	struct made a;
+	struct world w;
+
+	world_init(&w);
+	d = world_draft(PUBLISHER, "mobility.decision", "mobility/m1", READER, "d1",
+		"{\"source\": \"" READER "\", \"subject\": \"mobility/m1\", \"revision\": \"2\"}");
+	d.event.revision = 1;
+	ck_assert(event_judges(&d.event, &judged));
+	object.leaf = judged.leaf;
+	object.leaf.bytes[0] ^= overtaken[_i].same_leaf ? 0 : 1;
+	index_object(&key, &w.store_keys, judged.source, judged.topic, judged.subject);
+	memory_ledger_begin(w.reader);
+	if (object.revision != 0)
+		ck_assert_int_eq(memory_ledger_ops.object_put(w.reader, &key, &object), 0);
+	memory_ledger_commit(w.reader);
+	a = make_event(&w, NULL, READER, &d.event);
+	o = deliver_from(&w, PUBLISHER, &a, 0);
+	ck_assert_int_eq(o.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(o.refused, 0);
+	ck_assert_uint_eq(o.stale, overtaken[_i].stale);
+	draft_deinit(&d);
+	made_deinit(&a);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the batch is left, and it is taken in afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -613,6 +677,8 @@ int main(void)
 	tcase_add_test(tc, test_raised_on_another_history);
 	tcase_add_test(tc, test_withheld);
 	tcase_add_test(tc, test_events_that_break_a_rule);
+	tcase_add_test(tc, test_crossing_channels);
+	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
 	suite_add_tcase(suite, tc);
