@@ -544,6 +544,8 @@ static int check_receipt(
 	r = w->ops->batch_ending(w->ledger, (*cw)->row.id, receipt->to, &batch);
 	if (r == LEDGER_NONE || (r == 0 && !digest_equal(&batch.digest, &receipt->head)))
 		return receipt_refuse(job, "names a head that was never published");
+	if (r == 0 && batch.incarnation != receipt->incarnation)
+		return receipt_refuse(job, "the head is of another incarnation");
 	return r;
 }
 

@@ -1228,9 +1228,10 @@ static const struct {
 } receipt_cases[] = {
 	{"all of a channel", "ugent.be", 1, 1, 20, 0, true},
 	{"two slots that nobody erased", "ugent.be", 1, 1, 20, 2, true},
-	{"the end before the beginning", "ugent.be", 1, 21, 20, 0, false},
+	{"the end before the beginning", "ugent.be", 1, 1, 0, 0, false},
 	{"from 0", "ugent.be", 1, 0, 20, 0, false},
-	{"more uncovered than there are", "ugent.be", 1, 18, 20, 4, false},
+	{"not from the beginning", "ugent.be", 1, 18, 20, 0, false},
+	{"more uncovered than there are", "ugent.be", 1, 1, 20, 21, false},
 	{"incarnation 0", "ugent.be", 0, 1, 20, 0, false},
 	{"a reader outside the audience", "u-bordeaux.fr", 1, 1, 20, 0, false},
 };

@@ -239,7 +239,7 @@ def read_receipt(packed):
     r = message(packed, RECEIPT)
     rule(r['format'] == 1 and is_handle(r['reader']) and is_handle(r['publisher']))
     rule(len(r['network']) == 32 and len(r['head']) == 32 and r['incarnation'] >= 1 and r['key'] >= 1)
-    rule(1 <= r['from'] <= r['to'] < INT64_MAX and r['uncovered'] <= r['to'] - r['from'] + 1)
+    rule(1 == r['from'] <= r['to'] < INT64_MAX and r['uncovered'] <= r['to'] - r['from'] + 1)
     check_audience(r['audience'], None)
     rule(r['audience'] == ['network'] or r['reader'] in r['audience'])
     return r

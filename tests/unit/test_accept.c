@@ -654,6 +654,11 @@ START_TEST(test_receipts)
 	ck_assert(!job->receipt.good);
 	job_free(job);
 	r.head.bytes[0] ^= 1;
+	r.incarnation = 2; /* it was published in another */
+	job = receipt_job(&w, &r, &w.reader_keys, READER);
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	r.incarnation = 1;
 	job = receipt_job(&w, &r, &w.reader_keys, READER);
 	ck_assert(job->receipt.good);
 	job_free(job);
