@@ -59,8 +59,8 @@ static int check_header(struct accepting *a)
 	return 0;
 }
 
-/* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the channel's key
- * numbers never fall. */
+/* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the numbers of the
+ * keys never fall along the channel; which its position shows. */
 static int check_signature(struct accepting *a)
 {
 	enum card_key_state state;
@@ -68,8 +68,6 @@ static int check_signature(struct accepting *a)
 
 	if (key == NULL)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
-	if (a->header.key < a->cw->row.key)
-		return refuse(a, ACCEPT_FORGED, "the key number fell");
 	if (!header_verify(a->job->batch.header, a->job->batch.signature, key))
 		return refuse(a, ACCEPT_FORGED, "the signature is not good");
 	digest_header(&a->digest, a->job->batch.header);
@@ -133,10 +131,12 @@ static int check_position(struct accepting *a)
 
 	if (row->stopped)
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
+	if (h->incarnation <= row->incarnation && h->first <= row->last)
+		return check_held(a);
+	if (h->key < row->key)
+		return refuse(a, ACCEPT_FORGED, "the key number fell");
 	if (h->incarnation > row->incarnation)
 		return check_raised(a);
-	if (h->first <= row->last)
-		return check_held(a);
 	if (h->incarnation < row->incarnation)
 		return refuse(a, ACCEPT_FORGED, "an older incarnation goes on");
 	if (h->first > row->last + 1)

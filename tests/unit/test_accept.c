@@ -330,6 +330,39 @@ START_TEST(test_every_bit_counts)
 }
 END_TEST
 
+/* After a change of keys nothing is taken under an old one any more, but what is held under it is still held. */
+START_TEST(test_change_of_keys)
+{
+	struct actor publisher = actor_of(PUBLISHER, 0);
+	struct made a, b, late, fork;
+	struct buffer card;
+	struct header h;
+	struct world w;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	fork = make_next(&w, NULL, "CR/1", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	card = card_text(trust_network(w.trust), &publisher, 2, 2);
+	w.trust = world_learn(w.trust, &card);
+	h = header_after(&w, &a, "network");
+	h.key = 2;
+	w.publisher_keys = node_keys_of(PUBLISHER, 2);
+	b = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_HELD);
+	w.publisher_keys = node_keys_of(PUBLISHER, 1);
+	late = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &late), ACCEPT_FORGED);
+	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&late);
+	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Two signed batches for one place are a fork, whatever their bounds: the channel stops for good, other channels go on. */
 START_TEST(test_fork)
 {
@@ -677,6 +710,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_lies_in_the_header, 0, sizeof lies / sizeof *lies);
 	tcase_add_test(tc, test_replays);
 	tcase_add_test(tc, test_every_bit_counts);
+	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_raised_incarnation);
 	tcase_add_test(tc, test_raised_on_another_history);
