@@ -88,13 +88,17 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
 }
 
-/* At or below what is held: the same batch again, an older incarnation's, or a fork. */
+/* At or below what is held: the same batch again, an older incarnation's, or a fork. One of the present incarnation below the place where
+ * that one began here says that it began elsewhere: it contradicts the header that began it. */
 static int check_held(struct accepting *a)
 {
+	const struct ledger_ops *ops = a->w->ops;
 	struct batch_row held;
 	int r;
 
-	r = a->w->ops->batch_holding(a->w->ledger, a->cw->row.id, a->header.first, &held);
+	r = ops->batch_holding(a->w->ledger, a->cw->row.id, a->header.first, &held);
+	while (r == 0 && a->header.incarnation == a->cw->row.incarnation && held.incarnation < a->header.incarnation)
+		r = ops->batch_holding(a->w->ledger, a->cw->row.id, held.first + held.count, &held);
 	if (r == LEDGER_NONE ||
 		(r == 0 && (digest_equal(&held.digest, &a->digest) || held.incarnation != a->header.incarnation)))
 		return refuse(a, ACCEPT_HELD, "held already");

@@ -431,6 +431,44 @@ START_TEST(test_raised_incarnation)
 }
 END_TEST
 
+/* An incarnation begins at one place only: a second beginning at a lower one is a fork, whether it reaches the first or not. */
+START_TEST(test_raised_twice)
+{
+	struct world w;
+	struct made a, b, c, raised, again, other;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	h = header_after(&w, &b, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/3", "c", 1);
+	again = make_next(&w, &raised, "CR/4", "d");
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	other = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &again), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &other), ACCEPT_FORK);
+	ck_assert(held(&w, "network").stopped);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&raised);
+	made_deinit(&again);
+	made_deinit(&other);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A raised incarnation that goes on after another batch than the one held there is a fork. */
 START_TEST(test_raised_on_another_history)
 {
@@ -713,6 +751,7 @@ int main(void)
 	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_raised_incarnation);
+	tcase_add_test(tc, test_raised_twice);
 	tcase_add_test(tc, test_raised_on_another_history);
 	tcase_add_test(tc, test_withheld);
 	tcase_add_test(tc, test_events_that_break_a_rule);
