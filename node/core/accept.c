@@ -281,6 +281,7 @@ static int take_event(struct accepting *a, const struct slot *slot)
 	struct event e = {0};
 	struct index_key key;
 	struct place held;
+	unsigned n_refused = a->job->n_refused;
 	int r;
 
 	r = event_unpack(&e, slot->event);
@@ -305,10 +306,10 @@ static int take_event(struct accepting *a, const struct slot *slot)
 		r = mark_refused(a, &problems);
 	else if (r == 0)
 		r = index_object_revision(a, &e, &slot->leaf);
-	if (r == 0)
+	if (r == 0 && a->job->n_refused == n_refused)
 		r = mark_stale(a, &e);
-	if (r == 0)
-		r = cover_erased(a, &e);
+	if (r == 0 && a->job->n_refused == n_refused)
+		r = cover_erased(a, &e); /* what is refused has no effect */
 out:
 	problems_deinit(&problems);
 	event_deinit(&e);

@@ -647,6 +647,34 @@ START_TEST(test_stale_decisions)
 }
 END_TEST
 
+/* An erasure covers the slots that it lists; one that is refused covers nothing. */
+START_TEST(test_refused_erasure)
+{
+	struct world w;
+	struct made a, b, c;
+	struct draft d;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_empty(&w, &a);
+	d = world_draft(PUBLISHER, "person.erasure", "person/e1", "network", "e1",
+		"{\"erasureId\": \"e1\", \"person\": null, \"sequences\": [\"2\"]}");
+	d.event.revision = 1;
+	if (_i == 1)
+		strcpy(d.event.data_class, "public"); /* shorter than the topic's own */
+	c = make_event(&w, &b, "network", &d.event);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 3).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 3).refused, (unsigned)_i);
+	ck_assert_uint_eq(held(&w, "network").uncovered, (uint64_t)_i);
+	draft_deinit(&d);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the batch is left, and it is taken in afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -757,6 +785,7 @@ int main(void)
 	tcase_add_test(tc, test_events_that_break_a_rule);
 	tcase_add_test(tc, test_crossing_channels);
 	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
+	tcase_add_loop_test(tc, test_refused_erasure, 0, 2);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
 	suite_add_tcase(suite, tc);
