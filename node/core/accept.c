@@ -374,11 +374,22 @@ static int add_batch(struct accepting *a)
 	return a->w->ops->batch_add(a->w->ledger, &batch);
 }
 
+/* Slots that go are not counted any longer. */
 static int set_aside(struct accepting *a)
 {
 	struct channel_row *row = &a->cw->row;
+	int r = 0;
 
 	a->job->set_aside = row->last - a->header.after_sequence;
+	for (uint64_t i = a->header.after_sequence + 1; i <= row->last && row->uncovered > 0 && r == 0; i++) {
+		r = a->w->ops->uncovered_remove(a->w->ledger, row->id, i);
+		if (r == 0)
+			row->uncovered--;
+		else if (r == LEDGER_NONE)
+			r = 0;
+	}
+	if (r != 0)
+		return r;
 	row->last = a->header.after_sequence;
 	return a->w->ops->set_aside(a->w->ledger, row->id, a->header.after_sequence);
 }

@@ -647,6 +647,35 @@ START_TEST(test_stale_decisions)
 }
 END_TEST
 
+/* Slots without events that a raised incarnation sets aside are not counted any more. */
+START_TEST(test_uncovered_set_aside)
+{
+	struct world w;
+	struct made a, b, c, raised;
+	struct header h;
+
+	world_init(&w);
+	a = make_empty(&w, NULL);
+	b = make_empty(&w, &a);
+	c = make_empty(&w, &b);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &a, 9).outcome, ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 9).outcome, ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &c, 9).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 3);
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 1);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&raised);
+	world_deinit(&w);
+}
+END_TEST
+
 /* An erasure covers the slots that it lists; one that is refused covers nothing. */
 START_TEST(test_refused_erasure)
 {
@@ -785,6 +814,7 @@ int main(void)
 	tcase_add_test(tc, test_events_that_break_a_rule);
 	tcase_add_test(tc, test_crossing_channels);
 	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
+	tcase_add_test(tc, test_uncovered_set_aside);
 	tcase_add_loop_test(tc, test_refused_erasure, 0, 2);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
