@@ -58,14 +58,12 @@ static int check_header(struct accepting *a)
 	return 0;
 }
 
-/* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the channel's key
- * numbers never fall. */
+/* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the numbers of the
+ * keys never fall along the channel; which its position shows. */
 static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
-	if (a->header->key < a->cw->row.key)
-		return refuse(a, ACCEPT_FORGED, "the key number fell");
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
@@ -83,13 +81,17 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
 }
 
-/* At or below what is held: the same batch again, an older incarnation's, or a fork. */
+/* At or below what is held: the same batch again, an older incarnation's, or a fork. One of the present incarnation below the place where
+ * that one began here says that it began elsewhere: it contradicts the header that began it. */
 static int check_held(struct accepting *a)
 {
+	const struct ledger_ops *ops = a->w->ops;
 	struct batch_row held;
 	int r;
 
-	r = a->w->ops->batch_holding(a->w->ledger, a->cw->row.id, a->header->first, &held);
+	r = ops->batch_holding(a->w->ledger, a->cw->row.id, a->header->first, &held);
+	while (r == 0 && a->header->incarnation == a->cw->row.incarnation && held.incarnation < a->header->incarnation)
+		r = ops->batch_holding(a->w->ledger, a->cw->row.id, held.first + held.count, &held);
 	if (r == LEDGER_NONE ||
 		(r == 0 && (digest_equal(&held.digest, &a->o->digest) || held.incarnation != a->header->incarnation)))
 		return refuse(a, ACCEPT_HELD, "held already");
@@ -126,10 +128,12 @@ static int check_position(struct accepting *a)
 
 	if (row->stopped)
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
+	if (h->incarnation <= row->incarnation && h->first <= row->last)
+		return check_held(a);
+	if (h->key < row->key)
+		return refuse(a, ACCEPT_FORGED, "the key number fell");
 	if (h->incarnation > row->incarnation)
 		return check_raised(a);
-	if (h->first <= row->last)
-		return check_held(a);
 	if (h->incarnation < row->incarnation)
 		return refuse(a, ACCEPT_FORGED, "an older incarnation goes on");
 	if (h->first > row->last + 1)
@@ -184,7 +188,8 @@ static int mark_stale(struct accepting *a, const struct event *e)
 		return 0;
 	index_object(&key, &a->w->c->store_keys, judged.source, judged.topic, judged.subject);
 	r = a->w->ops->object_find(a->w->ledger, &key, &object);
-	if (r == 0 && (object.revision != judged.revision || !digest_equal(&object.leaf, &judged.leaf)))
+	if (r == 0 && (object.revision > judged.revision ||
+			      (object.revision == judged.revision && !digest_equal(&object.leaf, &judged.leaf))))
 		return mark(a, MARK_STALE, "judges a revision that is not the last");
 	return r == LEDGER_NONE ? 0 : r;
 }
@@ -221,17 +226,36 @@ static int index_persons(struct accepting *a, const struct event *e)
 	return r;
 }
 
-/* An event that keeps the rules becomes the object's last revision. */
+/* Whether an object's last revision stands in the channel of this batch. */
+static int in_this_channel(struct accepting *a, const struct object_row *object, bool *out)
+{
+	struct batch_row batch;
+	int r;
+
+	*out = object->place.number == a->place.number;
+	if (*out)
+		return 0;
+	r = a->w->ops->batch_get(a->w->ledger, object->place.number, &batch);
+	*out = r == 0 && batch.channel == a->cw->row.id;
+	return r == LEDGER_NONE ? 0 : r;
+}
+
+/* An event that keeps the rules becomes the object's last revision. Channels have no order between them: one that another channel has
+ * overtaken is good and leaves the object as it is. */
 static int index_object_revision(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
 {
 	struct object_row object;
+	bool here;
 	int r;
 
 	if (!e->has_object)
 		return 0;
 	r = a->w->ops->object_find(a->w->ledger, &e->object, &object);
-	if (r == 0 && e->event.revision <= object.revision)
-		return mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision");
+	if (r == 0 && e->event.revision <= object.revision) {
+		r = in_this_channel(a, &object, &here);
+		return r == 0 && here ? mark(a, MARK_REFUSED, "/enlightrevision: not above the object's last revision")
+				      : r;
+	}
 	if (r != 0 && r != LEDGER_NONE)
 		return r;
 	/* without `data`: only of its own objects a node asks whether a revision changes them */
@@ -242,6 +266,7 @@ static int index_object_revision(struct accepting *a, const struct opened_event 
 static int take_event(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
 {
 	struct place held;
+	unsigned n_refused = a->job->n_refused;
 	int r;
 
 	if (e->result != 0)
@@ -256,9 +281,11 @@ static int take_event(struct accepting *a, const struct opened_event *e, const s
 		r = a->w->ops->event_add(a->w->ledger, &e->id, &a->place);
 	if (r == 0)
 		r = e->rules > 0 ? mark_refused(a, &e->problems) : index_object_revision(a, e, leaf);
-	if (r == 0)
+	if (r == 0 && a->job->n_refused == n_refused)
 		r = mark_stale(a, &e->event);
-	return r == 0 ? cover_erased(a, &e->event) : r;
+	if (r == 0 && a->job->n_refused == n_refused)
+		r = cover_erased(a, &e->event); /* what is refused has no effect */
+	return r;
 }
 
 /* Slots without events are legal only when an erasure lists them: in this batch, or in a later one. At the head there is no later one. */
@@ -319,11 +346,22 @@ static int add_batch(struct accepting *a)
 	return a->w->ops->batch_add(a->w->ledger, &batch);
 }
 
+/* Slots that go are not counted any longer. */
 static int set_aside(struct accepting *a)
 {
 	struct channel_row *row = &a->cw->row;
+	int r = 0;
 
 	a->job->set_aside = row->last - a->header->after_sequence;
+	for (uint64_t i = a->header->after_sequence + 1; i <= row->last && row->uncovered > 0 && r == 0; i++) {
+		r = a->w->ops->uncovered_remove(a->w->ledger, row->id, i);
+		if (r == 0)
+			row->uncovered--;
+		else if (r == LEDGER_NONE)
+			r = 0;
+	}
+	if (r != 0)
+		return r;
 	row->last = a->header->after_sequence;
 	return a->w->ops->set_aside(a->w->ledger, row->id, a->header->after_sequence);
 }
@@ -493,6 +531,8 @@ static int check_receipt(
 	r = w->ops->batch_ending(w->ledger, (*cw)->row.id, receipt->to, &batch);
 	if (r == LEDGER_NONE || (r == 0 && !digest_equal(&batch.digest, &receipt->head)))
 		return receipt_refuse(job, "names a head that was never published");
+	if (r == 0 && batch.incarnation != receipt->incarnation)
+		return receipt_refuse(job, "the head is of another incarnation");
 	return r;
 }
 

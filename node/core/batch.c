@@ -32,7 +32,7 @@ static int header_format(struct bytes packed)
 		else if (f.number == 2 && !f.counted)
 			suite = f.value;
 	}
-	if (format == 0 || suite == 0)
+	if (format == 0 || suite == 0 || format > UINT32_MAX || suite > UINT32_MAX)
 		return BATCH_MALFORMED;
 	return format == FORMAT && suite == SUITE ? 0 : BATCH_UNKNOWN_FORMAT;
 }

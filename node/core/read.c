@@ -336,6 +336,9 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		n->counters.forks++;
 		refuse_batch(n, s, rd, c, a);
 		break;
+	case ACCEPT_STOPPED:
+		refuse_batch(n, s, rd, c, a);
+		break;
 	default:
 		n->counters.forged++;
 		refuse_batch(n, s, rd, c, a);

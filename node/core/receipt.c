@@ -18,7 +18,7 @@ static struct bytes view(ProtobufCBinaryData b)
 
 static bool numbers_valid(const struct receipt *r)
 {
-	return r->incarnation >= 1 && r->key >= 1 && r->time_ms <= INT64_MAX && r->from >= 1 && r->from <= r->to &&
+	return r->incarnation >= 1 && r->key >= 1 && r->time_ms <= INT64_MAX && r->from == 1 && r->from <= r->to &&
 	       r->to < INT64_MAX && r->uncovered <= r->to - r->from + 1;
 }
 

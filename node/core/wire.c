@@ -139,14 +139,34 @@ static int wire_type_of(ProtobufCType type)
 	}
 }
 
-/* A value that carries no length of its own. */
-static bool scalar_valid(struct walk *w, int wire_type)
+/* Whether every reader takes the varint for the same number: what is too large for its field some would cut off. A negative number of 32 bits
+ * stands as the same one of 64. */
+static bool in_range(const ProtobufCFieldDescriptor *field, uint64_t v)
+{
+	if (field == NULL)
+		return true;
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_SINT32:
+		return v <= UINT32_MAX;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_ENUM:
+		return v <= INT32_MAX || v >= (uint64_t)INT32_MIN;
+	case PROTOBUF_C_TYPE_BOOL:
+		return v <= 1;
+	default:
+		return true;
+	}
+}
+
+/* A value that carries no length of its own; `field` is NULL for an unknown one. */
+static bool scalar_valid(struct walk *w, const ProtobufCFieldDescriptor *field, int wire_type)
 {
 	uint64_t v;
 
 	switch (wire_type) {
 	case WIRE_VARINT:
-		return read_varint(w, &v);
+		return read_varint(w, &v) && in_range(field, v);
 	case WIRE_64:
 		return skip(w, 8);
 	case WIRE_32:
@@ -157,10 +177,10 @@ static bool scalar_valid(struct walk *w, int wire_type)
 }
 
 /* Numbers in a row without tags, which any repeated number may come as. */
-static bool packed_valid(struct walk *w, int wire_type)
+static bool packed_valid(struct walk *w, const ProtobufCFieldDescriptor *field)
 {
 	while (w->p < w->end)
-		if (w->fields-- == 0 || !scalar_valid(w, wire_type))
+		if (w->fields-- == 0 || !scalar_valid(w, field, wire_type_of(field->type)))
 			return false;
 	return true;
 }
@@ -178,7 +198,7 @@ static bool content_valid(struct walk *inner, const ProtobufCFieldDescriptor *fi
 	case PROTOBUF_C_TYPE_MESSAGE:
 		return inner->depth++ < DEPTH_MAX && message_valid(inner, field->descriptor);
 	default:
-		return field->label == PROTOBUF_C_LABEL_REPEATED && packed_valid(inner, wire_type_of(field->type));
+		return field->label == PROTOBUF_C_LABEL_REPEATED && packed_valid(inner, field);
 	}
 }
 
@@ -188,7 +208,7 @@ static bool field_valid(struct walk *w, const ProtobufCFieldDescriptor *field, i
 	uint64_t len;
 
 	if (wire_type != WIRE_LEN)
-		return (field == NULL || wire_type == wire_type_of(field->type)) && scalar_valid(w, wire_type);
+		return (field == NULL || wire_type == wire_type_of(field->type)) && scalar_valid(w, field, wire_type);
 	if (!read_varint(w, &len) || len > (size_t)(w->end - w->p))
 		return false;
 	inner = (struct walk){w->p, w->p + len, w->depth, w->fields};

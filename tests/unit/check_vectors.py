@@ -66,13 +66,13 @@ def fields(data):
 
 
 def message(data, shape):
-    """A message as a dict. A shape maps numbers to (name, kind): required num, bytes, str; ending in ? optional, * repeated."""
+    """A message as a dict. A shape maps numbers to (name, kind): required num, num32, bytes, str; ending in ? optional, * repeated."""
     out = {name: [] for name, kind in shape.values() if kind.endswith('*')}
     for number, value in fields(data):
         if number not in shape:
             continue
         name, kind = shape[number]
-        if isinstance(value, int) != kind.startswith('num'):
+        if isinstance(value, int) != kind.startswith('num') or (kind.startswith('num32') and value > 0xffffffff):
             raise Refused('malformed')
         if kind.startswith('str'):
             try:
@@ -91,20 +91,20 @@ def message(data, shape):
     return out
 
 
-HEADER = {1: ('format', 'num'), 2: ('suite', 'num'), 3: ('network', 'bytes'), 4: ('publisher', 'str'),
-          5: ('audience', 'str*'), 6: ('incarnation', 'num'), 7: ('first', 'num'), 8: ('count', 'num'),
+HEADER = {1: ('format', 'num32'), 2: ('suite', 'num32'), 3: ('network', 'bytes'), 4: ('publisher', 'str'),
+          5: ('audience', 'str*'), 6: ('incarnation', 'num32'), 7: ('first', 'num'), 8: ('count', 'num32'),
           9: ('previous', 'bytes'), 10: ('after', 'bytes?'), 11: ('root', 'bytes'), 12: ('time_ms', 'num'),
-          13: ('roster', 'bytes'), 14: ('card', 'bytes'), 15: ('key', 'num')}
+          13: ('roster', 'bytes'), 14: ('card', 'bytes'), 15: ('key', 'num32')}
 AFTER = {1: ('sequence', 'num'), 2: ('digest', 'bytes')}
 EVENT = {1: ('salt', 'bytes'), 2: ('id', 'str'), 3: ('type', 'str'), 4: ('subject', 'str'), 5: ('time', 'str'),
          6: ('revision', 'num'), 7: ('data', 'bytes?'), 8: ('traceparent', 'str?'), 9: ('person', 'str*'),
          10: ('data_class', 'str'), 11: ('keep_until', 'str')}
-RECEIPT = {1: ('format', 'num'), 2: ('network', 'bytes'), 3: ('reader', 'str'), 4: ('publisher', 'str'),
-           5: ('audience', 'str*'), 6: ('incarnation', 'num'), 7: ('from', 'num'), 8: ('to', 'num'),
-           9: ('head', 'bytes'), 10: ('uncovered', 'num'), 11: ('time_ms', 'num'), 12: ('key', 'num')}
-CLAIM = {1: ('version', 'num'), 2: ('oldest', 'num'), 3: ('network', 'bytes'), 4: ('from', 'str'), 5: ('to', 'str'),
+RECEIPT = {1: ('format', 'num32'), 2: ('network', 'bytes'), 3: ('reader', 'str'), 4: ('publisher', 'str'),
+           5: ('audience', 'str*'), 6: ('incarnation', 'num32'), 7: ('from', 'num'), 8: ('to', 'num'),
+           9: ('head', 'bytes'), 10: ('uncovered', 'num'), 11: ('time_ms', 'num'), 12: ('key', 'num32')}
+CLAIM = {1: ('version', 'num32'), 2: ('oldest', 'num32'), 3: ('network', 'bytes'), 4: ('from', 'str'), 5: ('to', 'str'),
          6: ('from_link', 'bytes'), 7: ('to_link', 'bytes'), 8: ('nonce', 'bytes'), 9: ('ephemeral', 'bytes'),
-         10: ('boot', 'bytes'), 11: ('key', 'num'), 12: ('time_ms', 'num'), 13: ('roster', 'num')}
+         10: ('boot', 'bytes'), 11: ('key', 'num32'), 12: ('time_ms', 'num'), 13: ('roster', 'num32')}
 FRAME = {1: ('session', 'bytes?'), 2: ('hello', 'bytes?'), 5: ('deliver', 'bytes?'), 10: ('number', 'num?')}
 HELLO = {1: ('claim', 'bytes?'), 2: ('signature', 'bytes?')}
 DELIVER = {1: ('header', 'bytes'), 2: ('signature', 'bytes'), 3: ('key', 'bytes?'), 4: ('body', 'bytes?')}
@@ -194,7 +194,7 @@ def rule(good):
 def read_header(packed):
     rule(len(packed) <= SIGNED_MAX)
     early = dict(fields(packed))
-    rule(early.get(1) and early.get(2))
+    rule(early.get(1) and early.get(2) and max(early[1], early[2]) <= 0xffffffff)
     if early[1] != 1 or early[2] != 1:
         raise Refused('unknown format')
     h = message(packed, HEADER)
@@ -239,7 +239,7 @@ def read_receipt(packed):
     r = message(packed, RECEIPT)
     rule(r['format'] == 1 and is_handle(r['reader']) and is_handle(r['publisher']))
     rule(len(r['network']) == 32 and len(r['head']) == 32 and r['incarnation'] >= 1 and r['key'] >= 1)
-    rule(1 <= r['from'] <= r['to'] < INT64_MAX and r['uncovered'] <= r['to'] - r['from'] + 1)
+    rule(1 == r['from'] <= r['to'] < INT64_MAX and r['uncovered'] <= r['to'] - r['from'] + 1)
     check_audience(r['audience'], None)
     rule(r['audience'] == ['network'] or r['reader'] in r['audience'])
     return r

@@ -347,6 +347,39 @@ START_TEST(test_every_bit_counts)
 }
 END_TEST
 
+/* After a change of keys nothing is taken under an old one any more, but what is held under it is still held. */
+START_TEST(test_change_of_keys)
+{
+	struct actor publisher = actor_of(PUBLISHER, 0);
+	struct made a, b, late, fork;
+	struct buffer card;
+	struct header h;
+	struct world w;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	fork = make_next(&w, NULL, "CR/1", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	card = card_text(trust_network(w.trust), &publisher, 2, 2);
+	w.trust = world_learn(w.trust, &card);
+	h = header_after(&w, &a, "network");
+	h.key = 2;
+	w.publisher_keys = node_keys_of(PUBLISHER, 2);
+	b = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_HELD);
+	w.publisher_keys = node_keys_of(PUBLISHER, 1);
+	late = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &late), ACCEPT_FORGED);
+	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&late);
+	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Two signed batches for one place are a fork, whatever their bounds: the channel stops for good, other channels go on. */
 START_TEST(test_fork)
 {
@@ -411,6 +444,44 @@ START_TEST(test_raised_incarnation)
 	made_deinit(&c);
 	made_deinit(&raised);
 	made_deinit(&again);
+	world_deinit(&w);
+}
+END_TEST
+
+/* An incarnation begins at one place only: a second beginning at a lower one is a fork, whether it reaches the first or not. */
+START_TEST(test_raised_twice)
+{
+	struct world w;
+	struct made a, b, c, raised, again, other;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	h = header_after(&w, &b, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/3", "c", 1);
+	again = make_next(&w, &raised, "CR/4", "d");
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	other = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &again), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &other), ACCEPT_FORK);
+	ck_assert(held(&w, "network").stopped);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&raised);
+	made_deinit(&again);
+	made_deinit(&other);
 	world_deinit(&w);
 }
 END_TEST
@@ -529,6 +600,127 @@ START_TEST(test_events_that_break_a_rule)
 }
 END_TEST
 
+/* Channels have no order between them: a revision that arrives after a higher one of another channel is good, and the object stays where it was.
+ * In its own channel it is refused. */
+START_TEST(test_crossing_channels)
+{
+	struct world w;
+	struct made a, b, c, d;
+
+	world_init(&w);
+	a = make(&w, header_after(&w, NULL, READER), "CR/1", "a", 2);
+	b = make(&w, header_after(&w, NULL, "network"), "CR/1", "b", 1);
+	c = make(&w, header_after(&w, &a, READER), "CR/1", "c", 2);
+	d = make(&w, header_after(&w, &b, "network"), "CR/1", "d", 3);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &a, 0).refused, 0);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &b, 0).refused, 0);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 0).refused, 1);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &d, 0).refused, 0);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&d);
+	world_deinit(&w);
+}
+END_TEST
+
+/* What a decision that judges revision 2 comes to, by the revision that the reader holds of the object. */
+static const struct {
+	uint64_t revision; /* 0: none is held */
+	bool same_leaf;
+	unsigned stale;
+} overtaken[] = {{0, false, 0}, {1, false, 0}, {2, true, 0}, {2, false, 1}, {3, false, 1}};
+
+START_TEST(test_stale_decisions)
+{
+	struct object_row object = {.revision = overtaken[_i].revision};
+	struct index_key key;
+	struct judged judged;
+	struct outcome o;
+	struct draft d;
+	struct made a;
+	struct world w;
+
+	world_init(&w);
+	d = world_draft(PUBLISHER, "mobility.decision", "mobility/m1", READER, "d1",
+		"{\"source\": \"" READER "\", \"subject\": \"mobility/m1\", \"revision\": \"2\"}");
+	d.event.revision = 1;
+	ck_assert(event_judges(&d.event, &judged));
+	object.leaf = judged.leaf;
+	object.leaf.bytes[0] ^= overtaken[_i].same_leaf ? 0 : 1;
+	index_object(&key, &w.store_keys, judged.source, judged.topic, judged.subject);
+	memory_ledger_begin(w.reader);
+	if (object.revision != 0)
+		ck_assert_int_eq(memory_ledger_ops.object_put(w.reader, &key, &object), 0);
+	memory_ledger_commit(w.reader);
+	a = make_event(&w, NULL, READER, &d.event);
+	o = deliver_from(&w, PUBLISHER, &a, 0);
+	ck_assert_int_eq(o.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(o.refused, 0);
+	ck_assert_uint_eq(o.stale, overtaken[_i].stale);
+	draft_deinit(&d);
+	made_deinit(&a);
+	world_deinit(&w);
+}
+END_TEST
+
+/* Slots without events that a raised incarnation sets aside are not counted any more. */
+START_TEST(test_uncovered_set_aside)
+{
+	struct world w;
+	struct made a, b, c, raised;
+	struct header h;
+
+	world_init(&w);
+	a = make_empty(&w, NULL);
+	b = make_empty(&w, &a);
+	c = make_empty(&w, &b);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &a, 9).outcome, ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 9).outcome, ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &c, 9).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 3);
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/2", "b", 1);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_OK);
+	ck_assert_uint_eq(held(&w, "network").uncovered, 1);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&raised);
+	world_deinit(&w);
+}
+END_TEST
+
+/* An erasure covers the slots that it lists; one that is refused covers nothing. */
+START_TEST(test_refused_erasure)
+{
+	struct world w;
+	struct made a, b, c;
+	struct draft d;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_empty(&w, &a);
+	d = world_draft(PUBLISHER, "person.erasure", "person/e1", "network", "e1",
+		"{\"erasureId\": \"e1\", \"person\": null, \"sequences\": [\"2\"]}");
+	d.event.revision = 1;
+	if (_i == 1)
+		strcpy(d.event.data_class, "public"); /* shorter than the topic's own */
+	c = make_event(&w, &b, "network", &d.event);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 3).outcome, ACCEPT_OK);
+	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 3).refused, (unsigned)_i);
+	ck_assert_uint_eq(held(&w, "network").uncovered, (uint64_t)_i);
+	draft_deinit(&d);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the batch is left, and it is taken in afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -607,6 +799,11 @@ START_TEST(test_receipts)
 	ck_assert(!job->receipt.good);
 	job_free(job);
 	r.head.bytes[0] ^= 1;
+	r.incarnation = 2; /* it was published in another */
+	job = receipt_job(&w, &r, &w.reader_keys, READER);
+	ck_assert(!job->receipt.good);
+	job_free(job);
+	r.incarnation = 1;
 	job = receipt_job(&w, &r, &w.reader_keys, READER);
 	ck_assert(job->receipt.good);
 	job_free(job);
@@ -652,11 +849,17 @@ static TCase *accept_case(const char *name)
 	tcase_add_loop_test(tc, test_lies_in_the_header, 0, sizeof lies / sizeof *lies);
 	tcase_add_test(tc, test_replays);
 	tcase_add_test(tc, test_every_bit_counts);
+	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_raised_incarnation);
+	tcase_add_test(tc, test_raised_twice);
 	tcase_add_test(tc, test_raised_on_another_history);
 	tcase_add_test(tc, test_withheld);
 	tcase_add_test(tc, test_events_that_break_a_rule);
+	tcase_add_test(tc, test_crossing_channels);
+	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
+	tcase_add_test(tc, test_uncovered_set_aside);
+	tcase_add_loop_test(tc, test_refused_erasure, 0, 2);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
 	tcase_add_test(tc, test_receipt_beside_a_plugin);

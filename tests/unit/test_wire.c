@@ -3,12 +3,15 @@
 #include "core/limits.h"
 #include "enlight/link/v1/link.pb-c.h"
 #include "enlight/log/v1/log.pb-c.h"
+#include "io/cloudevents/v1/cloudevents.pb-c.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const ProtobufCMessageDescriptor *const frame = &enlight__link__v1__frame__descriptor;
+static const ProtobufCMessageDescriptor *const fetch = &enlight__link__v1__fetch__descriptor;
+static const ProtobufCMessageDescriptor *const stamp = &io__cloudevents__v1__instant__descriptor;
 static const ProtobufCMessageDescriptor *const known = &enlight__link__v1__known__descriptor;
 static const ProtobufCMessageDescriptor *const note = &enlight__link__v1__note__descriptor;
 static const ProtobufCMessageDescriptor *const slot = &enlight__log__v1__slot__descriptor;
@@ -47,6 +50,16 @@ static const struct {
 	{"unknown group", &slot, "7b 7c", false},
 	{"end of group alone", &slot, "7c", false},
 	{"wire type 6", &slot, "7e", false},
+	{"the largest of 32 bits", &known, "0a 01 61 10 ff ff ff ff 0f", true},
+	{"a number of 33 bits in 32", &known, "0a 01 61 10 80 80 80 80 10", false},
+	{"one of 64 bits in 32", &known, "0a 01 61 10 ff ff ff ff ff ff ff ff ff 01", false},
+	{"zero in more bytes than it needs", &known, "0a 01 61 10 80 00", true},
+	{"true", &fetch, "30 01", true},
+	{"a truth of 2", &fetch, "30 02", false},
+	{"the lowest int32", &stamp, "10 80 80 80 80 f8 ff ff ff ff 01", true},
+	{"minus one in 32 bits", &stamp, "10 ff ff ff ff 0f", false},
+	{"below the lowest int32", &stamp, "10 ff ff ff ff f7 ff ff ff ff 01", false},
+	{"above the highest int32", &stamp, "10 80 80 80 80 08", false},
 	{"field number 0", &slot, "00 01", false},
 	{"field number above 2^29", &slot, "80 80 80 80 10 01", false},
 	{"known field, other wire type", &slot, "08 01", false},
