@@ -1,6 +1,7 @@
 """The `enlight` command with two real nodes: publish at one, read at the other, look after both."""
 
 import json
+import subprocess
 
 import harness
 from harness import check, equal, wait_until
@@ -38,6 +39,29 @@ def test_publish_and_read():
     dry = enlight(rug, "publish", "--dry-run", input="\n\n" + json.dumps(wrong), expect=65).stderr
     equal(dry.splitlines()[0], said.splitlines()[0], "a dry run says the same")
     equal(len(rug.events()), 30, "what the node holds")
+
+
+def test_tail_and_restart():
+    """tail outlives a restart of its node, says so once, and misses nothing that was published meanwhile"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    rug = network["rug.nl"]
+    folder = harness.folder("tail")
+    with open(folder / "out", "w") as out, open(folder / "err", "w") as err:
+        tail = subprocess.Popen([str(rug.build / "node/enlight"), "--config", str(rug.configuration), "tail", "--json",
+                                 "--limit", "3"], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    harness.at_exit(tail.wait)
+    harness.at_exit(tail.kill)
+    wait_until(lambda: "enlight_api_streams 1" in rug.get("/metrics").body.decode(), "the stream is open")
+    events = [course("rug.nl") for _ in range(3)]
+    seen = lambda: [json.loads(line)["id"] for line in (folder / "out").read_text().splitlines()]
+    for i, event in enumerate(events):
+        rug.stop()
+        wait_until(lambda: (folder / "err").read_text().count("waiting for it") == i + 1, "tail waits")
+        rug.start()
+        rug.publish(event)
+        wait_until(lambda: seen() == [one["id"] for one in events[:i + 1]], "it has the event")
+    equal(tail.wait(30), 0, "exit status")
+    equal((folder / "err").read_text(), "enlight: the node went away; waiting for it\n" * 3, "what it says")
 
 
 def test_look_after():
