@@ -225,6 +225,19 @@ bool offline_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
+char *offline_member(const struct cli *c)
+{
+	struct problems problems = {0};
+	struct config *config;
+	char *member = NULL;
+
+	if (config_read(&config, c->config, &problems) == 0)
+		member = strdup(config->member);
+	config_free(config);
+	problems_deinit(&problems);
+	return member;
+}
+
 /* The folder of a file's path. */
 static char *folder_of(const char *path)
 {

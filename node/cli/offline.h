@@ -38,6 +38,9 @@ int offline_list(const char ***out, size_t *n, char **memory, const char *value)
 
 /* A path below a folder; memory the caller frees, NULL (said) when short of it. */
 char *offline_path(const char *folder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The member that the configuration names; memory the caller frees. NULL: there is no good configuration. */
+char *offline_member(const struct cli *c);
+
 bool offline_exists(const char *path);
 
 /* The folder that `enlight init` made: its configuration, and where things are. */

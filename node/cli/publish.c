@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 #include "cli/input.h"
-#include "config.h"
+#include "cli/offline.h"
 #include "core/event.h"
 
 #include <errno.h>
@@ -285,19 +285,6 @@ static int end(struct publishing *p, int r)
 	return r;
 }
 
-static char *member_of(const struct cli *c)
-{
-	struct problems problems = {0};
-	struct config *config;
-	char *member = NULL;
-
-	if (config_read(&config, c->config, &problems) == 0)
-		member = strdup(config->member);
-	config_free(config);
-	problems_deinit(&problems);
-	return member;
-}
-
 static int run_publish(struct cli *c, int argc, char **argv)
 {
 	struct publishing p = {.cli = c, .file = argc == 1 ? argv[0] : "-", .began_ms = clock_ms()};
@@ -313,7 +300,7 @@ static int run_publish(struct cli *c, int argc, char **argv)
 		goto out;
 	}
 	if (c->dry_run)
-		p.member = member_of(c);
+		p.member = offline_member(c);
 	else
 		r = http_open(&p.http, c);
 	if (r != EX_OK)

@@ -77,7 +77,8 @@ def example_text(topic):
 
 def example(topic="course.offering"):
     """A valid event of a topic, the caller's own to change."""
-    return json.loads(example_text(topic))
+    return {**json.loads(example_text(topic)), "id": "01a207bd-a9c0-7cc3-98c4-dc0c0c07398f", "source": "ut.ee",
+            "time": "2026-11-23T09:30:00Z"}
 
 
 def published(request):
@@ -214,6 +215,21 @@ def test_topics():
     said = enlight("topics", "mobility.nomination").stdout
     check("student.birthDate" in said and "ISCED-F" in said and '"specversion"' in said, "fields, rules, example", said)
     enlight("topics", "no.such", expect=66)
+    enlight("topics", "--example", expect=64)
+
+
+def test_topic_examples():
+    """The example of each topic is this member's own, whoever that is, and the rules accept it"""
+    folder = harness.folder("command")
+    for member in ("ugent.be", "ut.ee", "uu.se", "unibe.ch"):
+        path = folder / f"{member}.yaml"
+        path.write_text(f"member: {member}\ntrust: {{anchor: {ANCHOR}}}\n")
+        for topic in json.loads(enlight("topics", "--json").stdout):
+            text = enlight("--config", path, "topics", topic["name"], "--example").stdout
+            event = json.loads(text)
+            equal({"source", "id", "time"} & set(event), set(), f"{topic['name']}: what the node adds itself")
+            check(member not in event["enlightaudience"].split(","), f"{topic['name']}: the audience", event)
+            enlight("--config", path, "publish", "--dry-run", input=text)
 
 
 def test_publish_forms():
