@@ -263,6 +263,22 @@ int http_get(const struct cli *c, json_t **out, const char *path)
 	return r;
 }
 
+json_t *http_peek(const struct cli *c, const char *path)
+{
+	struct http_reply reply = {0};
+	json_t *answer = NULL;
+	struct http *h;
+
+	if (http_open(&h, c) != EX_OK)
+		return NULL;
+	http_patient(h);
+	if (http_ask(h, &reply, "GET", path, NULL, (struct bytes){0}) == EX_OK && reply.status == 200)
+		answer = json_incref(reply.json);
+	http_reply_deinit(&reply);
+	http_close(h);
+	return answer;
+}
+
 /* ---- server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) ---- */
 
 struct stream {

@@ -33,6 +33,9 @@ int http_json(struct http *h, json_t **out, const char *method, const char *path
 /* Opens the socket, gets JSON from one path, closes. */
 int http_get(const struct cli *c, json_t **out, const char *path);
 
+/* What the node answers when it does; nothing is printed when it does not. A new reference, or NULL. */
+json_t *http_peek(const struct cli *c, const char *path);
+
 /* Reads a stream of server-sent events for ever: `on_event` has the id and the data of each and answers true to go on. Data is NULL
  * where the stream only tells its place, or that it lives. */
 typedef bool (*http_on_event)(void *context, const char *id, const char *data);

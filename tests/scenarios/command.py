@@ -376,7 +376,7 @@ def test_status():
               "store": {"bytes": 2048, "limit_bytes": 4096}, "links": {"live": 3, "members": 9}}
     _, to = node({("GET", "/v1/status"): lambda *_: (200, status)})
     said = enlight(*to, "status").stdout
-    check("NOT READY" in said and "the disk is full" in said and "3 live of 9" in said and "2.0 KiB of 4.0 KiB" in said
+    check("NOT READY" in said and "the disk is full" in said and "3 of 8 other members" in said and "0 refused since start" in said and "2.0 KiB of 4.0 KiB" in said
           and "up 2 h" in said and "1 channels are stopped" in said, "status", said)
     equal(json.loads(enlight(*to, "status", "--json").stdout), status, "status as JSON")
 

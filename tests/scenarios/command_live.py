@@ -5,6 +5,7 @@ import subprocess
 
 import harness
 from harness import check, equal, wait_until
+from harness import notes
 from harness.node import Network, course
 
 
@@ -75,12 +76,37 @@ def test_look_after():
     found = {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json").stdout)}
     for name in ("configuration", "roster", "cards", "own card", "socket", "ready", "links"):
         equal(found[name]["verdict"], "ok", found[name])
+    equal(found["links"]["found"], "links to 1 of 1 other members are live", "links")
     enlight(rug, "peers", "block", "ugent.be", "--reason", "a test")
     state = lambda: json.loads(enlight(rug, "peers", "--json").stdout)[0]["state"]
     equal(state(), "blocked", "the peer's state")
     enlight(rug, "peers", "unblock", "ugent.be")
     wait_until(lambda: state() == "live", "the link is back")
     enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66)
+
+
+def test_what_the_node_learnt():
+    """roster show and doctor say that the node has a newer roster than the file; a card that only the node has counts"""
+    network = Network(["rug.nl", "ugent.be"])
+    rug = network["rug.nl"]
+    (rug.folder / "cards/rug.nl.card").unlink()
+    harness.at_exit(rug.stop)
+    rug.launch()
+    wait_until(lambda: rug.socket.exists(), "the socket")
+    found = lambda: {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json", expect=None).stdout)}
+    equal(found()["own card"]["verdict"], "FAIL", "no card anywhere")
+    equal(rug.import_note(network.members["rug.nl"].card()).status // 100, 2, "the card by hand")
+    equal((found()["own card"]["verdict"], found()["own card"]["found"]), ("ok", "the node has card 1"), "the node's card")
+    check("the node has roster" not in enlight(rug, "roster", "show").stderr, "nothing newer")
+    entries = [member.entry for member in network.members.values()]
+    entries[0].name = "Rijksuniversiteit Groningen"
+    first = network.rosters[0]
+    second = notes.signed(notes.roster_text(entries, number=2, previous=first, origin=first),
+                          *[(name, network.members[name].identity) for name in ("rug.nl", "ugent.be")])
+    equal(rug.import_note(second).status // 100, 2, "the second roster")
+    newer = "the node has roster 2, this file is roster 1: enlight roster adopt ROSTER"
+    equal(enlight(rug, "roster", "show").stderr, f"enlight: {newer}\n", "roster show")
+    equal(found()["roster"]["found"], newer, "doctor")
 
 
 if __name__ == "__main__":
