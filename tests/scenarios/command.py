@@ -307,13 +307,15 @@ def test_publish_broken_input():
     _, to = node({("POST", "/v1/events"): published})
     good = json.dumps(example())
     for text, wanted in (
-            (good + "\n{\"a\": }\n", "-:2: not JSON: syntax"),
-            ('{"a": 1,\n\n"a": 2}', "-:3: not JSON: a name comes twice in one object"),
+            (good + "\n{\"a\": }\n", "-:2:7: not JSON: syntax"),
+            ('[' + good + ", {\"a\" 1}]", f"-:1:{len(good) + 9}: not JSON: syntax"),
+            ('{"é": "é",\n "b": "\xe9"}', "-:2:7: not JSON: not UTF-8"),
+            ('{"a": 1,\n\n"a": 2}', "-:3:3: not JSON: a name comes twice in one object"),
             (good + "\nhello", "-:2: an event must be a JSON object"),
             ("[" + good, "-:1: the array has no end"),
             ('\n{"a": "}', "-:2: the event has no end"),
             ('{"a": "' + "x" * (1 << 20) + '"}', "-:1: an event is at most 1 MiB of JSON")):
-        said = enlight(*to, "publish", expect=65, input=text).stderr
+        said = enlight(*to, "publish", expect=65, input=text.replace("\xe9\"}", "\udce9\"}"), errors="surrogateescape").stderr
         check(said.startswith(wanted) or wanted in said.splitlines(), wanted, said[:500])
     enlight(*to, "publish", "/nonexistent/file", expect=66)
 
