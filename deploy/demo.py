@@ -341,13 +341,15 @@ def check_copies(nodes, events):
 def what_to_try(nodes):
     ghent, tartu = nodes["ugent.be"], nodes["ut.ee"]
     program = os.path.relpath(BUILD / "node/enlight")
-    config = os.path.relpath(ghent.config)
+    at_ghent = f"{program} --config {os.path.relpath(ghent.config)}"
+    at_tartu = f"{program} --config {os.path.relpath(tartu.config)}"
     say(f"""
 The network is up. Try, in another terminal:
-  {program} --config {config} status
-  {program} --config {config} peers
-  {program} --config {config} tail
-  {program} --config {os.path.relpath(tartu.config)} publish {os.path.relpath(EVENTS / 'ut.ee.json')}
+  {at_ghent} status
+  {at_ghent} peers
+  {at_ghent} tail --after 0.0     # all that Ghent holds, then what comes
+  {at_tartu} topics course.offering --example | {at_tartu} publish
+  {at_tartu} channels     # who has signed for it
   {program} topics mobility.nomination
   curl http://127.0.0.1:{ghent.health_port}/metrics
 Logs: {os.path.relpath(HOME)}/MEMBER/log. Ctrl-C stops all nodes.""")

@@ -587,6 +587,49 @@ void loop_import_cards(struct loop *l)
 	free(names);
 }
 
+/* What a running node can change. All else stays as it was at the start, so that the node never says of itself what is not so. */
+static const char *const at_once[] = {"access", "plugins", "trust.cards"};
+
+static void exchange(void *a, void *b, size_t len)
+{
+	uint8_t kept[16];
+
+	assert(len <= sizeof kept);
+	memcpy(kept, a, len);
+	memcpy(a, b, len);
+	memcpy(b, kept, len);
+}
+
+static void take_changes(struct config *running, struct config *read)
+{
+	exchange(&running->access, &read->access, sizeof read->access);
+	exchange(&running->n_access, &read->n_access, sizeof read->n_access);
+	exchange(&running->plugins, &read->plugins, sizeof read->plugins);
+	exchange(&running->n_plugins, &read->n_plugins, sizeof read->n_plugins);
+	exchange(&running->trust.cards, &read->trust.cards, sizeof read->trust.cards);
+}
+
+static void note_change(void *context, const char *name)
+{
+	struct buffer *names = context;
+
+	for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++)
+		if (strcmp(at_once[i], name) == 0)
+			return;
+	buffer_printf(names, "%s%s", names->len == 0 ? "" : ", ", name);
+}
+
+/* Says which settings differ from those the node runs with and are not taken over. */
+static void warn_of_others(const struct loop *l, const struct config *read)
+{
+	struct buffer names = {0};
+
+	settings_changes(l->config, read, config_table, note_change, &names);
+	if (names.len != 0 && buffer_cstr(&names) != NULL)
+		log_warn("config: takes effect after a restart settings=\"%s\"", buffer_cstr(&names));
+	buffer_deinit(&names);
+}
+
 /* SIGHUP: a good file's access table and cards hold from now on; a bad one changes nothing. */
 static void reload(struct loop *l)
 {
@@ -607,8 +650,9 @@ static void reload(struct loop *l)
 	api_set_access(l->api, access, c->n_access);
 	free(l->access);
 	l->access = access;
-	config_free(l->config);
-	l->config = c;
+	warn_of_others(l, c);
+	take_changes(l->config, c);
+	config_free(c);
 	loop_import_cards(l);
 	loop_configure_plugins(l);
 	log_info("config: read again file=%s", l->config_path);

@@ -63,7 +63,8 @@ void loop_writer_done(void *context, void **jobs, size_t n, int result);
 void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job);
 
 /* Runs until SIGTERM or SIGINT; then plugins finish what they have, and what was accepted is made durable and answered. 0 or -errno.
- * SIGHUP reads the configuration again: the access table, cards and plugins; a file with mistakes changes nothing. */
+ * SIGHUP reads the configuration again: the access table, cards and plugins; what else changed is logged and waits for a restart; a
+ * file with mistakes changes nothing. */
 int loop_run(struct loop *l);
 
 /* Takes in the cards of the configured folder. Files that are refused are logged. */

@@ -404,6 +404,16 @@ def chosen_analyses(words):
     return list(dict.fromkeys(names)), others
 
 
+def check_names(words):
+    """What the words name that there is not; Meson knows the programs without building. None: it cannot be set up."""
+    trouble = set_up(SANITIZED, SANITIZED_OPTIONS)
+    if trouble is not None:
+        print(trouble, file=sys.stderr)
+        return None
+    programs = meson_programs(SANITIZED) + scenario_programs()
+    return [word for word in words if not any(p.matches(word) for p in programs)]
+
+
 def list_all():
     """Prints suites and programs. The list is Meson's, so a build folder is set up for it, without building."""
     trouble = set_up(SANITIZED, SANITIZED_OPTIONS)
@@ -419,23 +429,26 @@ def list_all():
 
 
 def run_chosen(report, words):
-    """Builds, and runs the programs that the words name, or all. 64: a word names nothing."""
+    """Builds, and runs the programs that the words name, or all."""
     if not build_sanitized(report):
-        return 1
+        return
     programs = meson_programs(SANITIZED) + scenario_programs()
-    unknown = [word for word in words if not any(p.matches(word) for p in programs)]
-    if unknown:
-        print(f"tests/run: there is no {', '.join(unknown)}; tests/run --list says what there is", file=sys.stderr)
-        return 64
     chosen = [p for p in programs if not words or any(p.matches(word) for word in words)]
     if any(p.suite == "scenarios" for p in chosen) and not build_plain(report):
-        return 1
+        return
     run_programs(report, chosen)
-    return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends as everything here does when the command line is wrong."""
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"tests/run: {message}\n")
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tests/run", description="Builds and runs the tests.")
+    parser = Parser(prog="tests/run", description="Builds and runs the tests.")
     parser.add_argument("--list", action="store_true", help="list suites and their programs")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a suite, a program or suite/program")
     arguments = parser.parse_args()
@@ -446,9 +459,14 @@ def main():
     analyses, words = chosen_analyses(arguments.names)
     wants_coverage = "coverage" in words
     words = [word for word in words if word != "coverage"]
+    unknown = check_names(words) if words else []
+    if unknown is None:
+        return 1
+    if unknown:
+        print(f"tests/run: there is no {', '.join(unknown)}; tests/run --list says what there is", file=sys.stderr)
+        return os.EX_USAGE
     if words or not arguments.names:
-        if run_chosen(report, words) == 64:
-            return 64
+        run_chosen(report, words)
     if wants_coverage:
         coverage(report)
     if analyses:

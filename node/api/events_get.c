@@ -44,6 +44,7 @@ static void answer_page(struct request *rq, struct query *query)
 		request_problem(rq, REFUSED_FAILED, NULL);
 		return;
 	}
+	place_given(rq->api, &q->next);
 	json = json_pack("{s:O, s:o, s:b}", "events", q->events, "next",
 		json_sprintf("%llu.%u", (unsigned long long)q->next.number, (unsigned)q->next.index), "more",
 		q->more ? 1 : 0);
@@ -81,6 +82,10 @@ void handle_events_get(struct request *rq)
 	q->limit = parse_limit(rq, q->with_data, &problems);
 	parse_after(q, rq, &problems);
 	r = filter_of_request(&q->filter, rq, &problems);
+	if (r == 0 && problems.total == 0 && !q->from_start && place_beyond(rq, "after", &q->after)) {
+		query_free(query);
+		return;
+	}
 	if (r == 0 && problems.total == 0 && q->with_data)
 		filter_audit(rq, "read events", &q->filter);
 	ask(rq, query, &problems, r, answer_page);

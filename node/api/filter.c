@@ -2,6 +2,7 @@
 
 #include "core/handle.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,27 @@ bool place_parse(struct place *out, const char *text)
 		!number_parse(&index, &text, PLACE_INDEX_MAX) || *text != '\0')
 		return false;
 	*out = (struct place){.number = number, .index = (uint32_t)index};
+	return true;
+}
+
+void place_given(struct api *a, const struct place *place)
+{
+	if (place->number > a->last_given)
+		a->last_given = place->number;
+}
+
+bool place_beyond(struct request *rq, const char *name, const struct place *place)
+{
+	uint64_t last = rq->api->options.ops->last_number(rq->api->options.context);
+	char rule[96];
+
+	if (last < rq->api->last_given)
+		last = rq->api->last_given;
+	if (place->number <= last)
+		return false;
+	snprintf(rule, sizeof rule, "beyond the last place, %llu.%d", (unsigned long long)last,
+		last == 0 ? 0 : PLACE_INDEX_MAX);
+	request_problem_at(rq, REFUSED_BEYOND, name, rule);
 	return true;
 }
 

@@ -13,6 +13,7 @@ const struct problem_row problem_rows[REFUSED_KINDS] = {
 	[REFUSED_METHOD] = {"method", 405, "This path does not have that method"},
 	[REFUSED_CONFLICT] = {"conflict", 409,
 		"An id or revision is taken, or the object has moved on; nothing was published"},
+	[REFUSED_BEYOND] = {"beyond", 409, "The cursor is not of this store: nothing that it has is behind it"},
 	[REFUSED_TOO_LARGE] = {"too-large", 413, "The request is larger than the limits allow; nothing was done"},
 	[REFUSED_MEDIA_TYPE] = {"media-type", 415, "The body's media type is not one of those this path takes"},
 	[REFUSED_HOST] = {"host", 421, "The Host header does not name this machine's loopback"},

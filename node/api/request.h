@@ -22,6 +22,7 @@ enum problem_kind {
 	REFUSED_NOT_FOUND,
 	REFUSED_METHOD,
 	REFUSED_CONFLICT,
+	REFUSED_BEYOND,
 	REFUSED_TOO_LARGE,
 	REFUSED_MEDIA_TYPE,
 	REFUSED_HOST,
@@ -109,6 +110,7 @@ struct api {
 	size_t body_bytes; /* held by all requests */
 	uint64_t now_ms;   /* monotonic, of the last turn */
 	uint64_t last_tag;
+	uint64_t last_given; /* the highest number of a place that anybody was told */
 	bool closing;
 	struct api_counts counts;
 };

@@ -133,6 +133,7 @@ static void take_page(struct request *rq, struct query *query)
 	json_array_foreach(query->events.events, i, event) add_event(s, event);
 	rq->api->counts.events += json_array_size(query->events.events);
 	s->after = query->events.next;
+	place_given(rq->api, &s->after);
 	s->at_end = s->at_end && !query->events.more;
 	s->broken = s->out.error != 0;
 	if (s->out.len > 0 || s->broken)
@@ -238,6 +239,14 @@ void stream_free(struct request *rq)
 	rq->stream = NULL;
 }
 
+/* The name of what says where to begin. */
+static const char *begins_by(const struct request *rq)
+{
+	const char *last = request_header(rq, "Last-Event-ID");
+
+	return last != NULL && last[0] != '\0' ? "Last-Event-ID" : "after";
+}
+
 /* Last-Event-ID is what a client that lost its connection sends beside the address it began with, so it goes first. */
 static void parse_begin(struct stream *s, const struct request *rq, struct problems *problems)
 {
@@ -317,6 +326,11 @@ void handle_events_stream(struct request *rq)
 	rq->stream->with_data = request_flag(rq, "data", &problems);
 	parse_begin(rq->stream, rq, &problems);
 	r = filter_of_request(&rq->stream->filter, rq, &problems);
+	if (r == 0 && problems.total == 0 && place_beyond(rq, begins_by(rq), &rq->stream->after)) {
+		stream_free(rq);
+		problems_deinit(&problems);
+		return;
+	}
 	if (r == 0 && problems.total == 0 && rq->stream->with_data)
 		filter_audit(rq, "stream events", &rq->stream->filter);
 	if (r == 0 && problems.total == 0) {

@@ -67,6 +67,10 @@ void settings_problem(struct settings *s, const void *field, const char *format,
 enum { SETTINGS_BAD = 1 };
 int settings_finish(struct settings *s, struct problems *problems);
 
+/* How many settings of two structs differ. `changed` (may be NULL) hears the dotted name of each, in the order of the table. */
+size_t settings_changes(const void *a, const void *b, const struct setting *table,
+	void (*changed)(void *context, const char *name), void *context);
+
 /* A path as it stands in the file, seen from the file's folder; memory the caller frees. NULL: out of memory. */
 char *settings_path(const struct settings *s, const char *path);
 

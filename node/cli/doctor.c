@@ -1,6 +1,6 @@
 #include "cli/cli.h"
 #include "cli/http.h"
-#include "config.h"
+#include "cli/offline.h"
 #include "core/trust.h"
 
 #include <dirent.h>
@@ -33,6 +33,7 @@ struct doctor {
 	struct config *config; /* NULL: it could not be read */
 	struct trust *trust;   /* NULL: the roster is not good */
 	struct http *http;     /* NULL: the node does not answer */
+	json_t *node;          /* its /v1/status; NULL: not to be had */
 	json_t *findings;
 	const char *check; /* the one that runs */
 	int status;        /* of the first that failed */
@@ -115,6 +116,7 @@ static void check_identity_key(struct doctor *d)
 static void check_roster(struct doctor *d)
 {
 	struct problems problems = {0};
+	char newer[160];
 
 	if (d->config == NULL) {
 		find(d, SKIPPED, NULL, "there is no configuration");
@@ -125,6 +127,8 @@ static void check_roster(struct doctor *d)
 	else if (!trust_is_member(d->trust, d->config->member))
 		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
 			d->config->member);
+	else if (offline_newer_roster(newer, trust_roster(d->trust), d->node), *newer != '\0')
+		find(d, WARN, "adopt it, so that a new store begins with it too", "%s", newer);
 	else
 		find(d, FINE, NULL, "roster %u of network %s, %zu members", trust_roster(d->trust)->number,
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
@@ -153,8 +157,11 @@ static void check_own_card(struct doctor *d)
 	const struct card *card = d->trust == NULL ? NULL : trust_card(d->trust, d->config->member);
 	struct problems problems = {0};
 	struct config_keys *keys = NULL;
+	json_int_t learnt = json_integer_value(cli_get(d->node, "card"));
 
-	if (d->trust == NULL) {
+	if (learnt > (json_int_t)(card == NULL ? 0 : card->number)) {
+		find(d, FINE, NULL, "the node has card %lld", (long long)learnt);
+	} else if (d->trust == NULL) {
 		find(d, SKIPPED, NULL, "there is no roster");
 	} else if (card == NULL) {
 		find(d, FAIL, "make it with enlight card new, sign it with enlight card sign",
@@ -213,13 +220,17 @@ static void check_disk(struct doctor *d)
 
 /* ---- the running node ---- */
 
+/* Whether anything says where the socket is. What is wrong with a configuration that was named is said already. */
+static bool knows_socket(const struct doctor *d)
+{
+	return d->config != NULL || !d->cli->config_given || d->cli->socket != NULL;
+}
+
 static void check_socket(struct doctor *d)
 {
 	struct stat st;
 
-	/* What is wrong with the configuration is said already. */
-	if ((d->config == NULL && d->cli->config_given && d->cli->socket == NULL) ||
-		http_open(&d->http, d->cli) != EX_OK) {
+	if (!knows_socket(d) || http_open(&d->http, d->cli) != EX_OK) {
 		find(d, SKIPPED, NULL, "nothing says where the socket is");
 		return;
 	}
@@ -264,25 +275,18 @@ static void check_ready(struct doctor *d)
 
 static void check_links(struct doctor *d)
 {
-	long long live, members;
-	struct http_reply reply;
+	long long live = (long long)json_integer_value(cli_get(d->node, "links.live"));
+	long long others = (long long)json_integer_value(cli_get(d->node, "links.members")) - 1;
 
-	if (d->http == NULL) {
+	if (d->http == NULL)
 		find(d, SKIPPED, NULL, "the node does not answer");
-		return;
-	}
-	if (http_ask(d->http, &reply, "GET", "/v1/status", NULL, (struct bytes){0}) != EX_OK || reply.status != 200) {
+	else if (d->node == NULL)
 		find(d, SKIPPED, "ask for an access row in the configuration", "you may not see the node's status");
-	} else {
-		live = (long long)json_integer_value(cli_get(reply.json, "links.live"));
-		members = (long long)json_integer_value(cli_get(reply.json, "links.members"));
-		if (live == 0 && members > 1)
-			find(d, WARN, "see enlight peers; is the port open, does a card name this node's endpoint?",
-				"no link to any of %lld other members", members - 1);
-		else
-			find(d, FINE, NULL, "%lld links are live", live);
-	}
-	http_reply_deinit(&reply);
+	else if (live == 0 && others > 0)
+		find(d, WARN, "see enlight peers; is the port open, does a card name this node's endpoint?",
+			"no link to any of %lld other members", others);
+	else
+		find(d, FINE, NULL, "links to %lld of %lld other members are live", live, others);
 }
 
 static const struct {
@@ -312,6 +316,8 @@ static void run_checks(struct doctor *d)
 		before = json_array_size(d->findings);
 		d->check = checks[i].name;
 		checks[i].run(d);
+		if (checks[i].run == check_configuration && knows_socket(d))
+			d->node = http_peek(d->cli, "/v1/status");
 		for (k = before; k < json_array_size(d->findings); k++) {
 			finding = json_array_get(d->findings, k);
 			if (d->status == EX_OK && strcmp(cli_text(finding, "verdict"), verdicts[FAIL].word) == 0)
@@ -354,6 +360,7 @@ static int run_doctor(struct cli *c, int argc, char **argv)
 		print_findings(&d);
 	json_decref(d.findings);
 	http_close(d.http);
+	json_decref(d.node);
 	trust_unref(d.trust);
 	config_free(d.config);
 	return d.status;

@@ -72,10 +72,14 @@ static int run_events(struct cli *c, int argc, char **argv)
 
 /* ---- tail ---- */
 
+enum { WAIT_MS = 250, WAIT_MAX_MS = 10000 }; /* for a node that went away, doubling */
+
 struct tail {
 	const struct cli *cli;
+	struct http *http;
 	unsigned long left; /* events still wanted; 0: all */
-	char after[64];     /* cursor of the last one seen */
+	char after[64];     /* cursor of the last one seen; "": none yet */
+	bool open;          /* the stream has begun */
 };
 
 static void print_event(const struct cli *c, const json_t *event)
@@ -101,10 +105,13 @@ static void print_event(const struct cli *c, const json_t *event)
 static bool on_event(void *context, const char *id, const char *data)
 {
 	struct tail *t = context;
-	json_t *event = json_loads(data, 0, NULL);
+	json_t *event;
 
+	t->open = true;
+	http_patient(t->http);
 	if (*id != '\0')
 		snprintf(t->after, sizeof t->after, "%s", id);
+	event = data == NULL ? NULL : json_loads(data, 0, NULL);
 	if (event == NULL)
 		return true;
 	print_event(t->cli, event);
@@ -112,46 +119,57 @@ static bool on_event(void *context, const char *id, const char *data)
 	return t->left == 0 || --t->left != 0;
 }
 
-/* Follows until enough is seen. A node that went away is waited for: the cursor says where to go on. */
-static int follow(struct http *h, struct tail *t)
+static int read_stream(struct tail *t)
 {
-	const struct timespec wait = {.tv_sec = 1};
 	struct buffer path = {0};
+	int r = EX_OSERR;
+
+	filtered(&path, t->cli, "/v1/events/stream");
+	if (*t->after != '\0')
+		http_query(&path, "after", t->after);
+	if (buffer_cstr(&path) != NULL)
+		r = http_stream(t->http, buffer_cstr(&path), on_event, t);
+	buffer_deinit(&path);
+	return r;
+}
+
+/* Follows until enough is seen. A node that was there once and went away is waited for: the cursor says where to go on. A stream that
+ * has told no place yet is that of an empty node. */
+static int follow(struct tail *t)
+{
+	unsigned wait_ms = 0;
 	bool was_there = false;
 	int r;
 
 	for (;;) {
-		buffer_clear(&path);
-		filtered(&path, t->cli, "/v1/events/stream");
-		if (*t->after != '\0')
-			http_query(&path, "after", t->after);
-		if (buffer_cstr(&path) == NULL) {
-			r = EX_OSERR;
-			break;
+		t->open = false;
+		r = read_stream(t);
+		if (t->open) {
+			was_there = true;
+			wait_ms = 0;
+			if (*t->after == '\0')
+				snprintf(t->after, sizeof t->after, "0.0");
 		}
-		r = http_stream(h, buffer_cstr(&path), on_event, t);
-		was_there = was_there || *t->after != '\0';
-		if (r != EX_UNAVAILABLE || !was_there)
-			break;
-		cli_note(t->cli, "waiting for the node");
-		nanosleep(&wait, NULL);
+		if (!was_there || (r != EX_UNAVAILABLE && r != EX_TEMPFAIL))
+			return r;
+		if (wait_ms == 0)
+			cli_note(t->cli, "the node went away; waiting for it");
+		wait_ms = wait_ms == 0 ? WAIT_MS : 2 * wait_ms < WAIT_MAX_MS ? 2 * wait_ms : WAIT_MAX_MS;
+		nanosleep(&(struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000L}, NULL);
 	}
-	buffer_deinit(&path);
-	return r;
 }
 
 static int run_tail(struct cli *c, int argc, char **argv)
 {
 	const char *limit = cli_value(c, "limit"), *after = cli_value(c, "after");
 	struct tail t = {.cli = c, .left = limit != NULL ? strtoul(limit, NULL, 10) : 0};
-	struct http *h;
 	int r;
 
 	snprintf(t.after, sizeof t.after, "%s", after != NULL ? after : "");
-	r = http_open(&h, c);
+	r = http_open(&t.http, c);
 	if (r == EX_OK)
-		r = follow(h, &t);
-	http_close(h);
+		r = follow(&t);
+	http_close(t.http);
 	return r;
 }
 
@@ -173,7 +191,7 @@ const struct command event_commands[] = {
 		"enlight events --topic 'mobility.*' --source ut.ee --limit 20", 0, 0, filter_options, run_events},
 	{"tail", NULL, "Show events as they come in, until interrupted",
 		"With --json one object a line, for programs. The first word of a line is its cursor: --after goes on "
-		"behind it.",
+		"behind it. When the node restarts, the stream goes on where it was.",
 		"enlight tail --topic course.offering --json | jq -r .subject", 0, 0, tail_options, run_tail},
 	{0},
 };

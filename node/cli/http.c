@@ -14,6 +14,7 @@ enum { REPLY_MAX = 256 * 1024 * 1024, ASK_TIMEOUT_S = 120, LINE_MAX_LEN = 1024 *
 struct http {
 	CURL *curl;
 	char *socket;
+	bool patient;
 	char message[CURL_ERROR_SIZE];
 };
 
@@ -77,11 +78,18 @@ const char *http_socket(const struct http *h)
 	return h->socket;
 }
 
+void http_patient(struct http *h)
+{
+	h->patient = true;
+}
+
 /* A socket that cannot be connected to is the usual trouble: say which of the causes it is. */
 static int explain(const struct http *h, CURLcode code)
 {
 	struct stat st;
 
+	if (h->patient)
+		return code == CURLE_OPERATION_TIMEDOUT ? EX_TEMPFAIL : EX_UNAVAILABLE;
 	if (code != CURLE_COULDNT_CONNECT) {
 		cli_error("talking to the node at %s failed: %s", h->socket,
 			h->message[0] != '\0' ? h->message : curl_easy_strerror(code));
@@ -255,6 +263,22 @@ int http_get(const struct cli *c, json_t **out, const char *path)
 	return r;
 }
 
+json_t *http_peek(const struct cli *c, const char *path)
+{
+	struct http_reply reply = {0};
+	json_t *answer = NULL;
+	struct http *h;
+
+	if (http_open(&h, c) != EX_OK)
+		return NULL;
+	http_patient(h);
+	if (http_ask(h, &reply, "GET", path, NULL, (struct bytes){0}) == EX_OK && reply.status == 200)
+		answer = json_incref(reply.json);
+	http_reply_deinit(&reply);
+	http_close(h);
+	return answer;
+}
+
 /* ---- server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) ---- */
 
 struct stream {
@@ -276,6 +300,8 @@ static void on_line(struct stream *s)
 		data = buffer_cstr(&s->data);
 		if (s->data.len != 0 && data != NULL)
 			s->ended = !s->on_event(s->context, s->id, data);
+		else if (s->data.len == 0)
+			s->ended = !s->on_event(s->context, s->id, NULL);
 		buffer_clear(&s->data);
 	} else if (strncmp(line, "id:", 3) == 0) {
 		snprintf(s->id, sizeof s->id, "%s", line + 3 + (line[3] == ' '));
@@ -330,10 +356,13 @@ int http_stream(struct http *h, const char *path, http_on_event on_event, void *
 		r = EX_OK;
 	} else if (code != CURLE_OK) {
 		r = explain(h, code);
+	} else if (reply.status == 503 && h->patient) {
+		r = EX_TEMPFAIL;
 	} else if (reply.status != 200) {
 		r = http_problem(&reply);
 	} else {
-		cli_error("the node ended the stream");
+		if (!h->patient)
+			cli_error("the node ended the stream");
 		r = EX_UNAVAILABLE;
 	}
 	http_reply_deinit(&reply);

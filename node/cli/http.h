@@ -19,6 +19,9 @@ int http_open(struct http **out, const struct cli *c);
 void http_close(struct http *h); /* NULL is a no-op */
 const char *http_socket(const struct http *h);
 
+/* From now on nothing is printed of a node that went away, nor of one that is busy; it is EX_UNAVAILABLE or EX_TEMPFAIL. */
+void http_patient(struct http *h);
+
 /* Asks. `body` with data NULL: none. Any answer is EX_OK, whatever its status; release it with http_reply_deinit(). */
 int http_ask(struct http *h, struct http_reply *out, const char *method, const char *path, const char *type,
 	struct bytes body);
@@ -30,7 +33,11 @@ int http_json(struct http *h, json_t **out, const char *method, const char *path
 /* Opens the socket, gets JSON from one path, closes. */
 int http_get(const struct cli *c, json_t **out, const char *path);
 
-/* Reads a stream of server-sent events for ever: `on_event` has the id and the data of each and answers true to go on. */
+/* What the node answers when it does; nothing is printed when it does not. A new reference, or NULL. */
+json_t *http_peek(const struct cli *c, const char *path);
+
+/* Reads a stream of server-sent events for ever: `on_event` has the id and the data of each and answers true to go on. Data is NULL
+ * where the stream only tells its place, or that it lives. */
 typedef bool (*http_on_event)(void *context, const char *id, const char *data);
 int http_stream(struct http *h, const char *path, http_on_event on_event, void *context);
 

@@ -11,7 +11,7 @@ enum { CHUNK = 64 * 1024 };
 
 int input_open(struct input *in, const char *path)
 {
-	*in = (struct input){.line = 1};
+	*in = (struct input){.line = 1, .column = 1};
 	in->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (in->fd < 0)
 		return -errno;
@@ -45,6 +45,10 @@ static int next_byte(struct input *in)
 	}
 	byte = (unsigned char)in->chunk[in->chunk_at++];
 	in->line += byte == '\n';
+	if (byte == '\n')
+		in->column = 1;
+	else if ((byte & 0xc0) != 0x80) /* not inside of a character */
+		in->column++;
 	return byte;
 }
 
@@ -125,6 +129,7 @@ int input_next(struct input *in, struct buffer *text, unsigned long *line, const
 	buffer_clear(text);
 	byte = next_start(in);
 	*line = in->line;
+	in->event_column = in->column - 1; /* its brace was read */
 	if (byte == -1 && in->in_array) {
 		*why = "the array has no end";
 		return INPUT_BAD;

@@ -11,7 +11,8 @@ struct input {
 	int fd;
 	char *chunk;
 	size_t chunk_len, chunk_at;
-	unsigned long line; /* of the next byte */
+	unsigned long line, column; /* of the next byte; columns count characters of UTF-8 */
+	unsigned long event_column; /* where the last event began in its line */
 	bool in_array, begun, ended;
 };
 

@@ -1,8 +1,9 @@
 #include "cli/cli.h"
-#include "config.h"
+#include "cli/offline.h"
 #include "core/event.h"
 #include "core/rule.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- check-config ---- */
@@ -121,6 +122,66 @@ static int print_topic(const struct cli *c, const struct topic *t, const json_t 
 	return cli_json(example);
 }
 
+/* One member in the place of another, and the other way round: whoever the example is about stay different from each other. */
+static const char *swapped(const char *handle, const char *a, const char *b)
+{
+	return strcmp(handle, a) == 0 ? b : strcmp(handle, b) == 0 ? a : handle;
+}
+
+static void swap_members(json_t *value, const char *a, const char *b)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_string(value))
+		json_string_set(value, swapped(json_string_value(value), a, b));
+	json_object_foreach(value, key, item) swap_members(item, a, b);
+	json_array_foreach(value, i, item) swap_members(item, a, b);
+}
+
+/* An audience is handles with commas between. */
+static void swap_audience(json_t *event, const char *a, const char *b)
+{
+	char *audience = strdup(cli_text(event, "enlightaudience")), *save = NULL;
+	struct buffer out = {0};
+
+	for (char *p = audience == NULL ? NULL : strtok_r(audience, ",", &save); p != NULL;
+		p = strtok_r(NULL, ",", &save))
+		buffer_printf(&out, "%s%s", out.len == 0 ? "" : ",", swapped(p, a, b));
+	if (buffer_cstr(&out) != NULL)
+		json_object_set_new(event, "enlightaudience", json_string(buffer_cstr(&out)));
+	buffer_deinit(&out);
+	free(audience);
+}
+
+/* An object may be named by a member: node/ut.ee. */
+static void swap_subject(json_t *event, const char *a, const char *b)
+{
+	const char *subject = cli_text(event, "subject"), *id = strchr(subject, '/');
+
+	if (id != NULL)
+		json_object_set_new(
+			event, "subject", json_sprintf("%.*s/%s", (int)(id - subject), subject, swapped(id + 1, a, b)));
+}
+
+/* An event of this member's own: what the node adds is left out, and the configured member publishes it. */
+static void make_own(const struct cli *c, json_t *event)
+{
+	char *member = offline_member(c), *source = strdup(cli_text(event, "source"));
+
+	if (member != NULL && source != NULL && strcmp(member, source) != 0) {
+		swap_members(json_object_get(event, "data"), source, member);
+		swap_audience(event, source, member);
+		swap_subject(event, source, member);
+	}
+	json_object_del(event, "source");
+	json_object_del(event, "id");
+	json_object_del(event, "time");
+	free(member);
+	free(source);
+}
+
 static int show_topic(const struct cli *c, const struct topic *t)
 {
 	json_t *example = event_example(t), *fields = json_array(), *all = NULL;
@@ -129,6 +190,7 @@ static int show_topic(const struct cli *c, const struct topic *t)
 	if (example == NULL || fields == NULL || rule_each(t, on_field, fields) != 0)
 		goto out;
 	if (cli_value(c, "example") != NULL) {
+		make_own(c, example);
 		r = cli_json(example);
 	} else if (c->json) {
 		all = topic_json(t);
@@ -151,6 +213,10 @@ static int run_topics(struct cli *c, int argc, char **argv)
 {
 	const struct topic *t = NULL;
 
+	if (argc == 0 && cli_value(c, "example") != NULL) {
+		cli_error("--example of which topic? `enlight topics` lists them");
+		return EX_USAGE;
+	}
 	if (argc == 0)
 		return list_topics(c);
 	t = strncmp(argv[0], TYPE_PREFIX, strlen(TYPE_PREFIX)) == 0 ? topic_of_type(argv[0]) : topic_find(argv[0]);
@@ -161,7 +227,7 @@ static int run_topics(struct cli *c, int argc, char **argv)
 }
 
 static const struct cli_option topic_options[] = {
-	{"example", NULL, "Print only a valid event, ready for enlight publish"},
+	{"example", NULL, "Print only a valid event of the configured member, ready for enlight publish"},
 	{0},
 };
 

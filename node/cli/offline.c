@@ -225,6 +225,31 @@ bool offline_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
+void offline_newer_roster(char out[static 160], const struct roster *file, const json_t *status)
+{
+	json_int_t number = json_integer_value(cli_get(status, "roster.number"));
+	char network[2 * DIGEST_LEN + 1];
+
+	out[0] = '\0';
+	hex_encode(network, file->origin.bytes, DIGEST_LEN);
+	if (strcmp(cli_text(status, "network"), network) == 0 && number > (json_int_t)file->number)
+		snprintf(out, 160, "the node has roster %lld, this file is roster %u: enlight roster adopt ROSTER",
+			(long long)number, file->number);
+}
+
+char *offline_member(const struct cli *c)
+{
+	struct problems problems = {0};
+	struct config *config;
+	char *member = NULL;
+
+	if (config_read(&config, c->config, &problems) == 0)
+		member = strdup(config->member);
+	config_free(config);
+	problems_deinit(&problems);
+	return member;
+}
+
 /* The folder of a file's path. */
 static char *folder_of(const char *path)
 {

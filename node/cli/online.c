@@ -44,8 +44,8 @@ static void print_status(const json_t *s)
 	print_reasons(cli_get(s, "reasons"), "  ");
 	printf("network  %s (%.*s), roster %lld (%.*s)\n", cli_text(s, "network_name"), SHORT_DIGEST,
 		cli_text(s, "network"), number(s, "roster.number"), SHORT_DIGEST, cli_text(s, "roster.digest"));
-	printf("links    %lld live of %lld members\n", number(s, "links.live"), number(s, "links.members"));
-	printf("events   %lld published, %lld received, %lld refused\n", number(s, "events.published"),
+	printf("links    %lld of %lld other members\n", number(s, "links.live"), number(s, "links.members") - 1);
+	printf("events   %lld published, %lld received, %lld refused since start\n", number(s, "events.published"),
 		number(s, "events.received"), number(s, "events.refused"));
 	printf("store    %s%s%s\n", bytes, number(s, "store.limit_bytes") != 0 ? " of " : "",
 		number(s, "store.limit_bytes") != 0 ? limit : "");

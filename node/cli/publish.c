@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 #include "cli/input.h"
-#include "config.h"
+#include "cli/offline.h"
 #include "core/event.h"
 
 #include <errno.h>
@@ -219,7 +219,26 @@ static int add_to_batch(struct publishing *p, json_t *event, struct buffer *text
 	return EX_OK;
 }
 
-static int take_event(struct publishing *p, struct buffer *text, unsigned long line)
+static const char *json_fault(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_duplicate_key:
+		return "a name comes twice in one object";
+	case json_error_invalid_utf8:
+		return "not UTF-8";
+	case json_error_numeric_overflow:
+		return "a number is too large";
+	case json_error_null_byte_in_key:
+	case json_error_null_character:
+		return "a text has a null character";
+	case json_error_stack_overflow:
+		return "too many objects inside each other";
+	default:
+		return "syntax";
+	}
+}
+
+static int take_event(struct publishing *p, struct buffer *text, unsigned long line, unsigned long column)
 {
 	json_error_t error;
 	json_t *event;
@@ -227,9 +246,8 @@ static int take_event(struct publishing *p, struct buffer *text, unsigned long l
 
 	event = json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES, &error);
 	if (event == NULL) {
-		fprintf(stderr, "%s:%lu: not JSON: %s\n", p->file, line + (unsigned long)error.line - 1,
-			json_error_code(&error) == json_error_duplicate_key ? "a name comes twice in one object"
-									    : "syntax");
+		fprintf(stderr, "%s:%lu:%lu: not JSON: %s\n", p->file, line + (unsigned long)error.line - 1,
+			(unsigned long)error.column + (error.line == 1 ? column - 1 : 0), json_fault(&error));
 		return EX_DATAERR;
 	}
 	if (p->audience != NULL && json_object_set_new(event, "enlightaudience", json_string(p->audience)) != 0) {
@@ -257,7 +275,7 @@ static int read_events(struct publishing *p, struct input *in)
 		if (got == INPUT_END)
 			break;
 		if (got == 0) {
-			r = take_event(p, &text, line);
+			r = take_event(p, &text, line, in->event_column);
 		} else if (got == INPUT_BAD) {
 			fprintf(stderr, "%s:%lu: %s\n", p->file, line, why);
 			r = EX_DATAERR;
@@ -285,19 +303,6 @@ static int end(struct publishing *p, int r)
 	return r;
 }
 
-static char *member_of(const struct cli *c)
-{
-	struct problems problems = {0};
-	struct config *config;
-	char *member = NULL;
-
-	if (config_read(&config, c->config, &problems) == 0)
-		member = strdup(config->member);
-	config_free(config);
-	problems_deinit(&problems);
-	return member;
-}
-
 static int run_publish(struct cli *c, int argc, char **argv)
 {
 	struct publishing p = {.cli = c, .file = argc == 1 ? argv[0] : "-", .began_ms = clock_ms()};
@@ -313,7 +318,7 @@ static int run_publish(struct cli *c, int argc, char **argv)
 		goto out;
 	}
 	if (c->dry_run)
-		p.member = member_of(c);
+		p.member = offline_member(c);
 	else
 		r = http_open(&p.http, c);
 	if (r != EX_OK)

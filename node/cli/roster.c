@@ -1,4 +1,5 @@
 /* enlight roster: the ceremony by which members agree on who belongs to the network. */
+#include "cli/http.h"
 #include "cli/offline.h"
 
 #include <errno.h>
@@ -314,6 +315,18 @@ static int print_roster(const struct cli *c, const json_t *json)
 	return cli_table(c, columns, sizeof columns / sizeof *columns, cli_get(json, "members"));
 }
 
+/* A roster that came over the links is in the node's store, not in the file. */
+static void note_newer(const struct cli *c, const struct roster *file)
+{
+	json_t *status = http_peek(c, "/v1/status");
+	char newer[160];
+
+	offline_newer_roster(newer, file, status);
+	if (*newer != '\0')
+		cli_note(c, "%s", newer);
+	json_decref(status);
+}
+
 static int run_show(struct cli *c, int argc, char **argv)
 {
 	struct place p = {0};
@@ -327,6 +340,8 @@ static int run_show(struct cli *c, int argc, char **argv)
 		json = roster_json(&roster);
 		r = json == NULL ? EX_OSERR : c->json ? cli_json(json) : print_roster(c, json);
 	}
+	if (r == EX_OK && argc == 0)
+		note_newer(c, &roster);
 	json_decref(json);
 	roster_deinit(&roster);
 	place_close(&p);

@@ -77,7 +77,8 @@ def example_text(topic):
 
 def example(topic="course.offering"):
     """A valid event of a topic, the caller's own to change."""
-    return json.loads(example_text(topic))
+    return {**json.loads(example_text(topic)), "id": "01a207bd-a9c0-7cc3-98c4-dc0c0c07398f", "source": "ut.ee",
+            "time": "2026-11-23T09:30:00Z"}
 
 
 def published(request):
@@ -214,6 +215,21 @@ def test_topics():
     said = enlight("topics", "mobility.nomination").stdout
     check("student.birthDate" in said and "ISCED-F" in said and '"specversion"' in said, "fields, rules, example", said)
     enlight("topics", "no.such", expect=66)
+    enlight("topics", "--example", expect=64)
+
+
+def test_topic_examples():
+    """The example of each topic is this member's own, whoever that is, and the rules accept it"""
+    folder = harness.folder("command")
+    for member in ("ugent.be", "ut.ee", "uu.se", "unibe.ch"):
+        path = folder / f"{member}.yaml"
+        path.write_text(f"member: {member}\ntrust: {{anchor: {ANCHOR}}}\n")
+        for topic in json.loads(enlight("topics", "--json").stdout):
+            text = enlight("--config", path, "topics", topic["name"], "--example").stdout
+            event = json.loads(text)
+            equal({"source", "id", "time"} & set(event), set(), f"{topic['name']}: what the node adds itself")
+            check(member not in event["enlightaudience"].split(","), f"{topic['name']}: the audience", event)
+            enlight("--config", path, "publish", "--dry-run", input=text)
 
 
 def test_publish_forms():
@@ -291,13 +307,15 @@ def test_publish_broken_input():
     _, to = node({("POST", "/v1/events"): published})
     good = json.dumps(example())
     for text, wanted in (
-            (good + "\n{\"a\": }\n", "-:2: not JSON: syntax"),
-            ('{"a": 1,\n\n"a": 2}', "-:3: not JSON: a name comes twice in one object"),
+            (good + "\n{\"a\": }\n", "-:2:7: not JSON: syntax"),
+            ('[' + good + ", {\"a\" 1}]", f"-:1:{len(good) + 9}: not JSON: syntax"),
+            ('{"é": "é",\n "b": "\xe9"}', "-:2:7: not JSON: not UTF-8"),
+            ('{"a": 1,\n\n"a": 2}', "-:3:3: not JSON: a name comes twice in one object"),
             (good + "\nhello", "-:2: an event must be a JSON object"),
             ("[" + good, "-:1: the array has no end"),
             ('\n{"a": "}', "-:2: the event has no end"),
             ('{"a": "' + "x" * (1 << 20) + '"}', "-:1: an event is at most 1 MiB of JSON")):
-        said = enlight(*to, "publish", expect=65, input=text).stderr
+        said = enlight(*to, "publish", expect=65, input=text.replace("\xe9\"}", "\udce9\"}"), errors="surrogateescape").stderr
         check(said.startswith(wanted) or wanted in said.splitlines(), wanted, said[:500])
     enlight(*to, "publish", "/nonexistent/file", expect=66)
 
@@ -360,7 +378,7 @@ def test_status():
               "store": {"bytes": 2048, "limit_bytes": 4096}, "links": {"live": 3, "members": 9}}
     _, to = node({("GET", "/v1/status"): lambda *_: (200, status)})
     said = enlight(*to, "status").stdout
-    check("NOT READY" in said and "the disk is full" in said and "3 live of 9" in said and "2.0 KiB of 4.0 KiB" in said
+    check("NOT READY" in said and "the disk is full" in said and "3 of 8 other members" in said and "0 refused since start" in said and "2.0 KiB of 4.0 KiB" in said
           and "up 2 h" in said and "1 channels are stopped" in said, "status", said)
     equal(json.loads(enlight(*to, "status", "--json").stdout), status, "status as JSON")
 

@@ -1,9 +1,11 @@
 """The `enlight` command with two real nodes: publish at one, read at the other, look after both."""
 
 import json
+import subprocess
 
 import harness
 from harness import check, equal, wait_until
+from harness import notes
 from harness.node import Network, course
 
 
@@ -40,6 +42,29 @@ def test_publish_and_read():
     equal(len(rug.events()), 30, "what the node holds")
 
 
+def test_tail_and_restart():
+    """tail outlives a restart of its node, says so once, and misses nothing that was published meanwhile"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    rug = network["rug.nl"]
+    folder = harness.folder("tail")
+    with open(folder / "out", "w") as out, open(folder / "err", "w") as err:
+        tail = subprocess.Popen([str(rug.build / "node/enlight"), "--config", str(rug.configuration), "tail", "--json",
+                                 "--limit", "3"], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    harness.at_exit(tail.wait)
+    harness.at_exit(tail.kill)
+    wait_until(lambda: "enlight_api_streams 1" in rug.get("/metrics").body.decode(), "the stream is open")
+    events = [course("rug.nl") for _ in range(3)]
+    seen = lambda: [json.loads(line)["id"] for line in (folder / "out").read_text().splitlines()]
+    for i, event in enumerate(events):
+        rug.stop()
+        wait_until(lambda: (folder / "err").read_text().count("waiting for it") == i + 1, "tail waits")
+        rug.start()
+        rug.publish(event)
+        wait_until(lambda: seen() == [one["id"] for one in events[:i + 1]], "it has the event")
+    equal(tail.wait(30), 0, "exit status")
+    equal((folder / "err").read_text(), "enlight: the node went away; waiting for it\n" * 3, "what it says")
+
+
 def test_look_after():
     """status, peers, channels and doctor agree with each other; blocking ends the link, unblocking brings it back"""
     rug, ugent = network()
@@ -51,12 +76,37 @@ def test_look_after():
     found = {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json").stdout)}
     for name in ("configuration", "roster", "cards", "own card", "socket", "ready", "links"):
         equal(found[name]["verdict"], "ok", found[name])
+    equal(found["links"]["found"], "links to 1 of 1 other members are live", "links")
     enlight(rug, "peers", "block", "ugent.be", "--reason", "a test")
     state = lambda: json.loads(enlight(rug, "peers", "--json").stdout)[0]["state"]
     equal(state(), "blocked", "the peer's state")
     enlight(rug, "peers", "unblock", "ugent.be")
     wait_until(lambda: state() == "live", "the link is back")
     enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66)
+
+
+def test_what_the_node_learnt():
+    """roster show and doctor say that the node has a newer roster than the file; a card that only the node has counts"""
+    network = Network(["rug.nl", "ugent.be"])
+    rug = network["rug.nl"]
+    (rug.folder / "cards/rug.nl.card").unlink()
+    harness.at_exit(rug.stop)
+    rug.launch()
+    wait_until(lambda: rug.socket.exists(), "the socket")
+    found = lambda: {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json", expect=None).stdout)}
+    equal(found()["own card"]["verdict"], "FAIL", "no card anywhere")
+    equal(rug.import_note(network.members["rug.nl"].card()).status // 100, 2, "the card by hand")
+    equal((found()["own card"]["verdict"], found()["own card"]["found"]), ("ok", "the node has card 1"), "the node's card")
+    check("the node has roster" not in enlight(rug, "roster", "show").stderr, "nothing newer")
+    entries = [member.entry for member in network.members.values()]
+    entries[0].name = "Rijksuniversiteit Groningen"
+    first = network.rosters[0]
+    second = notes.signed(notes.roster_text(entries, number=2, previous=first, origin=first),
+                          *[(name, network.members[name].identity) for name in ("rug.nl", "ugent.be")])
+    equal(rug.import_note(second).status // 100, 2, "the second roster")
+    newer = "the node has roster 2, this file is roster 1: enlight roster adopt ROSTER"
+    equal(enlight(rug, "roster", "show").stderr, f"enlight: {newer}\n", "roster show")
+    equal(found()["roster"]["found"], newer, "doctor")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def place():
 
 def start(top):
     process = subprocess.Popen(["/usr/bin/python3", top / "deploy/demo.py"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
+                               stderr=subprocess.STDOUT, text=True, cwd=top)
     harness.at_exit(process.stdout.close)
     harness.at_exit(process.wait)
     harness.at_exit(process.terminate)
@@ -48,6 +48,22 @@ def test_one_at_a_time():
     process.terminate()
     equal(process.wait(60), 0, "exit status of the first")
     start(top)
+
+
+def test_what_to_try():
+    """What the demo suggests works as it stands there, and shows something new"""
+    top = place()
+    _, said = start(top)
+    lines = [line.strip() for line in said.splitlines() if line.startswith("  build/") or line.startswith("  curl ")]
+    check(len(lines) >= 5, "suggestions", said)
+    shell = lambda line: harness.run(["bash", "-c", line], cwd=top)
+    for line in lines:
+        if " tail " in line:
+            tail = line.split("#")[0]
+            equal(len(shell(f"{tail} --limit 14").stdout.splitlines()), 14, "what Ghent holds")
+        else:
+            done = shell(line)
+            check("publish" not in line or "1 published, 0 unchanged, 0 published before" in done.stderr, line, done.stderr)
 
 
 def test_nodes_left():

@@ -1,11 +1,12 @@
 """How a node starts and ends: with nothing, with what is wrong, a second time, reloaded; and what a stream shows meanwhile."""
 
+import json
 import os
 import signal
 import socket
 
 import harness
-from harness import check, equal
+from harness import check, equal, wait_until
 from harness.node import Network, course
 
 
@@ -104,6 +105,31 @@ def test_systemd_is_told():
         said = b""
         while b"STOPPING=1" not in said:
             said = notify.recv(4096)
+
+
+def test_reload():
+    """A reload takes over access rows and cards, and says of every other setting that changed, each time, that it waits for a restart"""
+    network = Network(["rug.nl", "ugent.be"]).start("rug.nl")
+    node = network["rug.nl"]
+    good = node.configuration.read_text()
+    warnings = lambda: [json.loads(line)["fields"]["settings"] for line in node.log.read_text().splitlines()
+                        if "after a restart" in line]
+
+    def reload(text):
+        before = node.log.read_text().count("read again")
+        node.configuration.write_text(text)
+        node.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: node.log.read_text().count("read again") > before, "it was read again")
+
+    reload(good + "access: [{uid: 54321, read: [course.*]}]\n")
+    equal(warnings(), [], "nothing else changed")
+    reload(good + "store: {disk_limit: 1GiB}\npeers: {blocked: [ut.ee]}\n")
+    equal(warnings(), ["store.disk_limit, peers.blocked"], "what changed")
+    equal(node.ask("/v1/status")["store"]["limit_bytes"], 20 << 30, "the limit in force")
+    reload(good + "store: {disk_limit: 1GiB}\n")
+    equal(warnings()[1:], ["store.disk_limit"], "what still waits")
+    reload(good)
+    equal(warnings()[2:], [], "as it was")
 
 
 def test_stream():
