@@ -531,8 +531,16 @@ def test_dry_run_and_check_need_no_database():
     away = harness.run([PROGRAM, "--check", folder / "mapping.yaml"], expect=69)
     check("SQLSTATE IM002" in away.stderr, "a data source that there is not", away.stderr)
     harness.run([PROGRAM, "--check"], expect=64)
-    equal(harness.run([PROGRAM, "--reference"]).stdout.strip() in (harness.ROOT / "plugins/sql/README.md").read_text(), True,
-          "the README has the reference")
+
+
+def test_readme():
+    """The README's example is a mapping without a mistake, and its reference is what the program prints"""
+    readme = (harness.ROOT / "plugins/sql/README.md").read_text()
+    check(harness.run([PROGRAM, "--reference"]).stdout in readme, "the reference")
+    example = harness.folder("sql") / "registrar.yaml"
+    example.write_text(next(block for block in readme.split("```") if block.startswith("yaml\nconnection:"))[5:])
+    done = harness.run([PROGRAM, "--check", example], expect=69)
+    check("nothing is wrong in the file" in done.stderr, "the example", done.stderr)
 
 
 if __name__ == "__main__":
