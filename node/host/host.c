@@ -703,14 +703,16 @@ int host_open(struct host **out, const struct host_options *options)
 	if (h == NULL)
 		return -ENOMEM;
 	h->member = strdup(options->member);
-	h->state = strdup(options->state);
-	h->file = strdup(options->file);
-	h->folder = folder_of(options->file);
+	h->state = realpath(options->state, NULL); /* plugins run in folders of their own */
+	h->file = realpath(options->file, NULL);
+	h->folder = h->file == NULL ? NULL : folder_of(h->file);
 	h->ops = *options->ops;
 	h->context = options->context;
 	if (h->member == NULL || h->state == NULL || h->file == NULL || h->folder == NULL) {
+		int r = errno == 0 ? -ENOMEM : -errno;
+
 		host_close(h);
-		return -ENOMEM;
+		return r;
 	}
 	*out = h;
 	return 0;

@@ -47,7 +47,7 @@ struct host_options {
 	void *context;
 };
 
-int host_open(struct host **out, const struct host_options *options); /* 0 or -ENOMEM */
+int host_open(struct host **out, const struct host_options *options); /* 0, -ENOMEM, -errno of finding state or file */
 
 /* Makes the plugins those of the configuration: new ones start where the archive says that they were; removed and changed ones are drained, a
  * changed one starts again as it is now. The cursor of a removed one is kept. 0, or -errno: the rest is as it was. */

@@ -13,7 +13,6 @@ from harness import check, equal
 from harness import peer
 
 GUIDE = harness.ROOT / "plugins/README.md"
-HOSTED = (harness.ROOT / "node/host").is_dir()  # whether nodes run plugins
 
 
 def block(heading):
@@ -148,10 +147,6 @@ def test_in_a_node():
     done = shell(block("### Give it to a node"), tree / "courses", environment, seconds=100)
     check("ut.ee offers CR/1001: Machine Learning" in done.stdout, "the event has its effect", done.stdout, done.stderr)
     harness.wait_until(lambda: gone(int(pid.read_text())), "the node has ended")
-
-
-if not HOSTED:
-    del test_in_a_node
 
 
 if __name__ == "__main__":
