@@ -10,7 +10,8 @@ import harness
 from harness import check, equal
 from harness.node import free_port
 
-PROGRAMS = {"node/enlightd": "sbin/enlightd", "node/enlight": "bin/enlight", "plugins/ewp/enlight-ewp": "bin/enlight-ewp"}
+PROGRAMS = {"node/enlightd": "sbin/enlightd", "node/enlight": "bin/enlight", "plugins/ewp/enlight-ewp": "bin/enlight-ewp",
+            "plugins/sql/enlight-sql": "libexec/enlight/plugins/enlight-sql"}
 
 
 def program(path):
@@ -75,7 +76,7 @@ def test_configuration_is_kept():
 def test_configuration_is_kept_by_init():
     """`enlight init` replaces the configuration that was installed, and none that somebody has changed"""
     _, _, configuration = install()
-    enlight = [program("enlight"), "init", "--quiet", "--member", "ugent.be", "--country", "BE", "--name", "Universiteit Gent",
+    enlight = [program("node/enlight"), "init", "--quiet", "--member", "ugent.be", "--country", "BE", "--name", "Universiteit Gent",
                configuration.parent]
     example = configuration.read_text()
     configuration.write_text(example + "# ours\n")
@@ -91,7 +92,7 @@ def test_setting_up():
     _, _, configuration = install()
     folder, work = configuration.parent, harness.folder("partner")
     port = free_port()
-    enlight = lambda *words: harness.run([program("enlight"), "--quiet", *words], cwd=work)
+    enlight = lambda *words: harness.run([program("node/enlight"), "--quiet", *words], cwd=work)
     enlight("init", "--member", "ugent.be", "--country", "BE", "--name", "Universiteit Gent", "--endpoint",
             f"tcp://127.0.0.1:{port}", "--listen", f"tcp://127.0.0.1:{port}", folder)
     enlight("init", "--member", "ut.ee", "--country", "EE", "--name", "Tartu Ülikool", work / "ut.ee")
@@ -103,11 +104,11 @@ def test_setting_up():
     enlight("roster", "adopt", "roster.note", folder)
     enlight("card", "new", folder)
     enlight("check-config", configuration)
-    daemon = subprocess.Popen([str(program("enlightd")), "--config", str(configuration)], stdin=subprocess.DEVNULL,
+    daemon = subprocess.Popen([str(program("node/enlightd")), "--config", str(configuration)], stdin=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     harness.at_exit(daemon.wait)
     harness.at_exit(daemon.terminate)
-    harness.wait_until(lambda: "ready\n" in harness.run([program("enlight"), "--config", configuration, "status"],
+    harness.wait_until(lambda: "ready\n" in harness.run([program("node/enlight"), "--config", configuration, "status"],
                                                          expect=None).stdout, "the node is ready")
 
 

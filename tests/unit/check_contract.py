@@ -46,7 +46,7 @@ LIMITS = [
      ['ID_MAX', 'SUBJECT_MAX', 'TYPE_MAX', 'TIME_MAX', 'TRACEPARENT_MAX']),
     ("persons of one event; a person's identifier", ['PERSONS_MAX', 'PERSON_MAX']),
     ("a member's node keys over all time", ['KEY_NUMBERS_MAX']),
-    ('credit of a session', ['CREDIT_MAX']),
+    ('credit of a session, with what is added', ['CREDIT_MAX']),
     ('Hellos', ['HELLO_MS']),
     ('Beat', ['BEAT_MS']),
     ('silence', ['SILENCE_MS']),
