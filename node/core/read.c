@@ -9,17 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READINGS_MAX = 4096 }; /* channels of one peer */
-
-static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+/* The peer's channel that was asked for in this session; NULL: it was not. */
+static struct reading *find_reading(const struct session *s, const char *audience)
 {
-	struct reading *readings;
-
 	for (size_t i = 0; i < s->n_readings; i++)
 		if (strcmp(s->readings[i].audience, audience) == 0)
 			return &s->readings[i];
-	if (s->n_readings == READINGS_MAX)
-		return NULL;
+	return NULL;
+}
+
+/* Whether one more channel of the publisher is too many: of those that are held, and of those asked for in this session. */
+static bool too_many(const struct node *n, const struct session *s)
+{
+	size_t held = 0;
+
+	for (size_t i = 0; i < n->n_channels; i++)
+		held += strcmp(n->channels[i]->row.publisher, s->peer->member) == 0;
+	return held >= CHANNELS_MAX || s->n_readings >= CHANNELS_MAX;
+}
+
+static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+{
+	struct reading *readings = find_reading(s, audience);
+
+	if (readings != NULL)
+		return readings;
 	readings = realloc(s->readings, (s->n_readings + 1) * sizeof *readings);
 	if (readings == NULL) {
 		n->short_of_memory = true;
@@ -194,7 +208,7 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	}
 	key = trust_sign_key(n->trust, publisher, h.key, &state);
 	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
-		!audience_has(h.audience, n->member) || key == NULL ||
+		!audience_has(h.audience, n->member) || !trust_knows(n->trust, h.audience) || key == NULL ||
 		!header_verify(packed, head->signature.data, key)) {
 		refuse_head(n, s, "a head that is not the publisher's, or not for this node");
 		goto out;
@@ -202,7 +216,13 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	c = node_channel(n, publisher, h.audience);
 	if (c != NULL && c->row.stopped)
 		goto out;
-	rd = reading_of(n, s, h.audience);
+	rd = find_reading(s, h.audience);
+	if (rd == NULL && c == NULL && too_many(n, s)) {
+		refuse_head(n, s, "more channels than a publisher may have");
+		goto out;
+	}
+	if (rd == NULL)
+		rd = reading_of(n, s, h.audience);
 	if (rd == NULL)
 		goto out;
 	if (rd->announced != header_last(&h) || rd->incarnation != h.incarnation)
@@ -262,10 +282,14 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		header_deinit(&h);
 		return;
 	}
-	for (size_t i = 0; i < s->n_readings; i++)
-		if (strcmp(s->readings[i].audience, h.audience) == 0)
-			rd = &s->readings[i];
+	rd = find_reading(s, h.audience);
 	header_deinit(&h);
+	if (rd == NULL) { /* perhaps one that was, before a bit of it changed */
+		node_refuse(n, s->connection, s, REFUSE_ORDER, "a batch of a channel that was not asked for", NULL);
+		ask_again(n, s);
+		grant(n, s);
+		return;
+	}
 	job = job_new(JOB_ACCEPT, n->trust);
 	if (job == NULL) {
 		n->short_of_memory = true;
@@ -276,7 +300,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 	job->tag = s->serial;
 	memcpy(a->peer, s->peer->member, sizeof a->peer);
 	memcpy(a->session_key, s->key, sizeof a->session_key);
-	a->announced = rd == NULL ? 0 : rd->announced;
+	a->announced = rd->announced;
 	a->batch.header = bytes_of(bytes_dup(bytes_of(deliver->header.data, deliver->header.len)), deliver->header.len);
 	a->batch.body = bytes_of(bytes_dup(bytes_of(deliver->body.data, deliver->body.len)), deliver->body.len);
 	memcpy(a->batch.signature, deliver->signature.data, SIGNATURE_LEN);
@@ -376,7 +400,7 @@ void read_accepted(struct node *n, struct job *job)
 	}
 	if (s != NULL) {
 		s->unfinished -= a->frame_len < s->unfinished ? a->frame_len : s->unfinished;
-		rd = reading_of(n, s, h.audience);
+		rd = find_reading(s, h.audience);
 	}
 	if (rd != NULL)
 		accept_failed(n, s, rd, a);
@@ -420,9 +444,7 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 	if (refuse->channel == NULL || strcmp(refuse->channel->publisher, s->peer->member) != 0)
 		return;
 	audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
-	for (size_t i = 0; i < s->n_readings && audience != NULL; i++)
-		if (strcmp(s->readings[i].audience, audience) == 0)
-			rd = &s->readings[i];
+	rd = audience == NULL ? NULL : find_reading(s, audience);
 	free(audience);
 	if (rd == NULL)
 		return;

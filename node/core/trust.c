@@ -582,6 +582,24 @@ bool trust_was_member(const struct trust *t, const char *member)
 	return false;
 }
 
+bool trust_knows(const struct trust *t, const char *audience)
+{
+	char *parts[AUDIENCE_MAX], *copy;
+	bool known = true;
+	size_t n;
+
+	if (strcmp(audience, AUDIENCE_NETWORK) == 0)
+		return true;
+	copy = strdup(audience);
+	if (copy == NULL)
+		return false;
+	n = audience_split(copy, parts);
+	for (size_t i = 0; i < n && known; i++)
+		known = trust_was_member(t, parts[i]);
+	free(copy);
+	return known;
+}
+
 bool trust_entitled(const struct trust *t, const char *member, const char *audience, const struct digest *roster)
 {
 	size_t from = 0;
