@@ -105,6 +105,9 @@ static const struct {
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
+	{{"enlight_batches_refused_by_readers_total", METRIC_COUNTER, "",
+		 "Batches of ours that a reader did not accept"},
+		COUNT(refused_by_readers)},
 	{{"enlight_sessions_lost_total", METRIC_COUNTER, "", "Sessions that ended since a frame of theirs was lost"},
 		COUNT(lost)},
 };

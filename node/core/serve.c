@@ -137,14 +137,19 @@ static void open_stream(struct node *n, struct session *s, const Enlight__Link__
 	const struct channel *c = audience == NULL ? NULL : node_channel(n, fetch->channel->publisher, audience);
 	struct stream *st;
 
-	free(audience);
 	if (c == NULL || !may_read(n, s, c)) { /* one answer for both: who may not read does not learn what there is */
-		node_refuse(n, s->connection, s, REFUSE_ENTITLEMENT, "no such channel for this reader", NULL);
+		if (audience != NULL && handle_valid(fetch->channel->publisher))
+			node_refuse_channel(n, s, REFUSE_ENTITLEMENT, "no such channel for this reader",
+				fetch->channel->publisher, audience);
+		else
+			node_refuse(n, s->connection, s, REFUSE_ENTITLEMENT, "no such channel for this reader");
+		free(audience);
 		return;
 	}
+	free(audience);
 	st = stream_of(n, s, c->row.id);
 	if (st == NULL) {
-		node_refuse(n, s->connection, s, REFUSE_LIMIT, "too many streams", c);
+		node_refuse_channel(n, s, REFUSE_LIMIT, "too many streams", c->row.publisher, c->row.audience);
 		return;
 	}
 	st->incarnation = fetch->has_incarnation ? fetch->incarnation : 0;
@@ -160,7 +165,7 @@ void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fet
 {
 	if (fetch->has_credit) {
 		if (fetch->credit > CREDIT_MAX || s->credit + (int64_t)fetch->credit > CREDIT_MAX) {
-			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have", NULL);
+			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have");
 			session_drop(n, s, "gave more credit than a session may have");
 			return;
 		}
@@ -205,7 +210,8 @@ void serve_fetched(struct node *n, struct query *query)
 		node_log(n, LOG_LEVEL_ERROR,
 			"channel: the reader holds what is not in our history reader=%s audience=%s", s->peer->member,
 			c->row.audience);
-		node_refuse(n, s->connection, s, REFUSE_POSITION, "not in this channel's history", c);
+		node_refuse_channel(
+			n, s, REFUSE_POSITION, "not in this channel's history", c->row.publisher, c->row.audience);
 		remove_stream(s, st);
 		st = NULL;
 	}
@@ -264,7 +270,7 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	struct job *job = job_new(JOB_RECEIPT, n->trust);
 
 	if (receipt->signature.len != SIGNATURE_LEN) {
-		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt", NULL);
+		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt");
 		job_free(job);
 		return;
 	}

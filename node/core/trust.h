@@ -50,9 +50,9 @@ const char *trust_member_of_link_key(const struct trust *t, const uint8_t key[st
 
 /* Whether a member is in the newest roster; whether it was in any that is held. */
 bool trust_is_member(const struct trust *t, const char *member);
-/* Whether all that an audience names are members, or were once. */
-bool trust_knows(const struct trust *t, const char *audience);
 bool trust_was_member(const struct trust *t, const char *member);
+/* Whether all that an audience names were members in some roster that is held. */
+bool trust_knows(const struct trust *t, const char *audience);
 
 /* Whether a member may read a channel's batch published under the roster with this digest: it is in the audience and, for the
  * network, in that roster or in a later one. Under a roster that is not held (older than the pin): in the newest. */

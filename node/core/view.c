@@ -51,8 +51,9 @@ static json_t *peer_json(const struct node *n, const struct peer *p, uint64_t no
 		(json_int_t)(s == NULL ? 0 : (now_ms - s->began_ms) / 1000), "dialled", s != NULL && s->dialled,
 		"endpoint", card == NULL ? NULL : card->endpoint, "key",
 		(json_int_t)(card == NULL ? 0 : card_newest_key(card)->number), "card",
-		(json_int_t)(card == NULL ? 0 : card->number), "last_error", s != NULL || error == NULL ? "" : error,
-		"bytes_in", (json_int_t)(p->bytes_in + (s == NULL ? 0 : s->bytes_in)), "bytes_out",
+		(json_int_t)(card == NULL ? 0 : card->number), "last_error",
+		s != NULL ? (s->problem == NULL ? "" : s->problem) : (error == NULL ? "" : error), "bytes_in",
+		(json_int_t)(p->bytes_in + (s == NULL ? 0 : s->bytes_in)), "bytes_out",
 		(json_int_t)(p->bytes_out + (s == NULL ? 0 : s->bytes_out)), "behind",
 		(json_int_t)peer_behind(n, p->member));
 }

@@ -181,6 +181,18 @@ def test_wrong_batches():
     check_well(member, node)
 
 
+def test_refused_by_a_reader():
+    """A reader that does not accept what the node published raises the alarm there, and so does a head of a later format"""
+    network, member, node = case()
+    peer = Peer(member, node).meet()
+    channel = link().Channel(publisher=NODE, audience=["network"])
+    peer.send(refuse=link().Refuse(code=11, channel=channel))
+    harness.wait_until(lambda: node.metric("enlight_batches_refused_by_readers_total") == 1, "it is counted")
+    check("refused a batch of ours" in node.peer(PLAYED)["last_error"], "it is shown at the peer", node.peer(PLAYED))
+    peer.announce(batch_of(member, suite=2))
+    harness.wait_until(lambda: "later version" in node.peer(PLAYED)["last_error"], "the later format is shown at the peer")
+
+
 def test_gap():
     """A batch that leaves something out is not taken; the node asks again from where it is, and gets the whole"""
     network, member, node = case()
@@ -300,7 +312,10 @@ def test_entitlement():
     equal(audiences, {(PLAYED,)}, "channels that are announced")
     for publisher, audience in ((NODE, THIRD), (NODE, "network,ugent.be"), (THIRD, "network"), ("example.org", "network")):
         peer.fetch(publisher, audience)
-        check_refused(peer.receive("deliver", "refuse"), 9, f"{publisher} to {audience}")
+        answer = peer.receive("deliver", "refuse")
+        check_refused(answer, 9, f"{publisher} to {audience}")
+        if audience == THIRD:
+            equal((answer[1].channel.publisher, list(answer[1].channel.audience)), (publisher, [THIRD]), "which channel")
     peer.fetch(NODE, PLAYED, sequence=9, incarnation=1, digest=os.urandom(32))
     check_refused(peer.receive("deliver", "refuse"), 10, "a place that never was")
     peer.fetch(NODE, PLAYED)
