@@ -46,6 +46,7 @@ struct stream {
 	struct digest digest;
 	bool headers_only;
 	bool asked;   /* the query under way is for it */
+	bool live;    /* it was at the channel's end once */
 	bool checked; /* the place it began at is in our history */
 };
 
