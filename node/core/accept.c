@@ -55,6 +55,8 @@ static int check_header(struct accepting *a)
 		return refuse(a, ACCEPT_NOT_OURS, "not published by the peer that delivers it");
 	if (!audience_has(a->header->audience, a->w->c->member))
 		return refuse(a, ACCEPT_NOT_OURS, "this node is not in the audience");
+	if (!trust_knows(trust, a->header->audience))
+		return refuse(a, ACCEPT_NOT_OURS, "somebody in the audience never was a member");
 	return 0;
 }
 

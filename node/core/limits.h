@@ -23,13 +23,14 @@ enum {
 	DEPTH_MAX = 16,          /* nesting of messages in a message */
 	FIELDS_MAX = 65536,      /* fields of one message and of those inside it, together */
 
-	HANDLE_MAX = 63,   /* characters of a member's handle */
-	MEMBERS_MAX = 512, /* of a roster */
-	AUDIENCE_MAX = 64, /* members named in one audience */
-	ID_MAX = 64,       /* characters of an event's id */
-	SUBJECT_MAX = 128, /* characters of FAMILY/ID */
-	TYPE_MAX = 128,    /* characters of an event's type */
-	TIME_MAX = 40,     /* characters of an RFC 3339 time */
+	HANDLE_MAX = 63,     /* characters of a member's handle */
+	MEMBERS_MAX = 512,   /* of a roster */
+	AUDIENCE_MAX = 64,   /* members named in one audience */
+	CHANNELS_MAX = 4096, /* of one publisher that one reader takes */
+	ID_MAX = 64,         /* characters of an event's id */
+	SUBJECT_MAX = 128,   /* characters of FAMILY/ID */
+	TYPE_MAX = 128,      /* characters of an event's type */
+	TIME_MAX = 40,       /* characters of an RFC 3339 time */
 	TRACEPARENT_MAX = 64,
 	PERSON_MAX = 256,       /* characters of a person's identifier */
 	PERSONS_MAX = 64,       /* persons concerned by one event */

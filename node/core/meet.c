@@ -302,7 +302,7 @@ static void answer_claim(struct node *n, uint32_t connection, const uint8_t *key
 	}
 	if (r > 0) {
 		node_log(n, LOG_LEVEL_WARN, "link: refused a Hello reason=\"%s\"", refuse_text((enum refuse_code)r));
-		node_refuse(n, connection, NULL, (enum refuse_code)r, refuse_text((enum refuse_code)r), NULL);
+		node_refuse(n, connection, NULL, (enum refuse_code)r, refuse_text((enum refuse_code)r));
 		hello_wipe(&m->hello);
 		return;
 	}
@@ -328,7 +328,7 @@ static void accept_hello(struct node *n, uint32_t connection, const ProtobufCBin
 		if (n->meetings[i].connection == connection)
 			m = &n->meetings[i];
 	if (m == NULL) {
-		node_refuse(n, connection, NULL, REFUSE_ORDER, "no Hello came before", NULL);
+		node_refuse(n, connection, NULL, REFUSE_ORDER, "no Hello came before");
 		return;
 	}
 	r = hello_accept(&m->hello, &self, bytes_of(signature->data, signature->len));
@@ -340,7 +340,7 @@ static void accept_hello(struct node *n, uint32_t connection, const ProtobufCBin
 	if (r == 0)
 		begin(n, p, connection, false, &m->hello);
 	else
-		node_refuse(n, connection, NULL, (enum refuse_code)r, refuse_text((enum refuse_code)r), NULL);
+		node_refuse(n, connection, NULL, (enum refuse_code)r, refuse_text((enum refuse_code)r));
 	hello_wipe(&m->hello);
 	m->connection = 0;
 }
@@ -386,7 +386,7 @@ void meet_hello(struct node *n, uint32_t connection, const uint8_t *key, const E
 	else if (p == NULL && hello->has_signature && !hello->has_claim)
 		accept_hello(n, connection, &hello->signature);
 	else
-		node_refuse(n, connection, NULL, REFUSE_ORDER, "not the Hello that is due", NULL);
+		node_refuse(n, connection, NULL, REFUSE_ORDER, "not the Hello that is due");
 }
 
 /* Refused outside a session: our Hello, or a session that the other end has forgotten. */
@@ -424,7 +424,7 @@ void meet_stuck(struct node *n, uint32_t connection)
 void meet_lost(struct node *n, struct session *s)
 {
 	n->counters.lost++;
-	node_refuse(n, s->connection, NULL, REFUSE_NO_SESSION, "a frame was lost", NULL);
+	node_refuse(n, s->connection, NULL, REFUSE_NO_SESSION, "a frame was lost");
 	session_drop(n, s, "a frame was lost");
 }
 

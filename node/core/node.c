@@ -138,26 +138,37 @@ size_t node_send(struct node *n, uint32_t connection, struct session *s, Frame *
 	return len;
 }
 
-void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason,
-	const struct channel *channel)
+void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Refuse refuse = ENLIGHT__LINK__V1__REFUSE__INIT;
+
+	refuse.code = code;
+	refuse.reason = (char *)reason;
+	frame.refuse = &refuse;
+	node_send(n, connection, s, &frame);
+}
+
+void node_refuse_channel(struct node *n, struct session *s, enum refuse_code code, const char *reason,
+	const char *publisher, const char *audience)
 {
 	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 	Enlight__Link__V1__Refuse refuse = ENLIGHT__LINK__V1__REFUSE__INIT;
 	Enlight__Link__V1__Channel about = ENLIGHT__LINK__V1__CHANNEL__INIT;
-	char *parts[AUDIENCE_MAX], *copy = NULL;
+	char *parts[AUDIENCE_MAX], *copy = strdup(audience);
 
+	if (copy == NULL) {
+		n->short_of_memory = true;
+		return;
+	}
+	about.publisher = (char *)publisher;
+	about.n_audience = audience_split(copy, parts);
+	about.audience = parts;
 	refuse.code = code;
 	refuse.reason = (char *)reason;
-	if (channel != NULL)
-		copy = strdup(channel->row.audience);
-	if (copy != NULL) {
-		about.publisher = (char *)channel->row.publisher;
-		about.n_audience = audience_split(copy, parts);
-		about.audience = parts;
-		refuse.channel = &about;
-	}
+	refuse.channel = &about;
 	frame.refuse = &refuse;
-	node_send(n, connection, s, &frame);
+	node_send(n, s->connection, s, &frame);
 	free(copy);
 }
 
@@ -547,7 +558,7 @@ static void take_frame(struct node *n, const struct node_input *in)
 	Frame *f = wire_unpack(&enlight__link__v1__frame__descriptor, in->frame, FRAME_CAP);
 
 	if (f == NULL) {
-		node_refuse(n, in->connection, s, REFUSE_MALFORMED, "not a frame", NULL);
+		node_refuse(n, in->connection, s, REFUSE_MALFORMED, "not a frame");
 		return;
 	}
 	if (f->hello != NULL) {
@@ -563,7 +574,7 @@ static void take_frame(struct node *n, const struct node_input *in)
 			meet_refused(n, in->connection, f->refuse->code);
 	} else {
 		n->counters.no_session++;
-		node_refuse(n, in->connection, NULL, REFUSE_NO_SESSION, NULL, NULL);
+		node_refuse(n, in->connection, NULL, REFUSE_NO_SESSION, NULL);
 	}
 	wire_free(f);
 }

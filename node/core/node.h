@@ -124,10 +124,11 @@ json_t *node_not_ready(const struct node *n); /* reasons why events cannot be pu
 struct node_counters {
 	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;
 	size_t live, members, channels, stopped, withheld;
-	uint64_t behind;     /* events that readers have not acknowledged, summed over readers */
-	uint64_t no_session; /* frames of a session that is not ours */
-	uint64_t lost;       /* sessions that ended since a frame was lost */
-	uint64_t same_keys;  /* sessions of members whose keys two nodes use */
+	uint64_t behind;             /* events that readers have not acknowledged, summed over readers */
+	uint64_t no_session;         /* frames of a session that is not ours */
+	uint64_t refused_by_readers; /* batches or heads of ours */
+	uint64_t lost;               /* sessions that ended since a frame was lost */
+	uint64_t same_keys;          /* sessions of members whose keys two nodes use */
 };
 void node_counters(const struct node *n, struct node_counters *out);
 

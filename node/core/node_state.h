@@ -46,6 +46,7 @@ struct stream {
 	struct digest digest;
 	bool headers_only;
 	bool asked;   /* the query under way is for it */
+	bool live;    /* it was at the channel's end once */
 	bool checked; /* the place it began at is in our history */
 };
 
@@ -74,6 +75,7 @@ struct session {
 	uint64_t heads_retry_ms; /* heads that are not good are not refused again before */
 	struct reading *readings;
 	size_t n_readings;
+	const char *problem; /* for operators; NULL: none */
 	uint64_t bytes_in, bytes_out;
 };
 
@@ -155,8 +157,10 @@ void node_act_simple(struct node *n, enum node_action_kind kind);
 void node_log(struct node *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Packs and sends a frame; with a session its id goes in front. Answers the packed length. */
 size_t node_send(struct node *n, uint32_t connection, struct session *s, Frame *frame);
-void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason,
-	const struct channel *channel);
+void node_refuse(struct node *n, uint32_t connection, struct session *s, enum refuse_code code, const char *reason);
+/* The same about a channel, which need not be one of ours. */
+void node_refuse_channel(struct node *n, struct session *s, enum refuse_code code, const char *reason,
+	const char *publisher, const char *audience);
 struct peer *node_peer(const struct node *n, const char *member); /* NULL: none */
 struct channel *node_channel(const struct node *n, const char *publisher, const char *audience);
 struct channel *node_channel_id(const struct node *n, uint64_t id);

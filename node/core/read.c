@@ -9,17 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READINGS_MAX = 4096 }; /* channels of one peer */
-
-static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+/* The peer's channel that was asked for in this session; NULL: it was not. */
+static struct reading *find_reading(const struct session *s, const char *audience)
 {
-	struct reading *readings;
-
 	for (size_t i = 0; i < s->n_readings; i++)
 		if (strcmp(s->readings[i].audience, audience) == 0)
 			return &s->readings[i];
-	if (s->n_readings == READINGS_MAX)
-		return NULL;
+	return NULL;
+}
+
+/* Whether one more channel of the publisher is too many: of those that are held, and of those asked for in this session. */
+static bool too_many(const struct node *n, const struct session *s)
+{
+	size_t held = 0;
+
+	for (size_t i = 0; i < n->n_channels; i++)
+		held += strcmp(n->channels[i]->row.publisher, s->peer->member) == 0;
+	return held >= CHANNELS_MAX || s->n_readings >= CHANNELS_MAX;
+}
+
+static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+{
+	struct reading *readings = find_reading(s, audience);
+
+	if (readings != NULL)
+		return readings;
 	readings = realloc(s->readings, (s->n_readings + 1) * sizeof *readings);
 	if (readings == NULL) {
 		n->short_of_memory = true;
@@ -175,7 +189,17 @@ static void refuse_head(struct node *n, struct session *s, const char *why)
 		return;
 	s->heads_retry_ms = n->now_ms + RETRY_MS;
 	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
-	node_refuse(n, s->connection, s, REFUSE_BATCH, why, NULL);
+	node_refuse(n, s->connection, s, REFUSE_BATCH, why);
+}
+
+/* This node cannot read it before its update; operators see it at the peer. */
+static void later_format(struct node *n, struct session *s)
+{
+	static const char problem[] = "it publishes in a format of a later version";
+
+	if (s->problem != problem)
+		node_log(n, LOG_LEVEL_ERROR, "channel: a format of a later version publisher=%s", s->peer->member);
+	s->problem = problem;
 }
 
 static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
@@ -187,14 +211,20 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	struct header h = {0};
 	struct reading *rd;
 	const uint8_t *key;
+	int r = header_decode(&h, packed);
 
-	if (head->signature.len != SIGNATURE_LEN || header_decode(&h, packed) != 0) {
+	if (r == BATCH_UNKNOWN_FORMAT) {
+		later_format(n, s);
+		return;
+	}
+	if (head->signature.len != SIGNATURE_LEN || r != 0) {
 		refuse_head(n, s, "not a head");
+		header_deinit(&h);
 		return;
 	}
 	key = trust_sign_key(n->trust, publisher, h.key, &state);
 	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
-		!audience_has(h.audience, n->member) || key == NULL ||
+		!audience_has(h.audience, n->member) || !trust_knows(n->trust, h.audience) || key == NULL ||
 		!header_verify(packed, head->signature.data, key)) {
 		refuse_head(n, s, "a head that is not the publisher's, or not for this node");
 		goto out;
@@ -202,7 +232,13 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	c = node_channel(n, publisher, h.audience);
 	if (c != NULL && c->row.stopped)
 		goto out;
-	rd = reading_of(n, s, h.audience);
+	rd = find_reading(s, h.audience);
+	if (rd == NULL && c == NULL && too_many(n, s)) {
+		refuse_head(n, s, "more channels than a publisher may have");
+		goto out;
+	}
+	if (rd == NULL)
+		rd = reading_of(n, s, h.audience);
 	if (rd == NULL)
 		goto out;
 	if (rd->announced != header_last(&h) || rd->incarnation != h.incarnation)
@@ -245,27 +281,34 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 	struct header h = {0};
 	struct reading *rd = NULL;
 	struct job *job;
+	int r;
 
 	if (s->granted <= 0) {
 		node_log(n, LOG_LEVEL_WARN, "link: beyond credit peer=%s", s->peer->member);
-		node_refuse(n, s->connection, s, REFUSE_LIMIT, "beyond credit", NULL);
+		node_refuse(n, s->connection, s, REFUSE_LIMIT, "beyond credit");
 		session_drop(n, s, "sent beyond its credit");
 		return;
 	}
 	s->granted -= (int64_t)frame_len;
+	r = header_decode(&h, bytes_of(deliver->header.data, deliver->header.len));
+	if (r == BATCH_UNKNOWN_FORMAT)
+		later_format(n, s);
 	if (deliver->signature.len != SIGNATURE_LEN || !deliver->has_body || !deliver->has_key ||
-		deliver->key.len != WRAPPED_KEY_LEN ||
-		header_decode(&h, bytes_of(deliver->header.data, deliver->header.len)) != 0) {
-		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a batch", NULL);
+		deliver->key.len != WRAPPED_KEY_LEN || r != 0) {
+		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a batch");
 		ask_again(n, s);
 		grant(n, s);
 		header_deinit(&h);
 		return;
 	}
-	for (size_t i = 0; i < s->n_readings; i++)
-		if (strcmp(s->readings[i].audience, h.audience) == 0)
-			rd = &s->readings[i];
+	rd = find_reading(s, h.audience);
 	header_deinit(&h);
+	if (rd == NULL) { /* perhaps one that was, before a bit of it changed */
+		node_refuse(n, s->connection, s, REFUSE_ORDER, "a batch of a channel that was not asked for");
+		ask_again(n, s);
+		grant(n, s);
+		return;
+	}
 	job = job_new(JOB_ACCEPT, n->trust);
 	if (job == NULL) {
 		n->short_of_memory = true;
@@ -276,7 +319,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 	job->tag = s->serial;
 	memcpy(a->peer, s->peer->member, sizeof a->peer);
 	memcpy(a->session_key, s->key, sizeof a->session_key);
-	a->announced = rd == NULL ? 0 : rd->announced;
+	a->announced = rd->announced;
 	a->batch.header = bytes_of(bytes_dup(bytes_of(deliver->header.data, deliver->header.len)), deliver->header.len);
 	a->batch.body = bytes_of(bytes_dup(bytes_of(deliver->body.data, deliver->body.len)), deliver->body.len);
 	memcpy(a->batch.signature, deliver->signature.data, SIGNATURE_LEN);
@@ -293,8 +336,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 }
 
 /* Nothing more is taken from this channel for a while; the peer is told, once. */
-static void refuse_batch(
-	struct node *n, struct session *s, struct reading *rd, const struct channel *c, const struct accept_job *a)
+static void refuse_batch(struct node *n, struct session *s, struct reading *rd, const struct accept_job *a)
 {
 	if (rd->retry_ms != 0)
 		return;
@@ -303,7 +345,7 @@ static void refuse_batch(
 	rd->why = a->why;
 	node_log(n, LOG_LEVEL_ERROR, "channel: refused a batch publisher=%s audience=%s why=\"%s\"", a->peer,
 		rd->audience, a->why);
-	node_refuse(n, s->connection, s, REFUSE_BATCH, a->why, c);
+	node_refuse_channel(n, s, REFUSE_BATCH, a->why, s->peer->member, rd->audience);
 }
 
 static void accept_failed(struct node *n, struct session *s, struct reading *rd, const struct accept_job *a)
@@ -334,14 +376,14 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		break;
 	case ACCEPT_FORK:
 		n->counters.forks++;
-		refuse_batch(n, s, rd, c, a);
+		refuse_batch(n, s, rd, a);
 		break;
 	case ACCEPT_STOPPED:
-		refuse_batch(n, s, rd, c, a);
+		refuse_batch(n, s, rd, a);
 		break;
 	default:
 		n->counters.forged++;
-		refuse_batch(n, s, rd, c, a);
+		refuse_batch(n, s, rd, a);
 		break;
 	}
 }
@@ -376,7 +418,7 @@ void read_accepted(struct node *n, struct job *job)
 	}
 	if (s != NULL) {
 		s->unfinished -= a->frame_len < s->unfinished ? a->frame_len : s->unfinished;
-		rd = reading_of(n, s, h.audience);
+		rd = find_reading(s, h.audience);
 	}
 	if (rd != NULL)
 		accept_failed(n, s, rd, a);
@@ -408,26 +450,34 @@ void read_changed(struct node *n, const struct changed_channel *changed)
 		send_receipt(n, p->session, c);
 }
 
+/* A reader does not accept what we published: somebody must look. */
+static void batch_refused(struct node *n, struct session *s, const char *audience)
+{
+	n->counters.refused_by_readers++;
+	node_log(n, LOG_LEVEL_ERROR, "channel: a reader refused a batch of ours reader=%s audience=%s", s->peer->member,
+		audience == NULL ? "" : audience);
+	s->problem = "it refused a batch of ours";
+	s->heads_due = true; /* it may have been a head that was spoilt on its way */
+}
+
 void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)
 {
 	struct reading *rd = NULL;
-	char *audience;
+	char *audience = NULL;
 
 	node_log(n, LOG_LEVEL_WARN, "link: refused peer=%s code=%u reason=\"%s\"", s->peer->member, refuse->code,
 		refuse_text((enum refuse_code)refuse->code));
+	if (refuse->channel != NULL)
+		audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
 	if (refuse->code == REFUSE_BATCH)
-		s->heads_due = true; /* it may have been a head that was spoilt on its way */
-	if (refuse->channel == NULL || strcmp(refuse->channel->publisher, s->peer->member) != 0)
-		return;
-	audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
-	for (size_t i = 0; i < s->n_readings && audience != NULL; i++)
-		if (strcmp(s->readings[i].audience, audience) == 0)
-			rd = &s->readings[i];
+		batch_refused(n, s, audience);
+	if (audience != NULL && strcmp(refuse->channel->publisher, s->peer->member) == 0)
+		rd = find_reading(s, audience);
 	free(audience);
 	if (rd == NULL)
 		return;
 	rd->open = false;
-	rd->retry_ms = n->now_ms + RETRY_MS;
+	rd->retry_ms = refuse->code == REFUSE_ENTITLEMENT ? UINT64_MAX : n->now_ms + RETRY_MS;
 	rd->why = refuse_text((enum refuse_code)refuse->code);
 }
 

@@ -82,34 +82,69 @@ static bool behind(const struct node *n, const struct stream *st)
 	return c != NULL && (!st->checked || st->sequence < c->row.last || st->incarnation < c->row.incarnation);
 }
 
-/* Asks the store for the next page of a stream that is behind, each in turn. */
+/* A reader that was at the end in this session and has missed little since. */
+static bool live(const struct node *n, const struct stream *st)
+{
+	const struct channel *c = node_channel_id(n, st->channel);
+
+	return st->live && c != NULL && c->row.last >= st->sequence && c->row.last - st->sequence <= BATCH_EVENTS_MAX;
+}
+
+/* The stream whose turn it is among those that are behind: live ones come before those that catch up. */
+static struct stream *next_behind(struct node *n, struct session *s)
+{
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i < s->n_streams; i++) {
+			struct stream *st = &s->streams[(s->next_stream + i) % s->n_streams];
+
+			if (!behind(n, st) || (round == 0 && !live(n, st)))
+				continue;
+			s->next_stream = (s->next_stream + i + 1) % s->n_streams;
+			return st;
+		}
+	return NULL;
+}
+
+/* Asks the store for the next page of a stream that is behind. */
 static void pump(struct node *n, struct session *s)
 {
-	for (size_t i = 0; i < s->n_streams && s->credit > 0 && !s->querying && !s->busy; i++) {
-		struct stream *st = &s->streams[(s->next_stream + i) % s->n_streams];
-		struct query *q;
+	struct stream *st;
+	struct query *q;
 
-		if (!behind(n, st))
-			continue;
-		q = query_new(QUERY_FETCH);
-		if (q == NULL) {
-			n->short_of_memory = true;
-			return;
-		}
-		q->tag = s->serial;
-		q->connection = s->connection;
-		q->fetch.channel = st->channel;
-		q->fetch.incarnation = st->incarnation;
-		q->fetch.sequence = st->sequence;
-		q->fetch.digest = st->digest;
-		q->fetch.headers_only = st->headers_only;
-		q->fetch.max_bytes = s->credit < PAGE_BYTES ? (size_t)s->credit : PAGE_BYTES;
-		memcpy(q->fetch.session_key, s->key, sizeof q->fetch.session_key);
-		s->querying = true;
-		st->asked = true;
-		s->next_stream = (s->next_stream + i + 1) % s->n_streams;
-		node_act_query(n, q);
+	if (s->credit <= 0 || s->querying || s->busy)
+		return;
+	st = next_behind(n, s);
+	if (st == NULL)
+		return;
+	q = query_new(QUERY_FETCH);
+	if (q == NULL) {
+		n->short_of_memory = true;
+		return;
 	}
+	q->tag = s->serial;
+	q->connection = s->connection;
+	q->fetch.channel = st->channel;
+	q->fetch.incarnation = st->incarnation;
+	q->fetch.sequence = st->sequence;
+	q->fetch.digest = st->digest;
+	q->fetch.headers_only = st->headers_only;
+	q->fetch.max_bytes = s->credit < PAGE_BYTES ? (size_t)s->credit : PAGE_BYTES;
+	memcpy(q->fetch.session_key, s->key, sizeof q->fetch.session_key);
+	s->querying = true;
+	st->asked = true;
+	node_act_query(n, q);
+}
+
+/* The reader has been sent everything up to here. */
+static void move_on(
+	const struct node *n, struct stream *st, uint32_t incarnation, uint64_t last, const struct digest *digest)
+{
+	const struct channel *c = node_channel_id(n, st->channel);
+
+	st->incarnation = incarnation;
+	st->sequence = last;
+	st->digest = *digest;
+	st->live |= c != NULL && last >= c->row.last;
 }
 
 static struct stream *stream_of(struct node *n, struct session *s, uint64_t channel)
@@ -137,14 +172,19 @@ static void open_stream(struct node *n, struct session *s, const Enlight__Link__
 	const struct channel *c = audience == NULL ? NULL : node_channel(n, fetch->channel->publisher, audience);
 	struct stream *st;
 
-	free(audience);
 	if (c == NULL || !may_read(n, s, c)) { /* one answer for both: who may not read does not learn what there is */
-		node_refuse(n, s->connection, s, REFUSE_ENTITLEMENT, "no such channel for this reader", NULL);
+		if (audience != NULL && handle_valid(fetch->channel->publisher))
+			node_refuse_channel(n, s, REFUSE_ENTITLEMENT, "no such channel for this reader",
+				fetch->channel->publisher, audience);
+		else
+			node_refuse(n, s->connection, s, REFUSE_ENTITLEMENT, "no such channel for this reader");
+		free(audience);
 		return;
 	}
+	free(audience);
 	st = stream_of(n, s, c->row.id);
 	if (st == NULL) {
-		node_refuse(n, s->connection, s, REFUSE_LIMIT, "too many streams", c);
+		node_refuse_channel(n, s, REFUSE_LIMIT, "too many streams", c->row.publisher, c->row.audience);
 		return;
 	}
 	st->incarnation = fetch->has_incarnation ? fetch->incarnation : 0;
@@ -152,6 +192,7 @@ static void open_stream(struct node *n, struct session *s, const Enlight__Link__
 	st->headers_only = fetch->has_headers_only && fetch->headers_only;
 	st->asked = false; /* an answer to what was asked before is out of date */
 	st->checked = st->sequence == 0;
+	st->live = st->sequence > 0 && st->sequence == c->row.last;
 	if (!fetch->has_digest || !digest_from(&st->digest, bytes_of(fetch->digest.data, fetch->digest.len)))
 		st->digest = digest_zero;
 }
@@ -160,7 +201,7 @@ void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fet
 {
 	if (fetch->has_credit) {
 		if (fetch->credit > CREDIT_MAX || s->credit + (int64_t)fetch->credit > CREDIT_MAX) {
-			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have", NULL);
+			node_refuse(n, s->connection, s, REFUSE_LIMIT, "more credit than a session may have");
 			session_drop(n, s, "gave more credit than a session may have");
 			return;
 		}
@@ -205,7 +246,8 @@ void serve_fetched(struct node *n, struct query *query)
 		node_log(n, LOG_LEVEL_ERROR,
 			"channel: the reader holds what is not in our history reader=%s audience=%s", s->peer->member,
 			c->row.audience);
-		node_refuse(n, s->connection, s, REFUSE_POSITION, "not in this channel's history", c);
+		node_refuse_channel(
+			n, s, REFUSE_POSITION, "not in this channel's history", c->row.publisher, c->row.audience);
 		remove_stream(s, st);
 		st = NULL;
 	}
@@ -213,9 +255,7 @@ void serve_fetched(struct node *n, struct query *query)
 		const struct fetched *b = &f->batches[i];
 
 		deliver(n, s, st, b->header, b->signature, b->wrapped, b->body);
-		st->incarnation = b->incarnation;
-		st->sequence = b->last;
-		st->digest = b->digest;
+		move_on(n, st, b->incarnation, b->last, &b->digest);
 	}
 	if (st != NULL) {
 		st->asked = false;
@@ -237,9 +277,7 @@ static void push(struct node *n, struct session *s, const struct channel *c, con
 			continue;
 		key_wrap(wrapped, s->key, &b->digest, b->key, &n->entropy);
 		deliver(n, s, st, b->batch.header, b->batch.signature, wrapped, b->batch.body);
-		st->incarnation = b->incarnation;
-		st->sequence = b->last;
-		st->digest = b->digest;
+		move_on(n, st, b->incarnation, b->last, &b->digest);
 	}
 }
 
@@ -264,7 +302,7 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	struct job *job = job_new(JOB_RECEIPT, n->trust);
 
 	if (receipt->signature.len != SIGNATURE_LEN) {
-		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt", NULL);
+		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt");
 		job_free(job);
 		return;
 	}

@@ -535,3 +535,21 @@ bool trust_was_member(const struct trust *t, const char *member)
 			return true;
 	return false;
 }
+
+bool trust_knows(const struct trust *t, const char *audience)
+{
+	char *parts[AUDIENCE_MAX], *copy;
+	bool known = true;
+	size_t n;
+
+	if (strcmp(audience, AUDIENCE_NETWORK) == 0)
+		return true;
+	copy = strdup(audience);
+	if (copy == NULL)
+		return false;
+	n = audience_split(copy, parts);
+	for (size_t i = 0; i < n && known; i++)
+		known = trust_was_member(t, parts[i]);
+	free(copy);
+	return known;
+}

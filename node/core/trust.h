@@ -48,5 +48,7 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 /* Whether a member is in the newest roster; whether it was in any that is held. */
 bool trust_is_member(const struct trust *t, const char *member);
 bool trust_was_member(const struct trust *t, const char *member);
+/* Whether all that an audience names were members in some roster that is held. */
+bool trust_knows(const struct trust *t, const char *audience);
 
 #endif

@@ -44,7 +44,7 @@ static json_t *peer_json(const struct node *n, const struct peer *p, uint64_t no
 	const struct roster_member *m = roster_member(trust_roster(n->trust), p->member);
 	const struct card *card = trust_card(n->trust, p->member);
 	const struct session *s = p->session;
-	const char *error = p->blocked ? p->block_reason : s == NULL ? p->last_error : NULL;
+	const char *error = p->blocked ? p->block_reason : s == NULL ? p->last_error : s->problem;
 
 	if (p->boots.returned && !p->blocked)
 		error = "two nodes run with the same keys";

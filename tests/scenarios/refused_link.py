@@ -24,10 +24,11 @@ def check_refused(answer, code, what):
 
 
 def delivered(member, node, batch, announced=None, **changes):
-    """Delivers a batch in a session of its own and returns the node's answer."""
+    """Announces a batch, or another one of its channel, delivers it in a session of its own and returns the node's answer."""
     peer = Peer(member, node).meet()
+    peer.announce(announced or batch)
     if announced:
-        peer.announce(announced)
+        peer.wait_fetch()
     peer.deliver(batch, **changes)
     answer = peer.answer()
     peer.close()
@@ -140,9 +141,10 @@ def test_flipped_bits():
         for at in range(0, length, max(1, length // 16)):
             peer = Peer(member, node).meet()
             whole = {"header": batch.packed, "signature": batch.signature, "body": batch.body, "key": peer.wrap(batch)}
+            peer.announce(batch)
             peer.deliver(batch, **{part: flipped(whole[part], at)})
             kind, message = peer.answer()
-            check(kind == "refuse" and message.code in (2, 11), f"a bit of byte {at} of the {part}", kind, message)
+            check(kind == "refuse" and message.code in (2, 11, 14), f"a bit of byte {at} of the {part}", kind, message)
             peer.close()
             places += 1
     check(places >= 60, "enough places were tried", places)
@@ -157,7 +159,8 @@ def test_wrong_batches():
     third = network.members[THIRD]
     gone = leaf(course_event())
     cases = [
-        ("for another audience", batch_of(member, audience=THIRD), 11),
+        ("of a channel that was not asked for", batch_of(member, audience=NODE), 14),
+        ("for another audience", batch_of(member, audience=THIRD), 14),
         ("of another network", batch_of(member, network=os.urandom(32)), 11),
         ("published by another member", batch_of(third), 11),
         ("published by another, signed by this one", batch_of(member, publisher=THIRD), 11),
@@ -171,10 +174,23 @@ def test_wrong_batches():
         ("of incarnation 0", batch_of(member, incarnation=0), 2),
         ("of a publisher who is in the audience", batch_of(member, audience=f"{NODE},{PLAYED}"), 2),
     ]
+    good = batch_of(member)
     for what, batch, code in cases:
-        check_refused(delivered(member, node, batch, batch if code == 11 else None), code, what)
+        check_refused(delivered(member, node, batch, good), code, what)
     check_nothing(node)
     check_well(member, node)
+
+
+def test_refused_by_a_reader():
+    """A reader that does not accept what the node published raises the alarm there, and so does a head of a later format"""
+    network, member, node = case()
+    peer = Peer(member, node).meet()
+    channel = link().Channel(publisher=NODE, audience=["network"])
+    peer.send(refuse=link().Refuse(code=11, channel=channel))
+    harness.wait_until(lambda: node.metric("enlight_batches_refused_by_readers_total") == 1, "it is counted")
+    check("refused a batch of ours" in node.peer(PLAYED)["last_error"], "it is shown at the peer", node.peer(PLAYED))
+    peer.announce(batch_of(member, suite=2))
+    harness.wait_until(lambda: "later version" in node.peer(PLAYED)["last_error"], "the later format is shown at the peer")
 
 
 def test_gap():
@@ -185,6 +201,8 @@ def test_gap():
     third = second.next([course_event()]).finish()
     equal(delivered(member, node, first)[0], "receipt", "the first")
     peer = Peer(member, node).meet()
+    peer.announce(third)
+    peer.wait_fetch()
     peer.deliver(third)
     wish = peer.wait_fetch()
     equal((wish.sequence, wish.digest), (1, first.digest), "where it asks from")
@@ -294,7 +312,10 @@ def test_entitlement():
     equal(audiences, {(PLAYED,)}, "channels that are announced")
     for publisher, audience in ((NODE, THIRD), (NODE, "network,ugent.be"), (THIRD, "network"), ("example.org", "network")):
         peer.fetch(publisher, audience)
-        check_refused(peer.receive("deliver", "refuse"), 9, f"{publisher} to {audience}")
+        answer = peer.receive("deliver", "refuse")
+        check_refused(answer, 9, f"{publisher} to {audience}")
+        if audience == THIRD:
+            equal((answer[1].channel.publisher, list(answer[1].channel.audience)), (publisher, [THIRD]), "which channel")
     peer.fetch(NODE, PLAYED, sequence=9, incarnation=1, digest=os.urandom(32))
     check_refused(peer.receive("deliver", "refuse"), 10, "a place that never was")
     peer.fetch(NODE, PLAYED)

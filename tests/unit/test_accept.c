@@ -226,6 +226,15 @@ static void other_publisher(struct header *h)
 	strcpy(h->publisher, OTHER);
 }
 
+static void a_stranger(struct header *h)
+{
+	free(h->audience);
+	h->audience = strdup("nobody.example," READER);
+	h->first = 1;
+	h->previous = digest_zero;
+	h->has_after = true;
+}
+
 static void unknown_key(struct header *h)
 {
 	h->key = 2;
@@ -259,6 +268,7 @@ static const struct {
 } lies[] = {
 	{"another network", other_network, ACCEPT_NOT_OURS},
 	{"an audience without this reader", other_readers, ACCEPT_NOT_OURS},
+	{"an audience with somebody who never was a member", a_stranger, ACCEPT_NOT_OURS},
 	{"another publisher than the peer", other_publisher, ACCEPT_NOT_OURS},
 	{"a key that no card has", unknown_key, ACCEPT_FORGED},
 	{"another previous digest", other_previous, ACCEPT_FORGED},
