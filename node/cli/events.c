@@ -22,13 +22,13 @@ static const struct column event_columns[] = {
 	{"CURSOR", "cursor", COLUMN_TEXT},
 	{"TIME", "time", COLUMN_TEXT},
 	{"SOURCE", "source", COLUMN_TEXT},
-	{"AUDIENCE", "enlightaudience", COLUMN_TEXT},
+	{"AUDIENCE", "enlightaudience", COLUMN_LONG},
 	{"SEQ", "sequence", COLUMN_NUMBER},
-	{"TYPE", "type", COLUMN_TEXT},
-	{"SUBJECT", "subject", COLUMN_TEXT},
+	{"TYPE", "type", COLUMN_LONG},
+	{"SUBJECT", "subject", COLUMN_LONG},
 	{"REV", "enlightrevision", COLUMN_NUMBER},
 	{"STATE", "state", COLUMN_TEXT},
-	{"REASON", "reason", COLUMN_TEXT},
+	{"REASON", "reason", COLUMN_WORDS},
 };
 enum { N_EVENT_COLUMNS = sizeof event_columns / sizeof *event_columns };
 
