@@ -128,7 +128,8 @@ def test_examples():
 def test_usage():
     """A wrong command line is told so, with status 64"""
     for words in ([], ["nonsense"], ["peers", "block"], ["status", "more"], ["--no-such-option", "status"],
-                  ["events", "--no-such-option"], ["peers", "block", "ut.ee"]):
+                  ["events", "--no-such-option"], ["events", "--limit", "abc"], ["events", "--limit", "0"],
+                  ["tail", "--limit", "5x"], ["peers", "block", "ut.ee"]):
         done = enlight(*words, expect=64)
         check(done.stderr != "" and done.stdout == "", f"{words}", done.stdout, done.stderr)
 
