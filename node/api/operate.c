@@ -212,11 +212,18 @@ static void set_block(struct request *rq, bool block, const char *reason)
 	struct problems problems = {0};
 	int r;
 
-	if (!handle_valid(member)) {
-		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+	if (strcmp(member, rq->api->options.member) == 0) {
+		request_problem_at(rq, REFUSED_ACT, "member", "this node's own member, to which there is no link");
 		return;
 	}
-	r = rq->api->options.ops->block(rq->api->options.context, request_wait(rq), member, block, reason, &problems);
+	r = !handle_valid(member) ? -ENOENT
+				  : rq->api->options.ops->block(rq->api->options.context, request_wait(rq), member,
+					    block, reason, &problems);
+	if (r == -ENOENT) {
+		request_problem_at(
+			rq, REFUSED_NOT_FOUND, "member", "no member of the network; GET /v1/peers lists them");
+		return;
+	}
 	if (r >= 0 && problems.total == 0)
 		audit(rq, block ? "block peer" : "unblock peer", member, reason);
 	answer_act(rq, r, &problems, 200, json_pack("{s:s, s:b}", "member", member, "blocked", block ? 1 : 0));

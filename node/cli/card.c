@@ -509,8 +509,8 @@ static int print_card(const struct cli *c, const json_t *json)
 	static const struct column columns[] = {
 		{"KEY", "number", COLUMN_NUMBER},
 		{"STATE", "state", COLUMN_TEXT},
-		{"SIGN", "sign", COLUMN_TEXT},
-		{"LINK", "link", COLUMN_TEXT},
+		{"SIGN", "sign", COLUMN_LONG},
+		{"LINK", "link", COLUMN_LONG},
 	};
 	const json_t *item;
 	size_t i;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const struct command *const tables[] = {
@@ -183,20 +184,88 @@ static int add_row(struct libscols_table *table, const struct column *columns, s
 	return EX_OK;
 }
 
+static const int column_flags[] = {
+	[COLUMN_TEXT] = 0,
+	[COLUMN_LONG] = SCOLS_FL_WRAP,
+	[COLUMN_WORDS] = SCOLS_FL_WRAP,
+	[COLUMN_NUMBER] = SCOLS_FL_RIGHT,
+	[COLUMN_SIZE] = SCOLS_FL_RIGHT,
+	[COLUMN_AGE] = SCOLS_FL_RIGHT,
+	[COLUMN_FLAG] = 0,
+};
+
+/* Characters of a text up to a byte, near enough to cells of the terminal. */
+static size_t characters(const char *text, const char *end)
+{
+	size_t n = 0;
+
+	for (; text < end; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+/* For libsmartcols: a column of words is at least as wide as the longest, and a line ends between two. */
+static size_t longest_word(const struct libscols_column *column, const char *data, void *context)
+{
+	size_t longest = 0, n;
+
+	(void)column;
+	(void)context;
+	for (const char *end; data != NULL && *data != '\0'; data = *end == ' ' ? end + 1 : end) {
+		end = strchrnul(data, ' ');
+		n = characters(data, end);
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+static char *next_words(const struct libscols_column *column, char *data, void *context)
+{
+	size_t width = scols_column_get_width(column);
+	char *cut = NULL;
+
+	(void)context;
+	if (data == NULL || characters(data, data + strlen(data)) <= width)
+		return NULL;
+	for (char *space = strchr(data, ' '); space != NULL; space = strchr(space + 1, ' ')) {
+		if (cut != NULL && characters(data, space) > width)
+			break;
+		cut = space;
+	}
+	if (cut == NULL)
+		return NULL;
+	*cut = '\0';
+	return cut + 1;
+}
+
+static int add_columns(struct libscols_table *table, const struct column *columns, size_t n, bool wrap)
+{
+	for (size_t i = 0; i < n; i++) {
+		int flags = column_flags[columns[i].kind] & (wrap ? ~0 : ~SCOLS_FL_WRAP);
+		struct libscols_column *column = scols_table_new_column(table, columns[i].title, 0, flags);
+
+		if (column == NULL)
+			return EX_OSERR;
+		if (wrap && columns[i].kind == COLUMN_WORDS &&
+			scols_column_set_wrapfunc(column, longest_word, next_words, NULL) != 0)
+			return EX_OSERR;
+	}
+	return EX_OK;
+}
+
 static int print_table(
 	const struct cli *c, struct libscols_table *table, const struct column *columns, size_t n, const json_t *rows)
 {
-	int flags, r = EX_OK;
+	struct winsize window = {0};
+	bool terminal = !c->raw && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+	int r = add_columns(table, columns, n, terminal);
 
-	for (size_t i = 0; i < n; i++) {
-		flags = columns[i].kind == COLUMN_TEXT || columns[i].kind == COLUMN_FLAG ? 0 : SCOLS_FL_RIGHT;
-		if (scols_table_new_column(table, columns[i].title, 0, flags) == NULL)
-			return EX_OSERR;
-	}
 	scols_table_enable_raw(table, c->raw);
 	scols_table_enable_noheadings(table, c->raw);
-	if (!isatty(STDOUT_FILENO))
-		scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER); /* a pipe has no width to cut to */
+	/* A pipe has no width to cut to. */
+	scols_table_set_termforce(table, terminal ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+	if (terminal)
+		scols_table_set_termwidth(table, window.ws_col);
 	for (size_t i = 0; i < json_array_size(rows) && r == EX_OK; i++)
 		r = add_row(table, columns, n, json_array_get(rows, i));
 	return r == EX_OK && scols_print_table(table) != 0 ? EX_OSERR : r;

@@ -71,8 +71,9 @@ void cli_note(const struct cli *c, const char *format, ...) __attribute__((forma
 /* Prints all problems (`place: error: rule`) to stderr and releases them. */
 void cli_problems(struct problems *p);
 
-/* One column of a table: where its value stands in a row's JSON object. */
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_SIZE, COLUMN_AGE, COLUMN_FLAG };
+/* One column of a table: where its value stands in a row's JSON object. A long text, and one of words, goes on in
+ * further lines of its cell when the terminal is too narrow. */
+enum column_kind { COLUMN_TEXT, COLUMN_LONG, COLUMN_WORDS, COLUMN_NUMBER, COLUMN_SIZE, COLUMN_AGE, COLUMN_FLAG };
 struct column {
 	const char *title;
 	const char *key; /* "roster.number" looks into objects */

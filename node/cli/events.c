@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,15 +23,32 @@ static const struct column event_columns[] = {
 	{"CURSOR", "cursor", COLUMN_TEXT},
 	{"TIME", "time", COLUMN_TEXT},
 	{"SOURCE", "source", COLUMN_TEXT},
-	{"AUDIENCE", "enlightaudience", COLUMN_TEXT},
+	{"AUDIENCE", "enlightaudience", COLUMN_LONG},
 	{"SEQ", "sequence", COLUMN_NUMBER},
-	{"TYPE", "type", COLUMN_TEXT},
-	{"SUBJECT", "subject", COLUMN_TEXT},
+	{"TYPE", "type", COLUMN_LONG},
+	{"SUBJECT", "subject", COLUMN_LONG},
 	{"REV", "enlightrevision", COLUMN_NUMBER},
 	{"STATE", "state", COLUMN_TEXT},
-	{"REASON", "reason", COLUMN_TEXT},
+	{"REASON", "reason", COLUMN_WORDS},
 };
 enum { N_EVENT_COLUMNS = sizeof event_columns / sizeof *event_columns };
+
+/* The value of --limit through `*limit`, `usual` when it is not given. False: it is no number, which has been said. */
+static bool read_limit(const struct cli *c, unsigned long *limit, unsigned long usual)
+{
+	const char *text = cli_value(c, "limit");
+	char *end;
+
+	*limit = usual;
+	if (text == NULL)
+		return true;
+	errno = 0;
+	*limit = strtoul(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *limit > 0)
+		return true;
+	cli_error("--limit is a number, 1 or more");
+	return false;
+}
 
 /* The address of events or stream with the filters that were given. */
 static void filtered(struct buffer *path, const struct cli *c, const char *base)
@@ -53,14 +71,18 @@ static int print_page(const struct cli *c, const json_t *page)
 
 static int run_events(struct cli *c, int argc, char **argv)
 {
-	const char *limit = cli_value(c, "limit");
 	struct buffer path = {0};
 	json_t *page = NULL;
+	unsigned long limit;
+	char digits[24];
 	int r = EX_OSERR;
 
+	if (!read_limit(c, &limit, 100))
+		return EX_USAGE;
+	snprintf(digits, sizeof digits, "%lu", limit);
 	filtered(&path, c, "/v1/events");
 	http_query(&path, "after", cli_value(c, "after"));
-	http_query(&path, "limit", limit != NULL ? limit : "100");
+	http_query(&path, "limit", digits);
 	if (buffer_cstr(&path) != NULL)
 		r = http_get(c, &page, buffer_cstr(&path));
 	if (r == EX_OK)
@@ -161,10 +183,12 @@ static int follow(struct tail *t)
 
 static int run_tail(struct cli *c, int argc, char **argv)
 {
-	const char *limit = cli_value(c, "limit"), *after = cli_value(c, "after");
-	struct tail t = {.cli = c, .left = limit != NULL ? strtoul(limit, NULL, 10) : 0};
+	const char *after = cli_value(c, "after");
+	struct tail t = {.cli = c};
 	int r;
 
+	if (!read_limit(c, &t.left, 0))
+		return EX_USAGE;
 	snprintf(t.after, sizeof t.after, "%s", after != NULL ? after : "");
 	r = http_open(&t.http, c);
 	if (r == EX_OK)

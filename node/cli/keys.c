@@ -66,9 +66,9 @@ static int list(const struct cli *c, const struct place *p, const struct config_
 	static const struct column columns[] = {
 		{"FILE", "file", COLUMN_TEXT},
 		{"STATE", "state", COLUMN_TEXT},
-		{"SIGN", "sign", COLUMN_TEXT},
-		{"LINK", "link", COLUMN_TEXT},
-		{"FINGERPRINT", "fingerprint", COLUMN_TEXT},
+		{"SIGN", "sign", COLUMN_LONG},
+		{"LINK", "link", COLUMN_LONG},
+		{"FINGERPRINT", "fingerprint", COLUMN_WORDS},
 	};
 	json_t *rows = json_array();
 	struct card card = {0};

@@ -68,9 +68,9 @@ static int run_check_config(struct cli *c, int argc, char **argv)
 static const struct column topic_columns[] = {
 	{"TOPIC", "name", COLUMN_TEXT},
 	{"PERSONAL", "personal", COLUMN_FLAG},
-	{"PUBLISHER", "publisher", COLUMN_TEXT},
+	{"PUBLISHER", "publisher", COLUMN_WORDS},
 	{"KEEP DAYS", "keep_days", COLUMN_NUMBER},
-	{"PURPOSE", "purpose", COLUMN_TEXT},
+	{"PURPOSE", "purpose", COLUMN_WORDS},
 };
 
 static json_t *topic_json(const struct topic *t)
@@ -97,7 +97,7 @@ static const struct column field_columns[] = {
 	{"TYPE", "type", COLUMN_TEXT},
 	{"NEEDED", "required", COLUMN_FLAG},
 	{"MANY", "repeated", COLUMN_FLAG},
-	{"RULE", "rule", COLUMN_TEXT},
+	{"RULE", "rule", COLUMN_WORDS},
 };
 
 static int on_field(void *context, const struct rule_line *line)

@@ -155,11 +155,34 @@ out:
 	return r;
 }
 
+/* The node calls what an operator brings it "operator"; here it is a file. */
+static int refused_note(const struct http_reply *reply, const char *file)
+{
+	static const char its_name[] = "operator:";
+	const json_t *errors = json_object_get(reply->json, "errors"), *error;
+	struct http_reply title = {.status = reply->status};
+	const char *place;
+	size_t i;
+	int r;
+
+	json_array_foreach(errors, i, error)
+	{
+		place = cli_text(error, "pointer");
+		place += strncmp(place, its_name, strlen(its_name)) == 0 ? strlen(its_name) - 1 : 0;
+		fprintf(stderr, "%s%s%s: error: %s\n", file, *place == ':' || *place == '\0' ? "" : ": ", place,
+			cli_text(error, "rule"));
+	}
+	title.json = json_pack("{ss}", "title", cli_text(reply->json, "title"));
+	r = http_problem(&title);
+	http_reply_deinit(&title);
+	return r;
+}
+
 int offline_import(const struct cli *c, const char *file, const char *route, const char *what)
 {
 	struct http *http = NULL;
+	struct http_reply reply = {0};
 	struct draft_file f = {0};
-	json_t *reply = NULL;
 	int r = offline_read(&f, file);
 
 	if (r == EX_OK && c->dry_run) {
@@ -169,13 +192,15 @@ int offline_import(const struct cli *c, const char *file, const char *route, con
 	if (r == EX_OK)
 		r = http_open(&http, c);
 	if (r == EX_OK)
-		r = http_json(http, &reply, "POST", route, "text/plain", f.text);
-	if (r == EX_OK)
+		r = http_ask(http, &reply, "POST", route, "text/plain", f.text);
+	if (r == EX_OK && reply.status / 100 != 2)
+		r = refused_note(&reply, file);
+	else if (r == EX_OK)
 		cli_note(c, "%s: %s", what,
-			strcmp(cli_text(reply, "state"), "known") == 0 ? "the node has it already"
-								       : "the node has it now and passes it on");
+			strcmp(cli_text(reply.json, "state"), "known") == 0 ? "the node has it already"
+									    : "the node has it now and passes it on");
 out:
-	json_decref(reply);
+	http_reply_deinit(&reply);
 	http_close(http);
 	offline_release(&f);
 	return r;

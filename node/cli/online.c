@@ -89,13 +89,13 @@ static const struct column peer_columns[] = {
 	{"STATE", "state", COLUMN_TEXT},
 	{"FOR", "seconds", COLUMN_AGE},
 	{"DIALLED", "dialled", COLUMN_FLAG},
-	{"ENDPOINT", "endpoint", COLUMN_TEXT},
+	{"ENDPOINT", "endpoint", COLUMN_LONG},
 	{"CARD", "card", COLUMN_NUMBER},
 	{"KEY", "key", COLUMN_NUMBER},
 	{"IN", "bytes_in", COLUMN_SIZE},
 	{"OUT", "bytes_out", COLUMN_SIZE},
 	{"BEHIND", "behind", COLUMN_NUMBER},
-	{"LAST ERROR", "last_error", COLUMN_TEXT},
+	{"LAST ERROR", "last_error", COLUMN_WORDS},
 };
 
 static int run_peers(struct cli *c, int argc, char **argv)
@@ -105,13 +105,13 @@ static int run_peers(struct cli *c, int argc, char **argv)
 
 static const struct column channel_columns[] = {
 	{"PUBLISHER", "publisher", COLUMN_TEXT},
-	{"AUDIENCE", "audience", COLUMN_TEXT},
+	{"AUDIENCE", "audience", COLUMN_LONG},
 	{"INC", "incarnation", COLUMN_NUMBER},
 	{"FIRST", "first", COLUMN_NUMBER},
 	{"LAST", "last", COLUMN_NUMBER},
 	{"HEAD", "digest", COLUMN_TEXT},
 	{"STATE", "state", COLUMN_TEXT},
-	{"RECEIPTS", "summary", COLUMN_TEXT},
+	{"RECEIPTS", "summary", COLUMN_WORDS},
 };
 
 /* "ugent.be 18, rug.nl 12": who holds how much of a channel. */

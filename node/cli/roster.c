@@ -295,9 +295,9 @@ static int print_roster(const struct cli *c, const json_t *json)
 	static const struct column columns[] = {
 		{"MEMBER", "member", COLUMN_TEXT},
 		{"COUNTRY", "country", COLUMN_TEXT},
-		{"NAME", "name", COLUMN_TEXT},
+		{"NAME", "name", COLUMN_WORDS},
 		{"SIGNED", "signed", COLUMN_TEXT},
-		{"FINGERPRINT", "fingerprint", COLUMN_TEXT},
+		{"FINGERPRINT", "fingerprint", COLUMN_WORDS},
 	};
 	const char *alias;
 	json_t *handle;

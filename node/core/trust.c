@@ -1,5 +1,7 @@
 #include "core/trust.h"
 
+#include "core/handle.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>

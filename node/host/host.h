@@ -14,7 +14,7 @@
 
 struct host;
 
-enum { HOST_CONNECTION = UINT32_MAX }; /* the `connection` of its jobs and queries */
+#define HOST_CONNECTION UINT32_MAX /* the `connection` of its jobs and queries */
 
 /* A plugin of the configuration; borrowed for the call. */
 struct host_plugin {

@@ -27,6 +27,7 @@ struct link {
 	void *context;
 	struct socket_keys keys;
 	struct zap *zap;     /* NULL: only dials out */
+	uint64_t proved;     /* strangers of our own that it refused, to show that it does */
 	void *router;        /* NULL: only dials out, or could not be bound anew */
 	unsigned generation; /* of the router */
 	char address[256];   /* where it is bound; "" when it only dials out */
@@ -492,7 +493,7 @@ size_t link_turn(struct link *l, uint64_t now_ms)
 void link_counters(const struct link *l, struct link_counters *out)
 {
 	*out = l->counters;
-	out->refused_keys = l->zap == NULL ? 0 : zap_refused(l->zap);
+	out->refused_keys = l->zap == NULL ? 0 : zap_refused(l->zap) - l->proved;
 }
 
 const char *link_endpoint(const struct link *l)
@@ -507,6 +508,8 @@ static int start_listening(struct link *l, const char *listen, char **why)
 
 	if (r == 0)
 		r = proof_stranger_is_refused(l->context, &l->keys);
+	if (r == 0)
+		l->proved = zap_refused(l->zap);
 	if (r == -EPERM && asprintf(why, "a key that nobody knows was not refused, so the port stays closed") < 0)
 		*why = NULL;
 	if (r < 0)

@@ -1,13 +1,17 @@
 """The `enlight` command against a node that only seems to be one: what it asks, what it makes of each answer."""
 
+import fcntl
 import functools
 import http.server
 import json
 import os
+import pty
 import shlex
 import socket
 import socketserver
+import struct
 import subprocess
+import termios
 import threading
 
 import harness
@@ -124,7 +128,8 @@ def test_examples():
 def test_usage():
     """A wrong command line is told so, with status 64"""
     for words in ([], ["nonsense"], ["peers", "block"], ["status", "more"], ["--no-such-option", "status"],
-                  ["events", "--no-such-option"], ["peers", "block", "ut.ee"]):
+                  ["events", "--no-such-option"], ["events", "--limit", "abc"], ["events", "--limit", "0"],
+                  ["tail", "--limit", "5x"], ["peers", "block", "ut.ee"]):
         done = enlight(*words, expect=64)
         check(done.stderr != "" and done.stdout == "", f"{words}", done.stdout, done.stderr)
 
@@ -367,6 +372,38 @@ def test_lists():
     said = enlight(*to, "channels").stdout
     check("ugent.be 18, rug.nl 12" in said and "abababababab" in said and "ab" * 32 not in said, "channels", said)
     equal(len(enlight(*to, "channels", "--raw").stdout.splitlines()), 1, "lines of the raw table")
+
+
+def on_terminal(columns, *words):
+    """What the command writes to a terminal of this width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen([str(word) for word in (ENLIGHT, *words)], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+    os.close(slave)
+    said = b""
+    while True:
+        try:
+            some = os.read(master, 65536)
+        except OSError:  # the terminal has no writer any more
+            break
+        said += some
+        if not some:
+            break
+    os.close(master)
+    equal(process.wait(10), 0, "exit status")
+    return said.decode().replace("\r\n", "\n").splitlines()
+
+
+def test_width():
+    """Tables keep to the terminal's width and cut no word; in a pipe each row is one line, in whole"""
+    for columns in (72, 100, 120):
+        lines = on_terminal(columns, "topics")
+        check(max(map(len, lines)) <= columns, f"{columns} columns", *lines)
+        check(any(line.rstrip().endswith(" member") for line in lines) or columns > 72, "words in whole", *lines)
+    topics = json.loads(enlight("topics", "--json").stdout)
+    piped = enlight("topics").stdout.splitlines()
+    equal(len(piped), len(topics) + 1, "lines in a pipe")
+    check(all(topic["purpose"] in line for topic, line in zip(topics, piped[1:])), "whole rows", *piped)
 
 
 def test_status():

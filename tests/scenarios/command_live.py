@@ -1,6 +1,7 @@
 """The `enlight` command with two real nodes: publish at one, read at the other, look after both."""
 
 import json
+import re
 import subprocess
 
 import harness
@@ -82,7 +83,14 @@ def test_look_after():
     equal(state(), "blocked", "the peer's state")
     enlight(rug, "peers", "unblock", "ugent.be")
     wait_until(lambda: state() == "live", "the link is back")
-    enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66)
+    said = enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66).stderr
+    check("no member of the network" in said, "a member that there is not", said)
+    said = enlight(rug, "peers", "block", "rug.nl", "--reason", "a test", expect=65).stderr
+    check("this node's own member" in said, "the node's own member", said)
+    card = harness.folder("card") / "spoilt.card"
+    card.write_text((rug.folder / "cards/ugent.be.card").read_text().replace("\nnumber 1\n", "\nnumber 7\n"))
+    said = enlight(rug, "card", "import", card, expect=65).stderr.splitlines()
+    check(re.match(rf"{card}:\d+:1: error: the signature of ugent.be does not verify", said[0]), "a spoilt card", *said)
 
 
 def test_what_the_node_learnt():

@@ -55,6 +55,16 @@ def test_files():
         equal(oct(stat.S_IMODE(path.stat().st_mode)), oct(mode), f"mode of {path.relative_to(tree)}")
 
 
+def test_links():
+    """Each document that an installed document links to is installed too"""
+    _, prefix, _ = install()
+    documents = list((prefix / "share/doc/enlight").rglob("*.md"))
+    check(len(documents) > 1, "documents", documents)
+    for document in documents:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            check((document.parent / link).is_file(), f"{document.relative_to(prefix)} links to {link}")
+
+
 def test_nothing_else():
     """Nothing of the build itself is installed: no library but the SDK's, no header but what it needs, no Meson file, no test"""
     tree, _, _ = install()
