@@ -61,7 +61,7 @@ def test_links():
     documents = list((prefix / "share/doc/enlight").rglob("*.md"))
     check(len(documents) > 1, "documents", documents)
     for document in documents:
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+\.md)", document.read_text()):
             check((document.parent / link).is_file(), f"{document.relative_to(prefix)} links to {link}")
 
 

@@ -163,9 +163,11 @@ class Contract:
             out, at = [], 0
             while at < len(value):
                 v, at = varint(value, at)
-                out.append(v)
+                out += self.value(f, v)
             return out
         if number != isinstance(value, int):
+            raise Refused('malformed')
+        if number and value > {'bool': 1, 'uint32': 2**32 - 1, 'uint64': 2**64 - 1}[f['type']]:
             raise Refused('malformed')
         if f['type'] == 'message':
             return [self.unpack(f['message'], value)]
