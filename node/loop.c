@@ -157,26 +157,33 @@ void loop_drop_waiting(struct loop *l)
 		drop_waiting(l, l->waiting->connection);
 }
 
-/* Keeps a frame until its connection takes it; more than UNSENT_MAX_BYTES are not kept, the session ends then. Takes the frame. What
- * there is no memory for is lost, which the other end finds out. */
+/* The frames that wait for a connection, none yet. NULL: out of memory. */
+static struct waiting *add_waiting(struct loop *l, uint32_t connection)
+{
+	struct waiting *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	*w = (struct waiting){.next = l->waiting, .connection = connection, .end = &w->first, .round = l->round};
+	l->waiting = w;
+	return w;
+}
+
+/* Keeps a frame until its connection takes it; more than UNSENT_MAX_BYTES, or than there is memory for, are not kept, and the session
+ * ends. Takes the frame. */
 static void keep_unsent(struct loop *l, uint32_t connection, struct bytes frame)
 {
 	struct node_input busy = {.kind = NODE_BUSY, .connection = connection};
-	struct unsent *u = calloc(1, sizeof *u);
 	struct waiting *w = waiting_of(l, connection);
+	struct unsent *u = NULL;
 
-	if (w == NULL && u != NULL) {
-		w = calloc(1, sizeof *w);
-		if (w != NULL) {
-			*w = (struct waiting){
-				.next = l->waiting, .connection = connection, .end = &w->first, .round = l->round};
-			l->waiting = w;
-		}
-	}
-	if (u == NULL || w == NULL || w->bytes + frame.len > UNSENT_MAX_BYTES) {
+	if (w == NULL)
+		w = add_waiting(l, connection);
+	if (w != NULL && w->bytes + frame.len <= UNSENT_MAX_BYTES)
+		u = calloc(1, sizeof *u);
+	if (u == NULL) {
 		if (w != NULL)
 			w->stuck = true;
-		free(u);
 		free((void *)frame.data);
 		return;
 	}

@@ -448,7 +448,7 @@ int work_accept(struct work *w, struct accept_job *job)
 	r = check(&a);
 	if (r == 0 && accepted(&a))
 		r = take(&a);
-	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw->row.last > 0)
+	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw != NULL && a.cw->row.last > 0)
 		a.cw->receipt = true; /* the first one may have been lost with the session */
 	free(a.erased);
 	opened_free(job->opened); /* large; should the job be run again, it is opened again */

@@ -390,7 +390,7 @@ static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r
 /* What was open when the process ended: who was alone with it is counted, the others go out one at a time. */
 static void close_all(struct delivery *d, bool count)
 {
-	bool single = d->n_opens == 1, retry;
+	bool single = d->n_opens == 1, retry = false;
 
 	while (d->n_opens > 0) {
 		struct item *item = close_open(d, d->opens[0].number, &retry);
@@ -609,8 +609,11 @@ static char **copy_texts(char *const *texts, size_t n, bool *failed)
 {
 	char **copy = calloc(n + 1, sizeof *copy);
 
-	*failed |= copy == NULL;
-	for (size_t i = 0; i < n && copy != NULL; i++) {
+	if (copy == NULL) {
+		*failed = true;
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
 		copy[i] = strdup(texts[i]);
 		*failed |= copy[i] == NULL;
 	}

@@ -176,7 +176,8 @@ static const struct {
 		"plugins:\n  - name: a\n    command: [./no]\n    environment: [A=b, =c, 1=d]\n    from: yesterday\n"
 		"    deadline: 1ms\n",
 		"5:14: command: ./no cannot be run: No such file or directory\n6:24: environment: must be NAME=value\n"
-		"6:28: environment: must be NAME=value\n7:11: from: must be beginning or now\n8:15: deadline: must be between 100ms and 1d"},
+		"6:28: environment: must be NAME=value\n7:11: from: must be beginning or now\n8:15: deadline: must be "
+		"between 100ms and 1d"},
 	{"plugins",
 		MINIMAL "plugins:\n  - {name: a, command: [x], topics: [course.*], settings: {b: 1}}\n"
 			"  - {name: a, command: []}\n  - {name: A}\n",
