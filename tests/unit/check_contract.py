@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-UNITS = {'KiB': 1024, 'MiB': 1024 * 1024, 's': 1000}
+UNITS = {'KiB': 1024, 'MiB': 1024 * 1024, 's': 1000, 'ms': 1}
 
 
 def constants(text):
@@ -29,7 +29,7 @@ def row(page, first):
 
 
 def amounts(text):
-    found = re.findall(r'([0-9][0-9,]*)(?: (KiB|MiB|s)\b)?', text)
+    found = re.findall(r'([0-9][0-9,]*)(?: (KiB|MiB|ms|s)\b)?', text)
     return [int(number.replace(',', '')) * UNITS.get(unit, 1) for number, unit in found]
 
 
@@ -48,6 +48,14 @@ LIMITS = [
     ("a member's node keys over all time", ['KEY_NUMBERS_MAX']),
     ('channels of one publisher that one reader takes', ['CHANNELS_MAX']),
     ('credit of a session', ['CREDIT_MAX']),
+    ("a plugin's frame", ['FRAME_MAX']),
+    ("a plugin's window", ['DELIVERY_WINDOW_MAX']),
+    ("a plugin's publications under way", ['DELIVERY_PUBLISH_MAX']),
+    ('time without a frame, while nothing is open', ['DELIVERY_BEAT_MS']),
+    ("a plugin's deaths with one event", ['DELIVERY_DEATHS_MAX']),
+    ('the pause before an event is retried', ['DELIVERY_RETRY_MIN_MS', 'DELIVERY_RETRY_MAX_MS']),
+    ('the pause before a process is started again', ['DELIVERY_RESTART_MIN_MS', 'DELIVERY_RESTART_MAX_MS']),
+    ('events that a plugin has not done', ['DELIVERY_HELD_MAX']),
     ('Hellos', ['HELLO_MS']),
     ('Beat', ['BEAT_MS']),
     ('silence', ['SILENCE_MS']),
@@ -111,7 +119,7 @@ def main():
     page = (root / 'proto/README.md').read_text()
     core = root / 'node/core'
     known = {}
-    for name in ('limits.h', 'node.h', 'serve.c'):
+    for name in ('limits.h', 'node.h', 'serve.c', 'delivery.h'):
         known.update(constants((core / name).read_text()))
     for first, names in LIMITS:
         expected = [known[name] for name in names]
