@@ -17,6 +17,7 @@ typedef Enlight__Plugin__V1__FromPlugin FromPlugin;
 enum {
 	FRAME_CAP = 2 << 20,  /* what unpacking one frame may allocate */
 	BEATS_MISSED = 3,     /* idle for so many beats: hung */
+	ERASED_PART = 1000,   /* sequences, ids and subjects in one Erase: well below a frame */
 	DEADLINES_OPEN = 10,  /* one event open for so many deadlines: forgotten */
 	READ_AGAIN_MS = 1000, /* after a query that failed */
 };
@@ -244,20 +245,40 @@ static bool send_event(struct delivery *d, const struct item *item, uint64_t num
 	return send_frame(d, &frame);
 }
 
+/* How many Erase frames an erasure takes. */
+static size_t erased_parts(const struct erased *e)
+{
+	size_t n = e->n_sequences > e->n_held ? e->n_sequences : e->n_held;
+
+	return n == 0 ? 1 : (n + ERASED_PART - 1) / ERASED_PART;
+}
+
+/* How many of `n` stand in a part. */
+static size_t in_part(size_t n, size_t part)
+{
+	size_t left = n > part * ERASED_PART ? n - part * ERASED_PART : 0;
+
+	return left < ERASED_PART ? left : ERASED_PART;
+}
+
 static bool send_erase(struct delivery *d, const struct item *item, uint64_t number)
 {
 	ToPlugin frame = ENLIGHT__PLUGIN__V1__TO_PLUGIN__INIT;
 	Enlight__Plugin__V1__Erase erase = ENLIGHT__PLUGIN__V1__ERASE__INIT;
 	const struct erased *e = item->event.erased;
+	size_t from = item->part * ERASED_PART;
 
 	erase.number = number;
 	erase.source = (char *)item->event.source;
 	erase.audience = item->event.audience;
-	erase.n_sequences = e->n_sequences;
-	erase.sequences = e->sequences;
-	erase.n_ids = erase.n_subjects = e->n_held;
-	erase.ids = e->ids;
-	erase.subjects = e->subjects;
+	erase.n_sequences = in_part(e->n_sequences, item->part);
+	if (erase.n_sequences > 0)
+		erase.sequences = e->sequences + from;
+	erase.n_ids = erase.n_subjects = in_part(e->n_held, item->part);
+	if (erase.n_ids > 0) {
+		erase.ids = e->ids + from;
+		erase.subjects = e->subjects + from;
+	}
 	erase.person = e->person;
 	frame.erase = &erase;
 	return send_frame(d, &frame);
@@ -274,6 +295,7 @@ static void send_item(struct delivery *d, struct item *item, bool retry)
 	d->next_delivery = number;
 	if (d->n_opens == 0)
 		d->busy_ms = d->now_ms;
+	d->exclusive = item->alone || item->event.erased != NULL;
 	d->opens[d->n_opens++] = (struct open){number, item->event.place, retry};
 	d->open_lanes[lane_slot(&item->event.lane)]++;
 	item->number = number;
@@ -294,6 +316,7 @@ static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
 		*retry = o.retry;
 		assert(item != NULL);
 		d->open_lanes[lane_slot(&item->event.lane)]--;
+		d->exclusive = false;
 		item->number = 0;
 		return item;
 	}
@@ -318,6 +341,8 @@ static void erase_held(struct delivery *d, const struct erased *e)
 
 static void settle(struct delivery *d, struct item *item, bool retry)
 {
+	if (item->event.erased != NULL && ++item->part < erased_parts(item->event.erased))
+		return; /* the next part goes out now */
 	d->worked = true;
 	if (item->event.erased != NULL) {
 		d->counters.erased++;
@@ -402,7 +427,7 @@ static void close_all(struct delivery *d, bool count)
 		} else if (!count || item->event.erased != NULL) {
 			continue;
 		} else if (!single) {
-			item->alone = true;
+			item->alone = d->suspects = true;
 		} else if (deaths >= DELIVERY_DEATHS_MAX) {
 			put_off(d, item, retry, true, 0, deaths, "the plugin ended each time that it had this event");
 		} else {
@@ -720,9 +745,11 @@ static void move_cursor(struct delivery *d)
 	}
 }
 
-/* What must be given out with nothing beside it. `*wait`: there is something, but not yet. */
+/* What must be given out with nothing beside it. */
 static struct item *find_alone(struct delivery *d, bool *retry)
 {
+	if (!d->suspects)
+		return NULL;
 	for (size_t i = 0; i < d->n_retries; i++)
 		if (d->retries[i].alone) {
 			*retry = true;
@@ -733,19 +760,8 @@ static struct item *find_alone(struct delivery *d, bool *retry)
 			*retry = false;
 			return &d->page[i];
 		}
+	d->suspects = false;
 	return NULL;
-}
-
-static bool any_alone(const struct delivery *d)
-{
-	for (size_t i = 0; i < d->n_opens; i++) {
-		const struct open *o = &d->opens[i];
-		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
-
-		if (item->alone || item->event.erased != NULL)
-			return true;
-	}
-	return false;
 }
 
 static void send_retries(struct delivery *d)
@@ -826,7 +842,7 @@ static void give_out(struct delivery *d)
 	if (d->run_state != RUN_READY || d->draining)
 		return;
 	held_load(d);
-	if (any_alone(d))
+	if (d->exclusive)
 		return;
 	item = find_alone(d, &retry);
 	if (item != NULL) {
@@ -843,16 +859,9 @@ static void give_out(struct delivery *d)
 
 static uint64_t oldest_open(const struct delivery *d)
 {
-	uint64_t oldest = UINT64_MAX;
+	const struct open *o = &d->opens[0];
 
-	for (size_t i = 0; i < d->n_opens; i++) {
-		const struct open *o = &d->opens[i];
-		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
-
-		if (item->sent_ms < oldest)
-			oldest = item->sent_ms;
-	}
-	return oldest;
+	return (o->retry ? retry_item(d, &o->place) : page_item(d, &o->place))->sent_ms;
 }
 
 static void watch(struct delivery *d)
@@ -904,9 +913,8 @@ static uint64_t wake_ms(const struct delivery *d)
 		earlier(&wake, since + d->deadline_ms);
 	if (d->draining)
 		earlier(&wake, d->drain_until_ms);
-	for (size_t i = 0; i < d->n_held && d->n_retrying > 0; i++)
-		if (d->held[i].state == HELD_RETRYING && d->held[i].next_ms > d->time_ms)
-			earlier(&wake, d->now_ms + (d->held[i].next_ms - d->time_ms));
+	if (d->due_ms != UINT64_MAX && d->due_ms > d->time_ms)
+		earlier(&wake, d->now_ms + (d->due_ms - d->time_ms));
 	return wake;
 }
 
@@ -925,7 +933,7 @@ static int retry_now(struct delivery *d, const struct place *place)
 		return 0; /* it is on its way */
 	row->deaths = 0;
 	held_again(d, row, 1, "an operator asked for it");
-	row->next_ms = d->time_ms;
+	row->next_ms = d->time_ms; /* not a moment later */
 	return 0;
 }
 
@@ -1048,6 +1056,7 @@ int delivery_new(struct delivery **out, const struct delivery_options *options)
 	d->deadline_ms = options->deadline_ms;
 	d->run_state = RUN_WAITING;
 	d->window = 1;
+	d->due_ms = UINT64_MAX;
 	if (failed) {
 		delivery_free(d);
 		return -ENOMEM;
@@ -1107,6 +1116,7 @@ int delivery_renew(struct delivery **out, const struct delivery_options *options
 	d->n_retrying = old->n_retrying;
 	d->n_dead = old->n_dead;
 	d->n_parked = old->n_parked;
+	d->held_changed = true;
 	memcpy(d->held_lanes, old->held_lanes, sizeof d->held_lanes);
 	old->held = NULL;
 	old->n_held = old->size_held = 0;

@@ -75,7 +75,7 @@ uint64_t held_floor(const struct delivery *d, uint64_t channel)
 /* Notes that a row is to be committed as it is then, or its absence. */
 static void touch(struct delivery *d, const struct place *place)
 {
-	d->worked = true;
+	d->worked = d->held_changed = true;
 	for (size_t i = d->n_dirty; i > 0 && i + 16 > d->n_dirty; i--)
 		if (place_compare(&d->dirty[i - 1], place) == 0)
 			return;
@@ -112,6 +112,7 @@ static bool insert(struct delivery *d, const struct held_row *row)
 	memmove(&d->held[i + 1], &d->held[i], (d->n_held++ - i) * sizeof *d->held);
 	d->held[i] = *row;
 	++*count_of(d, row->state);
+	d->held_changed = true;
 	held_count_lane(d, &row->lane, 1);
 	return true;
 }
@@ -222,10 +223,22 @@ static bool is_loaded(const struct delivery *d, const struct place *place)
 }
 
 /* A clock that was set back makes nobody wait longer than the longest pause. */
-bool held_due(const struct delivery *d, const struct held_row *row)
+static bool is_due(const struct delivery *d, uint64_t next_ms)
 {
-	return row->state == HELD_RETRYING &&
-	       (row->next_ms <= d->time_ms || row->next_ms > d->time_ms + 2 * (uint64_t)DELIVERY_RETRY_MAX_MS);
+	return next_ms <= d->time_ms ||
+	       (next_ms != UINT64_MAX && next_ms > d->time_ms + 2 * (uint64_t)DELIVERY_RETRY_MAX_MS);
+}
+
+/* When the first of those that are retried is due. */
+static void find_due(struct delivery *d)
+{
+	if (!d->held_changed)
+		return;
+	d->held_changed = false;
+	d->due_ms = UINT64_MAX;
+	for (size_t i = 0; i < d->n_held && d->n_retrying > 0; i++)
+		if (d->held[i].state == HELD_RETRYING && d->held[i].next_ms < d->due_ms)
+			d->due_ms = d->held[i].next_ms;
 }
 
 void held_load(struct delivery *d)
@@ -234,7 +247,8 @@ void held_load(struct delivery *d)
 	struct query *query;
 	size_t room = d->n_retries < d->window ? d->window - d->n_retries : 0;
 
-	if (d->loading || d->n_retrying == 0 || room == 0)
+	find_due(d);
+	if (d->loading || room == 0 || d->n_retries >= d->n_retrying || !is_due(d, d->due_ms))
 		return;
 	query = query_new(QUERY_DELIVERIES);
 	if (query == NULL || (query->deliveries.places = calloc(room, sizeof(struct place))) == NULL) {
@@ -243,7 +257,8 @@ void held_load(struct delivery *d)
 		return;
 	}
 	for (size_t i = 0; i < d->n_held && query->deliveries.n_places < room; i++)
-		if (held_due(d, &d->held[i]) && !is_loaded(d, &d->held[i].place))
+		if (d->held[i].state == HELD_RETRYING && is_due(d, d->held[i].next_ms) &&
+			!is_loaded(d, &d->held[i].place))
 			query->deliveries.places[query->deliveries.n_places++] = d->held[i].place;
 	a = query->deliveries.n_places == 0 ? NULL : delivery_act(d, DELIVERY_QUERY);
 	if (a == NULL) {

@@ -19,6 +19,7 @@ struct item {
 	uint64_t number; /* of its Deliver; 0: not open */
 	uint64_t sent_ms;
 	uint32_t attempt;
+	size_t part;  /* of an erasure: so many frames of it are done */
 	bool alone;   /* it was open with others when a process ended: nothing else is given out beside it */
 	bool settled; /* of a page: done, or held */
 };
@@ -60,13 +61,17 @@ struct delivery {
 	struct item *retries;
 	size_t n_retries, size_retries;
 	struct open *opens;
-	size_t n_opens, size_opens;
+	size_t n_opens, size_opens; /* in the order in which they were sent */
+	bool suspects;              /* some item may have to go out alone */
+	bool exclusive;             /* what is open must be alone */
 	uint16_t open_lanes[LANE_SLOTS], held_lanes[LANE_SLOTS];
 	uint64_t next_delivery;
 
 	struct held_row *held; /* rising by place */
 	size_t n_held, size_held;
 	size_t n_retrying, n_dead, n_parked;
+	uint64_t due_ms; /* the earliest next_ms of what is retried; UINT64_MAX: nothing is */
+	bool held_changed;
 	struct place *dirty; /* of rows that changed since the last commit: there now, or not any more */
 	size_t n_dirty, size_dirty;
 	bool committing;
@@ -110,7 +115,6 @@ void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_m
 void held_die(struct delivery *d, struct held_row *row, const char *reason);
 /* Takes a row off the record; the next of its lane is tried then. */
 void held_settle(struct delivery *d, const struct place *place);
-bool held_due(const struct delivery *d, const struct held_row *row);
 void held_load(struct delivery *d); /* asks for the events of rows that are due */
 void held_loaded(struct delivery *d, struct deliveries_query *query);
 void held_commit(struct delivery *d); /* makes what changed durable, when it is time */

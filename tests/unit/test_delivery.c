@@ -29,13 +29,14 @@ struct play {
 	struct {
 		int lane;
 		bool erase;
-	} events[EVENTS_MAX]; /* event i has place (i + 1, 0) and sequence i + 1 */
-	size_t n_events;
-	struct place cursor; /* durable */
+	} events[EVENTS_MAX];      /* event i has place (i + 1, 0) and sequence i + 1 */
+	size_t n_events, n_erased; /* events; what each erasure lists: so many from the first */
+	struct place cursor;       /* durable */
 	struct held_row held[ROWS_MAX];
 	size_t n_held;
 	struct given open[OPEN_MAX]; /* what the process has */
 	size_t n_open;
+	size_t told; /* ids to be forgotten */
 	unsigned starts, kills, commits, drains;
 	bool alive, finished, hold_commits, fail_commits, fail_queries;
 	struct job *held_job;
@@ -64,16 +65,17 @@ static struct delivered delivered_of(const struct play *p, size_t i)
 	e.lane.bytes[8] = (uint8_t)p->events[i].lane;
 	if (p->events[i].erase) {
 		e.erased = calloc(1, sizeof *e.erased);
-		e.erased->sequences = calloc(1, sizeof(uint64_t));
-		e.erased->sequences[0] = 1;
-		e.erased->n_sequences = 1;
-		e.erased->places = calloc(1, sizeof(struct place));
-		e.erased->places[0] = (struct place){1, 0};
-		e.erased->ids = calloc(2, sizeof(char *));
-		e.erased->subjects = calloc(2, sizeof(char *));
-		e.erased->ids[0] = strdup("id-1");
-		e.erased->subjects[0] = strdup("course/1");
-		e.erased->n_held = 1;
+		e.erased->n_sequences = e.erased->n_held = p->n_erased;
+		e.erased->sequences = calloc(p->n_erased, sizeof(uint64_t));
+		e.erased->places = calloc(p->n_erased, sizeof(struct place));
+		e.erased->ids = calloc(p->n_erased + 1, sizeof(char *));
+		e.erased->subjects = calloc(p->n_erased + 1, sizeof(char *));
+		for (size_t k = 0; k < p->n_erased; k++) {
+			e.erased->sequences[k] = k + 1;
+			e.erased->places[k] = (struct place){k + 1, 0};
+			e.erased->ids[k] = strdup("id");
+			e.erased->subjects[k] = strdup("course/1");
+		}
 	}
 	return e;
 }
@@ -143,6 +145,8 @@ static void take_frame(struct play *p, struct bytes bytes)
 	if (f->deliver != NULL)
 		p->open[p->n_open++] = (struct given){
 			f->deliver->number, f->deliver->sequence, f->deliver->settled, f->deliver->attempt, false};
+	if (f->erase != NULL)
+		p->told += f->erase->n_ids;
 	if (f->erase != NULL)
 		p->open[p->n_open++] = (struct given){f->erase->number, 0, 0, 0, true};
 	p->drains += f->drain != NULL;
@@ -323,6 +327,7 @@ static struct play *play_new(void)
 
 	p->now_ms = 100000;
 	p->time_ms = 1700000000000;
+	p->n_erased = 1;
 	return p;
 }
 
@@ -1029,6 +1034,27 @@ START_TEST(test_erasure)
 }
 END_TEST
 
+/* A large erasure takes several frames, of which each is done before the next goes out. */
+START_TEST(test_large_erasure)
+{
+	struct play *p = play_new();
+	unsigned frames = 0;
+
+	p->n_erased = 2500;
+	p->events[p->n_events++].erase = true;
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 8);
+	for (; p->n_open == 1 && p->open[0].erase; frames++)
+		result(p, 0, "done");
+	ck_assert_uint_eq(frames, 3);
+	ck_assert_uint_eq(p->told, 2500);
+	ck_assert_uint_eq(p->open[0].sequence, 2);
+	ck_assert_uint_eq(p->cursor.number, 1);
+	play_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("delivery");
@@ -1058,6 +1084,7 @@ int main(void)
 	tcase_add_test(tc, test_drain);
 	tcase_add_test(tc, test_drain_deadline);
 	tcase_add_test(tc, test_erasure);
+	tcase_add_test(tc, test_large_erasure);
 	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
