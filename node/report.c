@@ -20,19 +20,36 @@ static uint64_t resident_bytes(void)
 	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+struct plugin_sums {
+	json_int_t n, ready, retrying, dead;
+};
+
+static void add_plugin(void *context, const char *plugin, const struct delivery_counters *c)
+{
+	struct plugin_sums *sums = context;
+
+	(void)plugin;
+	sums->n++;
+	sums->ready += c->ready;
+	sums->retrying += (json_int_t)c->retrying;
+	sums->dead += (json_int_t)c->dead;
+}
+
 json_t *loop_status(void *context)
 {
 	const struct loop *l = context;
 	const struct trust *trust = node_trust(l->node);
 	const struct card *card = trust_card(trust, l->config->member);
 	char network[2 * DIGEST_LEN + 1], digest[2 * DIGEST_LEN + 1];
+	struct plugin_sums plugins = {0};
 	struct node_counters c;
 
 	node_counters(l->node, &c);
+	host_counters(l->host, add_plugin, &plugins);
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack("{s:s, s:s, s:s, s:{s:I, s:s}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I, s:I, s:I}}",
+			 "s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "card",
 		(json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
@@ -41,7 +58,8 @@ json_t *loop_status(void *context)
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
 		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
 		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
-		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks);
+		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "plugins", "configured", plugins.n,
+		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead);
 }
 
 static double resident(const struct loop *l)

@@ -289,6 +289,23 @@ static void check_links(struct doctor *d)
 		find(d, FINE, NULL, "links to %lld of %lld other members are live", live, others);
 }
 
+static void check_plugins(struct doctor *d)
+{
+	long long configured = (long long)json_integer_value(cli_get(d->node, "plugins.configured"));
+	long long ready = (long long)json_integer_value(cli_get(d->node, "plugins.ready"));
+	long long dead = (long long)json_integer_value(cli_get(d->node, "plugins.dead"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (ready < configured)
+		find(d, WARN, "see enlight plugins and the node's log", "%lld of %lld plugins are ready", ready,
+			configured);
+	else
+		find(d, FINE, NULL, "%lld of %lld plugins are ready", ready, configured);
+	if (dead > 0)
+		find(d, WARN, "see enlight dead: mend the cause and retry, or drop them", "%lld dead letters", dead);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct doctor *d);
@@ -305,6 +322,7 @@ static const struct {
 	{"socket", check_socket, EX_UNAVAILABLE},
 	{"ready", check_ready, EX_UNAVAILABLE},
 	{"links", check_links, EX_UNAVAILABLE},
+	{"plugins", check_plugins, EX_UNAVAILABLE},
 };
 
 static void run_checks(struct doctor *d)

@@ -28,6 +28,8 @@ static const struct {
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.withheld", "channels have events that their publisher withholds"},
+	{"plugins.dead", "events are dead letters of plugins: somebody must look; see enlight dead"},
+	{"plugins.retrying", "events are tried again by plugins; see enlight dead"},
 	{"events.behind", "events wait for their readers' receipts, summed over readers"},
 };
 
@@ -45,6 +47,8 @@ static void print_status(const json_t *s)
 	printf("network  %s (%.*s), roster %lld (%.*s)\n", cli_text(s, "network_name"), SHORT_DIGEST,
 		cli_text(s, "network"), number(s, "roster.number"), SHORT_DIGEST, cli_text(s, "roster.digest"));
 	printf("links    %lld of %lld other members\n", number(s, "links.live"), number(s, "links.members") - 1);
+	if (number(s, "plugins.configured") != 0)
+		printf("plugins  %lld of %lld ready\n", number(s, "plugins.ready"), number(s, "plugins.configured"));
 	printf("events   %lld published, %lld received, %lld refused since start\n", number(s, "events.published"),
 		number(s, "events.received"), number(s, "events.refused"));
 	printf("store    %s%s%s\n", bytes, number(s, "store.limit_bytes") != 0 ? " of " : "",
