@@ -151,6 +151,27 @@ void *bytes_dup(struct bytes b)
 	return copy;
 }
 
+char **texts_dup(char *const *texts, size_t n, size_t room)
+{
+	char **copy = calloc(n + room + 1, sizeof *copy);
+
+	for (size_t i = 0; i < n && copy != NULL; i++) {
+		copy[i] = strdup(texts[i]);
+		if (copy[i] == NULL) {
+			texts_free(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+void texts_free(char **texts)
+{
+	for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 void hex_encode(char *out, const uint8_t *data, size_t len)
 {
 	sodium_bin2hex(out, 2 * len + 1, data, len);

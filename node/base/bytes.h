@@ -42,6 +42,11 @@ bool bytes_equal(struct bytes a, struct bytes b);
 /* Copies into memory the caller frees. NULL: out of memory. A zero length gives a valid pointer. */
 void *bytes_dup(struct bytes b);
 
+/* A list of texts, ended by NULL as well, in memory that texts_free() frees; `room` more would fit in front of the NULL. NULL: out of
+ * memory. texts_free() takes NULL. */
+char **texts_dup(char *const *texts, size_t n, size_t room);
+void texts_free(char **texts);
+
 /* Lower-case hexadecimal, NUL-terminated: `out` has 2 * len + 1 bytes. */
 void hex_encode(char *out, const uint8_t *data, size_t len);
 

@@ -10,19 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 static void erased_free(struct erased *e)
 {
 	if (e == NULL)
 		return;
-	free_texts(e->ids, e->n_held);
-	free_texts(e->subjects, e->n_held);
+	texts_free(e->ids);
+	texts_free(e->subjects);
 	free(e->sequences);
 	free(e->places);
 	free(e->person);
@@ -39,8 +32,8 @@ void delivered_deinit(struct delivered *d)
 
 void deliveries_deinit(struct deliveries_query *q)
 {
-	free_texts(q->allowed, q->n_allowed);
-	free_texts(q->wanted, q->n_wanted);
+	texts_free(q->allowed);
+	texts_free(q->wanted);
 	free(q->places);
 	for (size_t i = 0; i < q->n_events; i++)
 		delivered_deinit(&q->events[i]);

@@ -460,20 +460,14 @@ static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
 			kill_process(d, "it wants a topic that does not exist");
 			return;
 		}
-	wanted = calloc(r->n_topics + 1, sizeof *wanted);
-	for (size_t i = 0; i < r->n_topics && wanted != NULL; i++)
-		wanted[i] = strdup(r->topics[i]);
-	for (size_t i = 0; i < d->n_wanted; i++)
-		free(d->wanted[i]);
-	free(d->wanted);
+	wanted = texts_dup(r->topics, r->n_topics, 0);
+	if (wanted == NULL) {
+		kill_process(d, "out of memory");
+		return;
+	}
+	texts_free(d->wanted);
 	d->wanted = wanted;
-	d->n_wanted = wanted == NULL ? 0 : r->n_topics;
-	for (size_t i = 0; i < r->n_topics; i++)
-		if (wanted == NULL || wanted[i] == NULL) {
-			kill_process(d, "out of memory");
-			d->n_wanted = 0;
-			return;
-		}
+	d->n_wanted = r->n_topics;
 	d->lanes = lanes;
 	d->window = lanes && r->has_window && r->window > 0 ? r->window : 1;
 	if (d->window > DELIVERY_WINDOW_MAX)
@@ -630,21 +624,6 @@ static void take_end(struct delivery *d, const char *how)
 
 /* ---- reading ---- */
 
-static char **copy_texts(char *const *texts, size_t n, bool *failed)
-{
-	char **copy = calloc(n + 1, sizeof *copy);
-
-	if (copy == NULL) {
-		*failed = true;
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		copy[i] = strdup(texts[i]);
-		*failed |= copy[i] == NULL;
-	}
-	return copy;
-}
-
 /* Asks for the next page when little is left of the last one. */
 static void read_on(struct delivery *d)
 {
@@ -652,7 +631,6 @@ static void read_on(struct delivery *d)
 	struct deliveries_query *q;
 	struct delivery_action *a;
 	struct query *query;
-	bool failed = false;
 
 	if (d->reading || !d->more || ahead > d->window || d->now_ms < d->not_again_ms)
 		return;
@@ -664,14 +642,14 @@ static void read_on(struct delivery *d)
 	q = &query->deliveries;
 	memcpy(q->member, d->member, sizeof q->member);
 	q->own = d->own;
-	q->allowed = copy_texts(d->topics, d->n_topics, &failed);
-	q->n_allowed = q->allowed == NULL ? 0 : d->n_topics;
-	q->wanted = copy_texts(d->wanted, d->n_wanted, &failed);
-	q->n_wanted = q->wanted == NULL ? 0 : d->n_wanted;
+	q->allowed = texts_dup(d->topics, d->n_topics, 0);
+	q->n_allowed = d->n_topics;
+	q->wanted = texts_dup(d->wanted, d->n_wanted, 0);
+	q->n_wanted = d->n_wanted;
 	q->after = d->read_to;
 	q->max_events = BATCH_EVENTS_MAX;
 	q->max_bytes = DELIVERY_PAGE_BYTES;
-	a = failed ? NULL : delivery_act(d, DELIVERY_QUERY);
+	a = q->allowed == NULL || q->wanted == NULL ? NULL : delivery_act(d, DELIVERY_QUERY);
 	if (a == NULL) {
 		query_free(query);
 		d->short_of_memory = true;
@@ -1044,10 +1022,11 @@ int delivery_new(struct delivery **out, const struct delivery_options *options)
 	assert(strlen(options->name) <= PLUGIN_NAME_MAX && strlen(options->member) <= HANDLE_MAX);
 	strcpy(d->name, options->name);
 	strcpy(d->member, options->member);
-	d->topics = copy_texts(options->topics, options->n_topics, &failed);
-	d->n_topics = d->topics == NULL ? 0 : options->n_topics;
-	d->publishes = copy_texts(options->publishes, options->n_publishes, &failed);
-	d->n_publishes = d->publishes == NULL ? 0 : options->n_publishes;
+	d->topics = texts_dup(options->topics, options->n_topics, 0);
+	d->n_topics = options->n_topics;
+	d->publishes = texts_dup(options->publishes, options->n_publishes, 0);
+	d->n_publishes = options->n_publishes;
+	d->wanted = texts_dup(NULL, 0, 0);
 	d->own = options->own;
 	d->settings = copy_text(options->settings, &failed);
 	d->file = copy_text(options->file, &failed);
@@ -1057,19 +1036,12 @@ int delivery_new(struct delivery **out, const struct delivery_options *options)
 	d->run_state = RUN_WAITING;
 	d->window = 1;
 	d->due_ms = UINT64_MAX;
-	if (failed) {
+	if (failed || d->topics == NULL || d->publishes == NULL || d->wanted == NULL) {
 		delivery_free(d);
 		return -ENOMEM;
 	}
 	*out = d;
 	return 0;
-}
-
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
 }
 
 void delivery_free(struct delivery *d)
@@ -1080,9 +1052,9 @@ void delivery_free(struct delivery *d)
 		delivered_deinit(&d->page[i].event);
 	for (size_t i = 0; i < d->n_retries; i++)
 		delivered_deinit(&d->retries[i].event);
-	free_texts(d->topics, d->n_topics);
-	free_texts(d->publishes, d->n_publishes);
-	free_texts(d->wanted, d->n_wanted);
+	texts_free(d->topics);
+	texts_free(d->publishes);
+	texts_free(d->wanted);
 	free(d->settings);
 	free(d->file);
 	free(d->folder);

@@ -55,13 +55,6 @@ static void step(struct hosted *s, struct delivery_input *in);
 
 /* ---- plans ---- */
 
-static void free_texts(char **texts)
-{
-	for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 static void plan_free(struct plan *p)
 {
 	if (p == NULL)
@@ -70,25 +63,11 @@ static void plan_free(struct plan *p)
 	free(p->name);
 	free(p->program);
 	free(p->settings);
-	free_texts(p->arguments);
-	free_texts(p->environment);
-	free_texts(p->topics);
-	free_texts(p->publishes);
+	texts_free(p->arguments);
+	texts_free(p->environment);
+	texts_free(p->topics);
+	texts_free(p->publishes);
 	free(p);
-}
-
-static char **copy_texts(char *const *texts, size_t n, size_t room)
-{
-	char **copy = calloc(n + room + 1, sizeof *copy);
-
-	for (size_t i = 0; i < n && copy != NULL; i++) {
-		copy[i] = strdup(texts[i]);
-		if (copy[i] == NULL) {
-			free_texts(copy);
-			return NULL;
-		}
-	}
-	return copy;
 }
 
 static void describe_texts(struct buffer *out, char *const *texts, size_t n)
@@ -128,10 +107,10 @@ static struct plan *plan_new(const struct host_plugin *from)
 	p->name = strdup(from->name);
 	p->program = strdup(from->program);
 	p->settings = from->settings == NULL ? NULL : strdup(from->settings);
-	p->arguments = copy_texts(from->command, from->n_command, 0);
-	p->environment = copy_texts(from->environment, from->n_environment, 3);
-	p->topics = copy_texts(from->topics, from->n_topics, 0);
-	p->publishes = copy_texts(from->publishes, from->n_publishes, 0);
+	p->arguments = texts_dup(from->command, from->n_command, 0);
+	p->environment = texts_dup(from->environment, from->n_environment, 3);
+	p->topics = texts_dup(from->topics, from->n_topics, 0);
+	p->publishes = texts_dup(from->publishes, from->n_publishes, 0);
 	p->n_topics = from->n_topics;
 	p->n_publishes = from->n_publishes;
 	p->own = from->own;

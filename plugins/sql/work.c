@@ -245,7 +245,7 @@ int work_prepare(
 	return r;
 }
 
-static void texts_free(char **texts, size_t n)
+static void free_texts(char **texts, size_t n)
 {
 	for (size_t i = 0; texts != NULL && i < n; i++)
 		free(texts[i]);
@@ -258,11 +258,11 @@ static void work_table_deinit(struct work_table *w)
 
 	for (size_t i = 0; w->rows != NULL && i < t->n_rows; i++) {
 		for (size_t j = 0; j < w->rows[i].n; j++)
-			texts_free(w->rows[i].items[j], t->rows[i].n_key + t->rows[i].n_columns);
+			free_texts(w->rows[i].items[j], t->rows[i].n_key + t->rows[i].n_columns);
 		free(w->rows[i].items);
 	}
 	free(w->rows);
-	texts_free(w->texts, t->n_key + t->n_columns);
+	free_texts(w->texts, t->n_key + t->n_columns);
 	free(w->revision);
 	free(w->time);
 }
