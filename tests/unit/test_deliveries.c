@@ -1,0 +1,251 @@
+#include "commit_world.h"
+#include "core/query.h"
+
+/* What plugins are given, out of a publisher's own ledger: batch 1 has five courses, batch 2 a nomination, batch 3 an erasure of the first
+ * and third course, batch 4 a course to the network. */
+
+enum { COURSES = 5 };
+
+static struct world w;
+
+static void publish(struct draft *drafts, size_t n)
+{
+	struct job *job = world_publish_job(&w, drafts, n);
+	struct commit_changes *changes;
+
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
+	commit_changes_free(changes);
+	job_free(job);
+}
+
+static void start(void)
+{
+	static const char *const ids[] = {"c1", "c2", "c3", "c4", "c5"};
+	struct draft drafts[COURSES], one;
+
+	world_init(&w);
+	for (size_t i = 0; i < COURSES; i++)
+		drafts[i] = world_course(ids[i], READER, ids[i], ids[i]);
+	publish(drafts, COURSES);
+	one = world_draft(PUBLISHER, "mobility.nomination", "mobility/m1", READER, "n1",
+		"{\"mobilityId\": \"m1\", \"sending\": {\"heiId\": \"" PUBLISHER
+		"\"}, \"receiving\": {\"heiId\": \"" READER "\"}}");
+	publish(&one, 1);
+	one = world_draft(PUBLISHER, "person.erasure", "person/e1", READER, "e1",
+		"{\"erasureId\": \"e1\", \"sequences\": [\"3\", \"1\", \"99\"], \"person\": \"ut.ee:b41887\"}");
+	publish(&one, 1);
+	one = world_course("c6", "network", "c6", "c6");
+	publish(&one, 1);
+}
+
+static void end(void)
+{
+	world_deinit(&w);
+}
+
+static struct deliveries_query query(const char *allowed, const char *wanted)
+{
+	struct deliveries_query q = {.own = true, .max_events = 100, .max_bytes = 1 << 20, .n_allowed = 1};
+	char *texts[] = {(char *)allowed, (char *)wanted};
+
+	strcpy(q.member, PUBLISHER);
+	q.allowed = texts_dup(texts, 1, 0);
+	q.wanted = texts_dup(texts + 1, wanted != NULL, 0);
+	q.n_wanted = wanted != NULL;
+	return q;
+}
+
+static void run(struct deliveries_query *q)
+{
+	ck_assert_int_eq(deliveries_run(&w.store_keys, &memory_archive_ops, w.publisher, q), 0);
+}
+
+/* Places as "1.0 1.1 2.0", for comparing at a glance. */
+static const char *places(const struct deliveries_query *q)
+{
+	static char text[512];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < q->n_events; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%s%d.%d", i == 0 ? "" : " ",
+			(int)q->events[i].place.number, (int)q->events[i].place.index);
+	return text;
+}
+
+static const struct {
+	const char *allowed, *wanted, *places;
+} filters[] = {
+	{"*", NULL, "1.0 1.1 1.2 1.3 1.4 2.0 3.0 4.0"},
+	{"course.*", NULL, "1.0 1.1 1.2 1.3 1.4 3.0 4.0"}, /* an erasure is everybody's */
+	{"mobility.*", NULL, "2.0 3.0"},
+	{"*", "mobility.nomination", "2.0 3.0"},
+	{"course.*", "mobility.*", "3.0"},
+};
+
+/* Topics must be allowed and wanted; what is looked at and not given moves the place all the same. */
+START_TEST(test_filters)
+{
+	struct deliveries_query q = query(filters[_i].allowed, filters[_i].wanted);
+
+	run(&q);
+	ck_assert_str_eq(places(&q), filters[_i].places);
+	ck_assert(!q.more);
+	ck_assert_uint_eq(q.next.number, 4);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* A node's own events are given only to who asks for them. */
+START_TEST(test_own)
+{
+	struct deliveries_query q = query("*", NULL);
+
+	q.own = false;
+	run(&q);
+	ck_assert_uint_eq(q.n_events, 0);
+	ck_assert_uint_eq(q.next.number, 4);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* Pages of any size give every event once, in order: by number of events, or by bytes. */
+START_TEST(test_pages)
+{
+	struct place after = {0};
+	size_t n = 0, most = _i < 8 ? (size_t)_i + 1 : 100;
+	bool more = true;
+
+	while (more) {
+		struct deliveries_query q = query("*", NULL);
+
+		q.after = after;
+		q.max_events = most;
+		q.max_bytes = _i < 8 ? 1 << 20 : 1; /* one event is always given */
+		run(&q);
+		ck_assert_uint_le(q.n_events, _i < 8 ? most : 1);
+		n += q.n_events;
+		more = q.more;
+		after = q.next;
+		deliveries_deinit(&q);
+	}
+	ck_assert_uint_eq(n, 8);
+}
+END_TEST
+
+/* Chosen places are given whatever their topics; one that is gone is left out. */
+START_TEST(test_places)
+{
+	struct deliveries_query q = query("mobility.*", NULL);
+	const struct place chosen[] = {{1, 4}, {9, 0}, {1, 1}, {4, 7}};
+
+	q.places = bytes_dup(bytes_of(chosen, sizeof chosen));
+	q.n_places = 4;
+	run(&q);
+	ck_assert_str_eq(places(&q), "1.4 1.1");
+	ck_assert_uint_eq(q.n_places, 4);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* What an event is delivered with: channel, sequence, topic, lane, and the leaf digest of its bytes. */
+START_TEST(test_what_is_given)
+{
+	struct deliveries_query q = query("*", NULL);
+	struct digest leaf;
+
+	run(&q);
+	ck_assert_str_eq(q.events[5].source, PUBLISHER);
+	ck_assert_str_eq(q.events[5].audience, READER);
+	ck_assert_str_eq(q.events[5].topic, "mobility.nomination");
+	ck_assert_uint_eq(q.events[5].sequence, 6);
+	ck_assert_uint_eq(q.events[5].incarnation, 1);
+	ck_assert(q.events[5].channel == q.events[0].channel && q.events[5].channel != q.events[7].channel);
+	ck_assert_mem_ne(q.events[0].lane.bytes, q.events[1].lane.bytes, sizeof q.events[0].lane.bytes);
+	digest_leaf(&leaf, q.events[5].packed);
+	ck_assert(digest_equal(&leaf, &q.events[5].leaf));
+	ck_assert_uint_eq(q.events[5].stored_ms, NOW_MS);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* An erasure comes with all sequences it lists, and with ids, subjects and places of those that this node holds. */
+START_TEST(test_erasure)
+{
+	struct deliveries_query q = query("mobility.*", NULL);
+	const struct erased *e;
+
+	run(&q);
+	e = q.events[1].erased;
+	ck_assert_ptr_nonnull(e);
+	ck_assert_ptr_null(q.events[0].erased);
+	ck_assert_uint_eq(e->n_sequences, 3);
+	ck_assert(e->sequences[0] == 1 && e->sequences[1] == 3 && e->sequences[2] == 99);
+	ck_assert_uint_eq(e->n_held, 2);
+	ck_assert_str_eq(e->ids[0], "c1");
+	ck_assert_str_eq(e->ids[1], "c3");
+	ck_assert_str_eq(e->subjects[1], "course/c3");
+	ck_assert(e->places[1].number == 1 && e->places[1].index == 2);
+	ck_assert_str_eq(e->person, "ut.ee:b41887");
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* What this node marked as refused is never given; what it marked as stale says so. */
+START_TEST(test_marks)
+{
+	struct deliveries_query q = query("course.*", NULL);
+
+	memory_ledger_begin(w.publisher);
+	ck_assert_int_eq(memory_ledger_ops.mark_add(w.publisher, &(struct place){1, 1}, MARK_REFUSED, "a rule"), 0);
+	ck_assert_int_eq(memory_ledger_ops.mark_add(w.publisher, &(struct place){1, 1}, MARK_STALE, "old"), 0);
+	ck_assert_int_eq(memory_ledger_ops.mark_add(w.publisher, &(struct place){1, 3}, MARK_STALE, "old"), 0);
+	memory_ledger_commit(w.publisher);
+	run(&q);
+	ck_assert_str_eq(places(&q), "1.0 1.2 1.3 1.4 3.0 4.0");
+	ck_assert(!q.events[1].stale && q.events[2].stale);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* A channel that went back: what was set aside is given no more, neither by page nor by place. */
+START_TEST(test_set_aside)
+{
+	struct deliveries_query q = query("*", NULL), chosen = query("*", NULL);
+	const struct place gone = {2, 0};
+
+	run(&q);
+	memory_ledger_begin(w.publisher);
+	ck_assert_int_eq(memory_ledger_ops.set_aside(w.publisher, q.events[0].channel, 5), 0);
+	memory_ledger_commit(w.publisher);
+	deliveries_deinit(&q);
+	q = query("*", NULL);
+	run(&q);
+	ck_assert_str_eq(places(&q), "1.0 1.1 1.2 1.3 1.4 4.0");
+	deliveries_deinit(&q);
+	chosen.places = bytes_dup(bytes_of(&gone, sizeof gone));
+	chosen.n_places = 1;
+	run(&chosen);
+	ck_assert_uint_eq(chosen.n_events, 0);
+	deliveries_deinit(&chosen);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("deliveries");
+	TCase *tc = tcase_create("deliveries");
+
+	tcase_add_checked_fixture(tc, start, end);
+	tcase_add_loop_test(tc, test_filters, 0, sizeof filters / sizeof *filters);
+	tcase_add_test(tc, test_own);
+	tcase_add_loop_test(tc, test_pages, 0, 9);
+	tcase_add_test(tc, test_places);
+	tcase_add_test(tc, test_what_is_given);
+	tcase_add_test(tc, test_erasure);
+	tcase_add_test(tc, test_marks);
+	tcase_add_test(tc, test_set_aside);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
