@@ -210,13 +210,17 @@ static bool lane_is_open(const struct delivery *d, const struct index_key *lane)
 	return false;
 }
 
-/* The lowest sequence of a channel that is not settled. */
+/* The lowest sequence of a channel that may still come, also after a crash: the cursor stands before the page's first, whatever is done
+ * behind it. */
 static uint64_t settled_below(const struct delivery *d, const struct delivered *event)
 {
-	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel);
+	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel),
+		 done = floor_of(d, event->channel);
 
+	if (done < floor)
+		floor = done;
 	for (size_t i = d->head; i < d->n_page; i++)
-		if (!d->page[i].settled && d->page[i].event.channel == event->channel) {
+		if (d->page[i].event.channel == event->channel) {
 			if (d->page[i].event.sequence < floor)
 				floor = d->page[i].event.sequence;
 			break; /* a channel's sequences rise with the place, but where it went back */
@@ -710,7 +714,10 @@ static void take_query(struct delivery *d, struct query *query)
 static void move_cursor(struct delivery *d)
 {
 	while (d->head < d->n_page && d->page[d->head].settled) {
-		d->cursor = d->page[d->head].event.place;
+		const struct delivered *event = &d->page[d->head].event;
+
+		d->cursor = event->place;
+		floor_note(d, event->channel, event->sequence, &event->place, 0);
 		delivered_deinit(&d->page[d->head].event);
 		d->head++;
 	}
@@ -1064,6 +1071,7 @@ void delivery_free(struct delivery *d)
 	free(d->opens);
 	free(d->held);
 	free(d->dirty);
+	free(d->floors);
 	free(d);
 }
 

@@ -208,6 +208,7 @@ void held_settle(struct delivery *d, const struct place *place)
 	d->n_held--;
 	memmove(row, row + 1, (d->n_held - (size_t)(row - d->held)) * sizeof *row);
 	touch(d, place);
+	floor_note(d, gone.channel, gone.sequence, &(struct place){0}, d->commit_number + 1);
 	if (d->held_lanes[lane_slot(&gone.lane)] != 0)
 		release_lane(d, &gone.lane);
 }
@@ -302,6 +303,68 @@ void held_loaded(struct delivery *d, struct deliveries_query *query)
 	}
 }
 
+/* ---- what a crash would bring again ---- */
+
+void floor_note(struct delivery *d, uint64_t channel, uint64_t sequence, const struct place *until, uint64_t commit)
+{
+	struct floor *f = d->floors;
+
+	while (f != d->floors + d->n_floors && f->channel != channel)
+		f++;
+	if (f == d->floors + d->n_floors) {
+		if (!delivery_grow(d, &d->floors, d->n_floors, &d->size_floors, sizeof *f)) {
+			d->floors_lost = true;
+			return;
+		}
+		f = &d->floors[d->n_floors++];
+		*f = (struct floor){
+			.channel = channel, .now.sequence = sequence, .now.until = *until, .now.commit = commit};
+		f->next.sequence = UINT64_MAX;
+		return;
+	}
+	if (f->next.sequence == UINT64_MAX) {
+		f->next.until = (struct place){0};
+		f->next.commit = 0;
+	}
+	if (sequence < f->next.sequence)
+		f->next.sequence = sequence;
+	if (place_compare(until, &f->next.until) > 0)
+		f->next.until = *until;
+	if (commit > f->next.commit)
+		f->next.commit = commit;
+}
+
+uint64_t floor_of(const struct delivery *d, uint64_t channel)
+{
+	for (size_t i = 0; i < d->n_floors; i++) {
+		const struct floor *f = &d->floors[i];
+
+		if (f->channel == channel)
+			return f->now.sequence < f->next.sequence ? f->now.sequence : f->next.sequence;
+	}
+	return d->floors_lost ? 0 : UINT64_MAX;
+}
+
+/* A commit is durable, and the cursor up to where it says. */
+static void drop_floors(struct delivery *d)
+{
+	for (size_t i = d->n_floors; i-- > 0;) {
+		struct floor *f = &d->floors[i];
+
+		while (f->now.sequence != UINT64_MAX && f->now.commit <= d->commit_number &&
+			place_compare(&f->now.until, &d->committed) <= 0) {
+			f->now.sequence = f->next.sequence;
+			f->now.until = f->next.until;
+			f->now.commit = f->next.commit;
+			f->next.sequence = UINT64_MAX;
+		}
+		if (f->now.sequence == UINT64_MAX)
+			*f = d->floors[--d->n_floors];
+	}
+	if (d->n_dirty == 0 && place_compare(&d->cursor, &d->committed) == 0)
+		d->floors_lost = false;
+}
+
 /* ---- commits ---- */
 
 static bool fill(struct delivery *d, struct delivery_job *job)
@@ -342,6 +405,7 @@ void held_commit(struct delivery *d)
 	}
 	a->job = job;
 	d->n_dirty = 0;
+	d->commit_number++;
 	d->committing = true;
 	d->worked = false;
 	d->commit_ms = d->now_ms;
@@ -352,6 +416,7 @@ void held_committed(struct delivery *d, const struct delivery_job *job)
 	d->committing = false;
 	if (job->done) {
 		d->committed = job->cursor;
+		drop_floors(d);
 		return;
 	}
 	delivery_log(d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);

@@ -27,6 +27,17 @@ struct item {
 /* Lanes that may not be entered, counted by hash: most questions are answered without a look at the rows. */
 enum { LANE_SLOTS = 1024 };
 
+/* The lowest sequence of a channel that a crash of the node would bring again, though it is done: until the cursor is durable up to `until`, and
+ * the commit of that number is. What is done meanwhile waits behind it, for the same. */
+struct floor {
+	uint64_t channel;
+	struct {
+		uint64_t sequence; /* UINT64_MAX: none */
+		struct place until;
+		uint64_t commit;
+	} now, next;
+};
+
 struct open {
 	uint64_t number;
 	struct place place;
@@ -75,9 +86,13 @@ struct delivery {
 	struct place *dirty; /* of rows that changed since the last commit: there now, or not any more */
 	size_t n_dirty, size_dirty;
 	bool committing;
-	bool worked;           /* the plugin did something since: the cursor is worth a commit at once */
-	uint64_t commit_ms;    /* when the last one began */
-	uint64_t not_again_ms; /* one failed: not before */
+	bool worked;            /* the plugin did something since: the cursor is worth a commit at once */
+	uint64_t commit_ms;     /* when the last one began */
+	uint64_t not_again_ms;  /* one failed: not before */
+	uint64_t commit_number; /* of the last one that began */
+	struct floor *floors;
+	size_t n_floors, size_floors;
+	bool floors_lost; /* there was no memory for one: nothing counts as settled until all is durable */
 	bool full_said;
 
 	size_t n_publishing;
@@ -121,6 +136,9 @@ void held_commit(struct delivery *d); /* makes what changed durable, when it is 
 void held_committed(struct delivery *d, const struct delivery_job *job);
 uint64_t held_floor(
 	const struct delivery *d, uint64_t channel); /* lowest sequence of the channel that is held; UINT64_MAX */
+/* Something is done, but a crash would bring it again until the cursor or the next commit is durable. */
+void floor_note(struct delivery *d, uint64_t channel, uint64_t sequence, const struct place *until, uint64_t commit);
+uint64_t floor_of(const struct delivery *d, uint64_t channel); /* UINT64_MAX: none */
 void held_count_lane(struct delivery *d, const struct index_key *lane, int by);
 
 static inline size_t lane_slot(const struct index_key *lane)
