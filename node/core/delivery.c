@@ -217,6 +217,8 @@ static uint64_t settled_below(const struct delivery *d, const struct delivered *
 	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel),
 		 done = floor_of(d, event->channel);
 
+	if (place_compare(&event->place, &d->read_to) > 0)
+		return 0; /* a held row that the cursor has not reached yet: what comes before it is not read */
 	if (done < floor)
 		floor = done;
 	for (size_t i = d->head; i < d->n_page; i++)
