@@ -512,6 +512,32 @@ START_TEST(test_settled_of_a_row_ahead)
 }
 END_TEST
 
+/* A held row that was durable before the cursor is the same event when the page brings it: it does not wait for itself. */
+START_TEST(test_row_ahead_is_one)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 3; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 3);
+	result(p, 1, "reject");
+	ck_assert_uint_eq(p->cursor.number, 0);
+	ck_assert_uint_eq(p->n_held, 1);
+	begin(p);
+	ready(p, "lanes", 3);
+	result(p, 0, "done");
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 3);
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 2), 0);
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	play_free(p);
+}
+END_TEST
+
 /* A long log is given out page by page, all of it, in order. */
 START_TEST(test_many)
 {
@@ -1121,6 +1147,7 @@ int main(void)
 	tcase_add_test(tc, test_settled);
 	tcase_add_test(tc, test_settled_is_durable);
 	tcase_add_test(tc, test_settled_of_a_row_ahead);
+	tcase_add_test(tc, test_row_ahead_is_one);
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_dead_and_parked);
 	tcase_add_test(tc, test_drop);
