@@ -295,6 +295,7 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 			break;
 		case JOB_RECEIPT:
 			jobs[i]->receipt.good = false;
+			jobs[i]->receipt.lost = true;
 			jobs[i]->receipt.why = "not stored";
 			break;
 		case JOB_DELIVERY:

@@ -79,6 +79,7 @@ struct receipt_job {
 	struct bytes packed; /* owned */
 	uint8_t signature[SIGNATURE_LEN];
 	bool good; /* verified and kept, or older than what is kept */
+	bool lost; /* it could not be stored, whatever it says */
 	const char *why;
 };
 

@@ -588,6 +588,8 @@ static void count_job(struct node *n, const struct job *j)
 			n->counters.published += j->publish.results[i].state == PUBLISH_NEW;
 	if (j->kind == JOB_RECEIPT && j->receipt.good)
 		n->counters.receipts++;
+	if (j->kind == JOB_RECEIPT && j->receipt.lost)
+		serve_lost_receipt(n, j->receipt.peer);
 	if (j->kind == JOB_RECEIPT && !j->receipt.good)
 		node_log(n, LOG_LEVEL_WARN, "receipt: refused peer=%s why=\"%s\"", j->receipt.peer, j->receipt.why);
 }

@@ -206,6 +206,7 @@ void serve_fetch(struct node *n, struct session *s, const Enlight__Link__V1__Fet
 void serve_fetched(struct node *n, struct query *query);
 void serve_published(struct node *n, const struct own_batch *batches, size_t n_batches);
 void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt);
+void serve_lost_receipt(struct node *n, const char *reader); /* it could not be stored */
 void serve_busy(struct node *n, uint32_t connection, bool busy);
 void serve_tick(struct node *n, struct session *s);
 

@@ -319,6 +319,17 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	node_act_commit(n, job);
 }
 
+/* A reader gives its receipt again when it is shown a head that it holds. */
+void serve_lost_receipt(struct node *n, const char *reader)
+{
+	struct peer *p = node_peer(n, reader);
+
+	if (p == NULL || p->session == NULL)
+		return;
+	p->session->heads_due = true;
+	p->session->heads_ms = n->now_ms + RETRY_MS;
+}
+
 void serve_busy(struct node *n, uint32_t connection, bool busy)
 {
 	struct session *s = session_of_connection(n, connection);
@@ -331,7 +342,7 @@ void serve_busy(struct node *n, uint32_t connection, bool busy)
 
 void serve_tick(struct node *n, struct session *s)
 {
-	if (s->heads_due && !s->busy && n->now_ms - s->heads_ms >= HEADS_MS)
+	if (s->heads_due && !s->busy && n->now_ms >= s->heads_ms + HEADS_MS)
 		send_heads(n, s);
 	pump(n, s);
 }

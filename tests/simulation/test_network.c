@@ -1,6 +1,7 @@
 #include "../unit/unit.h"
 #include "network.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -209,6 +210,27 @@ START_TEST(test_flipped_bits)
 }
 END_TEST
 
+/* A publisher that cannot write for a while has its readers' receipts soon after, though nothing more is published. */
+START_TEST(test_receipts_that_could_not_be_stored)
+{
+	struct network *w = network_new(8, 3);
+	const struct acknowledged *all;
+
+	ck_assert(network_settle(w, 10000));
+	network_publish(w, 0, "network", "CR/1");
+	while (network_acknowledged(w, &all) == 0)
+		network_run(w, 1);
+	for (int i = 0; i < 500; i++) {
+		memory_ledger_fail(network_ledger(w, 0), 0, -ENOMEM);
+		network_run(w, 10);
+	}
+	memory_ledger_fail(network_ledger(w, 0), 0, 0);
+	ck_assert(network_settle(w, 20000));
+	ck_assert_ptr_null(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
 /* The same seed gives the same run. */
 START_TEST(test_repeatable)
 {
@@ -247,6 +269,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_lost_frames, 0, 5);
 	tcase_add_test(tc, test_silent_reader);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
+	tcase_add_test(tc, test_receipts_that_could_not_be_stored);
 	tcase_add_test(tc, test_repeatable);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
