@@ -425,6 +425,7 @@ def list_all():
         print(f"{suite}: " + " ".join(p.name for p in programs if p.suite == suite))
     print("analyse: " + " ".join(ANALYSES))
     print("coverage")
+    print("sim-long")
     return 0
 
 
@@ -439,6 +440,43 @@ def run_chosen(report, words):
     run_programs(report, chosen)
 
 
+# The simulator's last line, which counts.
+SIM_COUNTS = re.compile(r"^seed \d+: held, .* (\d+) steps, (\d+) events, (\d+) faults,", re.M)
+SIM_STEPS = 40000
+
+
+def sim_long(report, minutes):
+    """Fresh seeds until the time is up or one fails, one for each core; says how much that was in a minute."""
+    if not build_plain(report):
+        return
+    begin = time.monotonic()
+    until = begin + 60 * minutes
+    lock, failed, totals = threading.Lock(), [], [0, 0, 0, 0]
+    seeds = iter(range(int(time.time()) * 1000, sys.maxsize))
+
+    def explore(_):
+        while time.monotonic() < until and not failed:
+            with lock:
+                seed = next(seeds)
+            command = [str(PLAIN / "tests" / "sim"), "--seed", str(seed), "--steps", str(SIM_STEPS)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            counts = SIM_COUNTS.search(done.stdout)
+            with lock:
+                if done.returncode != 0 or counts is None:
+                    failed.append(f"$ {shlex.join(command)}\n{done.stdout}exit status {done.returncode}")
+                    return
+                for i, count in enumerate([1, *map(int, counts.groups())]):
+                    totals[i] += count
+
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        list(pool.map(explore, range(JOBS)))
+    took = max((time.monotonic() - begin) / 60, 0.001)
+    runs, steps, events, faults = totals
+    print(f"{runs} seeds in {took:.1f} minutes; in a minute {steps / took:.0f} steps, {events / took:.0f} events, "
+          f"{faults / took:.0f} faults", flush=True)
+    report.add("sim-long", not failed, "\n".join(failed))
+
+
 class Parser(argparse.ArgumentParser):
     """Ends as everything here does when the command line is wrong."""
 
@@ -450,6 +488,7 @@ class Parser(argparse.ArgumentParser):
 def main():
     parser = Parser(prog="tests/run", description="Builds and runs the tests.")
     parser.add_argument("--list", action="store_true", help="list suites and their programs")
+    parser.add_argument("--minutes", type=float, default=10, help="how long sim-long explores (10)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a suite, a program or suite/program")
     arguments = parser.parse_args()
     if arguments.list:
@@ -458,7 +497,8 @@ def main():
     report = Report()
     analyses, words = chosen_analyses(arguments.names)
     wants_coverage = "coverage" in words
-    words = [word for word in words if word != "coverage"]
+    wants_sim_long = "sim-long" in words
+    words = [word for word in words if word not in ("coverage", "sim-long")]
     unknown = check_names(words) if words else []
     if unknown is None:
         return 1
@@ -469,6 +509,8 @@ def main():
         run_chosen(report, words)
     if wants_coverage:
         coverage(report)
+    if wants_sim_long:
+        sim_long(report, arguments.minutes)
     if analyses:
         analyse(report, analyses)
     return report.finish()

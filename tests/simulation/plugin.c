@@ -135,6 +135,9 @@ static void judge_settled(struct plugin *p, const Enlight__Plugin__V1__Deliver *
 {
 	uint64_t channel = name_of(d->source, d->audience), *settled = map_find(&p->settled, channel);
 
+	network_trace(p->w, "%s plugin gets %s/%s %llu attempt %u settled %llu", p->w->members[p->member].handle,
+		d->source, d->audience, (unsigned long long)d->sequence, (unsigned)d->attempt,
+		(unsigned long long)d->settled);
 	if (settled != NULL && d->sequence < *settled)
 		network_break(p->w,
 			"a plugin gets what was settled: member %s, channel %s/%s, sequence %llu below %llu",
@@ -267,6 +270,8 @@ static void say_result(struct plugin *p, uint64_t number, const char *outcome)
 	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
 	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
 
+	network_trace(p->w, "%s plugin says %s to %llu", p->w->members[p->member].handle, outcome,
+		(unsigned long long)number);
 	r.number = number;
 	r.outcome = (char *)outcome;
 	r.reason = strcmp(outcome, "done") == 0 ? NULL : (char *)"a reason";

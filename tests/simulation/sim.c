@@ -5,6 +5,7 @@
 #include "invariant.h"
 #include "fault.h"
 #include "network_state.h"
+#include "plugin.h"
 #include <getopt.h>
 #include <inttypes.h>
 
@@ -102,6 +103,15 @@ static void turn(struct sim *s)
 
 /* ---- a run ---- */
 
+/* Time passes, and operators look after their plugins' dead letters. */
+static void mend(struct network *w)
+{
+	network_run(w, 500);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->members[i].plugin != NULL && w->broken[0] == '\0')
+			plugin_mend(w->members[i].plugin);
+}
+
 static void settle(struct sim *s)
 {
 	struct network *w = s->w;
@@ -116,7 +126,7 @@ static void settle(struct sim *s)
 	s->healed_ms = w->now_ms;
 	until = w->now_ms + ARRIVE_MS;
 	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until)
-		network_run(w, 500);
+		mend(w);
 	s->arrived_ms = w->now_ms - s->healed_ms;
 	if (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why))
 		network_break(w, "it has not arrived %d s after the faults stopped: %s", ARRIVE_MS / 1000, why);
