@@ -1,5 +1,6 @@
 #include "fault.h"
 
+#include "liar.h"
 #include "network_state.h"
 #include <errno.h>
 #include "plugin.h"
@@ -275,8 +276,66 @@ static bool plugin_fail_begin(struct network *w, struct trouble *t)
 	return true;
 }
 
+/* ---- lies ---- */
+
+static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
+{
+	return pick(w, t) && liar_begin(w, t->a, lie);
+}
+
+/* clang-format off */
+#define LIE(name, lie) \
+	static bool name##_begin(struct network *w, struct trouble *t) \
+	{ \
+		return liar_pick(w, t, lie); \
+	} \
+	static void name##_end(struct network *w, struct trouble *t) \
+	{ \
+		liar_end(w, t->a, lie); \
+	}
+/* clang-format on */
+LIE(audience, LIE_AUDIENCE)
+LIE(equivocate, LIE_EQUIVOCATE)
+LIE(flood, LIE_FLOOD)
+LIE(network, LIE_NETWORK)
+LIE(order, LIE_ORDER)
+LIE(withhold, LIE_WITHHOLD)
+
+/* It says Hello to everybody anew. */
+static bool claim_begin(struct network *w, struct trouble *t)
+{
+	if (!liar_pick(w, t, LIE_CLAIM))
+		return false;
+	for (size_t i = 0; i < w->n; i++)
+		network_drop(w, t->a, i);
+	return true;
+}
+
+static void claim_end(struct network *w, struct trouble *t)
+{
+	liar_end(w, t->a, LIE_CLAIM);
+}
+
+static bool bogus_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && liar_publish(w, t->a);
+}
+
+static bool rewind_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && liar_keep_old(w, t->a);
+}
+
+static void rewind_end(struct network *w, struct trouble *t)
+{
+	liar_rewind(w, t->a);
+}
+
 const struct fault faults[] = {
 	/* alphabetical */
+	{"audience", "a liar delivers a batch to one who is not in its audience", 60000, audience_begin, audience_end},
+	{"bogus", "a liar publishes what only others may publish", 0, bogus_begin, NULL},
+	{"claim", "a liar says Hello in the name of another", 60000, claim_begin, claim_end},
 	{"clock", "a member's wall clock jumps, by up to nine days either way", 0, clock_begin, NULL},
 	{"crash", "a member ends at one of its next happenings, also in the middle of a commit, and starts again later",
 		20000, crash_begin, crash_end},
@@ -285,9 +344,13 @@ const struct fault faults[] = {
 	{"disk", "one of a member's next writes fails", 0, disk_begin, NULL},
 	{"double", "frames from one member to another come twice", 60000, double_begin, double_end},
 	{"drop", "a connection breaks", 0, drop_begin, NULL},
+	{"equivocate", "a liar shows two batches of one place", 60000, equivocate_begin, equivocate_end},
+	{"flood", "a liar sends twenty frames for one", 20000, flood_begin, flood_end},
 	{"full", "a member's disk is full", 60000, full_begin, full_end},
 	{"lose", "frames from one member to another are lost", 60000, lose_begin, lose_end},
+	{"network", "a liar delivers a batch of another network", 60000, network_begin, network_end},
 	{"one-way", "what one member sends another is lost, and nobody notices", 90000, one_way_begin, one_way_end},
+	{"order", "a liar says what it said before again, to anybody, at any time", 60000, order_begin, order_end},
 	{"partition", "two halves of the network without a connection", 60000, partition_begin, partition_end},
 	{"plugin-crash", "a plugin ends in the middle, before or after its effect", 60000, plugin_crash_begin,
 		plugin_healed},
@@ -295,8 +358,11 @@ const struct fault faults[] = {
 		plugin_fail_begin, plugin_healed},
 	{"plugin-hang", "a plugin says nothing any more", 120000, plugin_hang_begin, plugin_healed},
 	{"reorder", "every connection has a pace of its own", 60000, reorder_begin, reorder_end},
+	{"rewind", "a liar goes on from an old copy of its disk, as if nothing had been after it", 60000, rewind_begin,
+		rewind_end},
 	{"silent", "a member takes nothing", 90000, silent_begin, silent_end},
 	{"slow", "whatever a member does takes seconds", 60000, slow_begin, slow_end},
 	{"stale", "frames of an earlier connection come in a new one", 60000, stale_begin, stale_end},
+	{"withhold", "a liar leaves events out of the slots of a batch", 60000, withhold_begin, withhold_end},
 };
 const size_t n_faults = sizeof faults / sizeof *faults;

@@ -8,6 +8,9 @@
 void check_step(struct network *w, size_t member);
 /* Before a frame of an honest member goes out: it acknowledges what is durable, and delivers to who may read. */
 void check_sent(struct network *w, size_t from, size_t to, struct bytes frame);
+/* After the commit of what a peer delivered: who showed two histories is stopped, with evidence. */
+/* `before`: number of the last batch that was held when the commit began. */
+void check_accepted(struct network *w, size_t member, const struct accept_job *job, uint64_t before);
 /* Every ledger: chains without gaps, the publisher's bytes, nobody else's, all that was acknowledged, receipts, evidence. */
 void check_ledgers(struct network *w);
 /* The same, and everything opened: empty slots are counted, what breaks a rule is marked, and nothing else is. */

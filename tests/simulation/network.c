@@ -296,6 +296,8 @@ static void send_frame(struct network *w, size_t member, struct node_action *a)
 		w->lie(w, member, to, p, is_dialler, &a->frame);
 	else
 		check_sent(w, member, to, a->frame);
+	if (a->frame.data == NULL)
+		return; /* another one went out in its place */
 	if (by->stalled) {
 		by->stalled_bytes += a->frame.len;
 		network_step(w, member, &busy);
@@ -353,10 +355,12 @@ static bool all_are_members(const struct network *w, const char *audience)
 static void note_answer(struct network *w, size_t member, const struct job *job)
 {
 	struct member *m = &w->members[member];
-	struct wish *wish = &m->wishes[job->tag];
+	struct wish *wish = job->tag < m->n_wishes ? &m->wishes[job->tag] : NULL;
 	const struct published *result = job->publish.results;
 	struct acknowledged *a;
 
+	if (wish == NULL) /* a lie */
+		return;
 	wish->posted = false;
 	if (wish->done)
 		return;
@@ -411,6 +415,7 @@ static void commit(struct network *w, size_t member, bool crash)
 	struct commit_changes *changes = NULL;
 	struct job **jobs = m->jobs;
 	size_t n = m->n_jobs;
+	uint64_t before = memory_archive_ops.last_number(m->ledger);
 	uint64_t time_ms = (uint64_t)((int64_t)w->now_ms + m->clock_ms);
 	uint8_t seed[32];
 	int r;
@@ -430,6 +435,9 @@ static void commit(struct network *w, size_t member, bool crash)
 		memory_ledger_rollback(m->ledger);
 		commit_failed(jobs, n, r);
 	}
+	for (size_t i = 0; i < n && !crash && r == 0; i++)
+		if (jobs[i]->kind == JOB_ACCEPT)
+			check_accepted(w, member, &jobs[i]->accept, before);
 	if (crash)
 		network_crash(w, member);
 	else
@@ -929,6 +937,10 @@ static void member_deinit(struct member *m)
 	free(m->jobs);
 	free(m->pipes);
 	plugin_free(m->plugin);
+	memory_ledger_free(m->old);
+	sealed_batch_deinit(&m->kept_batch);
+	for (size_t i = 0; i < KEPT_FRAMES; i++)
+		free((void *)m->kept_frames[i].data);
 	committer_free(m->committer);
 	querier_free(m->querier);
 	memory_ledger_free(m->ledger);

@@ -42,6 +42,8 @@ struct pipe {
 	uint64_t last_ms[2];                   /* arrival of the last frame each way: order is kept */
 	size_t in_flight, bytes_in_flight;     /* frames of both ways */
 	struct bytes kept[2];                  /* a frame of the life before each way, for stale frames; owned */
+	uint64_t extra[2]; /* frames of a liar, which its node does not know of, in the session below */
+	uint8_t extra_session[2][SESSION_ID_LEN];
 };
 
 /* What a local system wants published, until it is answered. */
@@ -49,6 +51,8 @@ struct wish {
 	char *audience, *id, *course;
 	bool posted, done;
 };
+
+enum { KEPT_FRAMES = 16 };
 
 /* From one member to another. */
 struct way {
@@ -84,6 +88,11 @@ struct member {
 	struct pipe **pipes; /* with an end here */
 	size_t n_pipes, size_pipes;
 	struct plugin *plugin; /* NULL: none */
+	unsigned lying;        /* enum lie: what it does now; and what it keeps for it: */
+	struct memory_ledger *old;
+	struct sealed_batch kept_batch;
+	uint8_t kept_key[BATCH_KEY_LEN];
+	struct bytes kept_frames[KEPT_FRAMES];
 };
 
 struct network {
@@ -107,7 +116,6 @@ struct network {
 	void *tamper_context;
 	/* Sees each frame that a liar sends, and may change it. */
 	void (*lie)(struct network *w, size_t from, size_t to, struct pipe *p, bool is_dialler, struct bytes *frame);
-	struct lies *lies;
 	unsigned long long n_frames, n_commits, n_crashes, n_delivered, n_applied, n_lies;
 	char wrong[256];
 	char broken[512]; /* the first invariant that did not hold; empty: none */

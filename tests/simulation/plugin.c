@@ -149,11 +149,16 @@ static void judge_settled(struct plugin *p, const Enlight__Plugin__V1__Deliver *
 
 static void take_deliver(struct plugin *p, const Enlight__Plugin__V1__Deliver *d)
 {
+	struct problems problems = {0};
 	struct event e = {0};
 	struct given *g;
 	int r = event_unpack(&e, bytes_of(d->event.data, d->event.len));
 
 	assert(r == 0 && strlen(d->source) <= HANDLE_MAX);
+	if (event_validate(&e, d->source, d->audience, &problems) != 0)
+		network_break(p->w, "a plugin gets an event that breaks a rule: member %s, publisher %s, sequence %llu",
+			p->w->members[p->member].handle, d->source, (unsigned long long)d->sequence);
+	problems_deinit(&problems);
 	p->open = realloc(p->open, (p->n_open + 1) * sizeof *p->open);
 	assert(p->open != NULL);
 	g = &p->open[p->n_open++];
@@ -402,7 +407,7 @@ static int load_held(void *context, const struct held_row *row)
 void plugin_begin(struct plugin *p)
 {
 	struct member *m = &p->w->members[p->member];
-	char course[] = "course.*", *patterns[] = {course};
+	char all[] = "*", *patterns[] = {all};
 	struct delivery_options options = {.name = "registrar",
 		.member = m->handle,
 		.topics = patterns,

@@ -1,0 +1,31 @@
+/* liar - members that do what no honest node does: their frames are changed, repeated and made up on their way out, with their own keys.
+ *
+ * Who has lied once stays a liar to the invariants: nothing is promised of its channels any more, all else goes on. At most a third of
+ * the members do. */
+#ifndef ENLIGHT_TESTS_LIAR_H
+#define ENLIGHT_TESTS_LIAR_H
+
+#include "network.h"
+
+enum lie {
+	LIE_EQUIVOCATE = 1, /* another batch of the same place, before or after the true one, or instead of it */
+	LIE_WITHHOLD = 2,   /* slots without their events */
+	LIE_NETWORK = 4,    /* the batch of another network */
+	LIE_AUDIENCE = 8,   /* a batch for others */
+	LIE_CLAIM = 16,     /* Hellos in another's name */
+	LIE_FLOOD = 32,     /* twenty frames for one */
+	LIE_ORDER = 64,     /* what was said before, again, at any place of any session */
+};
+
+/* False: there are enough liars. */
+bool liar_begin(struct network *w, size_t member, enum lie lie);
+void liar_end(struct network *w, size_t member, enum lie lie);
+
+/* Publishes events that only another may publish. */
+bool liar_publish(struct network *w, size_t member);
+
+/* Keeps a copy of what is on its disk; starts again with that. */
+bool liar_keep_old(struct network *w, size_t member);
+void liar_rewind(struct network *w, size_t member);
+
+#endif
