@@ -2,6 +2,7 @@
 
 #include "liar.h"
 #include "network_state.h"
+#include "operate.h"
 #include <errno.h>
 #include "plugin.h"
 
@@ -276,6 +277,34 @@ static bool plugin_fail_begin(struct network *w, struct trouble *t)
 	return true;
 }
 
+/* ---- operators ---- */
+
+static bool renew_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && operate_renew(w, t->a);
+}
+
+static void renew_end(struct network *w, struct trouble *t)
+{
+	operate_retire(w, t->a);
+}
+
+static bool revoke_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && operate_revoke(w, t->a);
+}
+
+static bool join_begin(struct network *w, struct trouble *t)
+{
+	t->a = t->b = 0;
+	return operate_join(w);
+}
+
+static bool leave_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && operate_leave(w, t->a);
+}
+
 /* ---- lies ---- */
 
 static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
@@ -347,6 +376,8 @@ const struct fault faults[] = {
 	{"equivocate", "a liar shows two batches of one place", 60000, equivocate_begin, equivocate_end},
 	{"flood", "a liar sends twenty frames for one", 20000, flood_begin, flood_end},
 	{"full", "a member's disk is full", 60000, full_begin, full_end},
+	{"join", "a member joins; a fifth of the members is not in the first roster then", 0, join_begin, NULL},
+	{"leave", "a member leaves, by a new roster", 0, leave_begin, NULL},
 	{"lose", "frames from one member to another are lost", 60000, lose_begin, lose_end},
 	{"network", "a liar delivers a batch of another network", 60000, network_begin, network_end},
 	{"one-way", "what one member sends another is lost, and nobody notices", 90000, one_way_begin, one_way_end},
@@ -358,6 +389,8 @@ const struct fault faults[] = {
 		plugin_fail_begin, plugin_healed},
 	{"plugin-hang", "a plugin says nothing any more", 120000, plugin_hang_begin, plugin_healed},
 	{"reorder", "every connection has a pace of its own", 60000, reorder_begin, reorder_end},
+	{"renew", "a member gets another node key, and retires the one it had", 30000, renew_begin, renew_end},
+	{"revoke", "a member's node key may be stolen: it gets another", 0, revoke_begin, NULL},
 	{"rewind", "a liar goes on from an old copy of its disk, as if nothing had been after it", 60000, rewind_begin,
 		rewind_end},
 	{"silent", "a member takes nothing", 90000, silent_begin, silent_end},

@@ -168,6 +168,7 @@ static void lie_header(struct lying *l, struct clear *c, bool network)
 		c->header.network.bytes[0] ^= 1;
 	else
 		c->header.time_ms++;
+	c->header.key = l->m->keys.number;
 	r = batch_seal(&other, key, &c->header, &b, &l->m->keys, &e);
 	assert(r == 0);
 	wrap(&parcel, l, &other, key);

@@ -937,6 +937,7 @@ static void member_deinit(struct member *m)
 	free(m->jobs);
 	free(m->pipes);
 	plugin_free(m->plugin);
+	buffer_deinit(&m->card_text);
 	memory_ledger_free(m->old);
 	sealed_batch_deinit(&m->kept_batch);
 	for (size_t i = 0; i < KEPT_FRAMES; i++)
@@ -969,6 +970,9 @@ void network_free(struct network *w)
 		free(w->acknowledged[i].id);
 	}
 	free(w->acknowledged);
+	for (size_t i = 0; i < w->n_rosters; i++)
+		buffer_deinit(&w->rosters[i]);
+	free(w->rosters);
 	buffer_deinit(&w->roster);
 	free(w->ways);
 	free(w);

@@ -87,8 +87,11 @@ struct member {
 	uint64_t tick_ms;
 	struct pipe **pipes; /* with an end here */
 	size_t n_pipes, size_pipes;
-	struct plugin *plugin; /* NULL: none */
-	unsigned lying;        /* enum lie: what it does now; and what it keeps for it: */
+	struct plugin *plugin;              /* NULL: none */
+	struct buffer card_text;            /* its newest; empty: the first */
+	enum card_key_state key_states[64]; /* by its newest card */
+	bool renewing;
+	unsigned lying; /* enum lie: what it does now; and what it keeps for it: */
 	struct memory_ledger *old;
 	struct sealed_batch kept_batch;
 	uint8_t kept_key[BATCH_KEY_LEN];
@@ -110,6 +113,8 @@ struct network {
 	struct digest anchor;
 	struct buffer roster; /* the newest text */
 	unsigned roster_number;
+	struct buffer *rosters; /* those after the first */
+	size_t n_rosters;
 	bool traced, with_plugins;
 	size_t tamper_from, tamper_to;
 	network_tamper tamper;

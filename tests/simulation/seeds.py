@@ -13,6 +13,8 @@ RUNS = [
     ("bad connections", "--seed 3 --faults drop,cut,partition,one-way,delay,reorder,lose,double,stale --steps 20000"),
     ("bad plugins", "--seed 4 --faults crash,plugin-crash,plugin-fail,plugin-hang --steps 20000"),
     ("slow and silent members", "--seed 5 --faults slow,silent,clock --steps 20000"),
+    ("keys", "--seed 6 --faults revoke,renew --steps 20000"),
+    ("keys and members", "--seed 6 --faults join,leave,renew,revoke,crash --steps 20000"),
     ("liars", "--seed 8 --faults audience,bogus,claim,equivocate,flood,network,order,rewind,withhold --steps 20000"),
     ("liars and crashes", "--seed 9 --faults bogus,crash,equivocate,order,rewind,withhold --steps 20000"),
     ("everything", "--seed 28 --steps 40000"),

@@ -5,6 +5,7 @@
 #include "invariant.h"
 #include "fault.h"
 #include "network_state.h"
+#include "operate.h"
 #include "plugin.h"
 #include <getopt.h>
 #include <inttypes.h>
@@ -123,6 +124,7 @@ static void settle(struct sim *s)
 		memory_ledger_fail(w->members[i].ledger, 0, 0);
 		network_start(w, i);
 	}
+	operate_again(w);
 	s->healed_ms = w->now_ms;
 	until = w->now_ms + ARRIVE_MS;
 	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until)
@@ -133,9 +135,18 @@ static void settle(struct sim *s)
 	check_end(w);
 }
 
+static bool is_chosen(const struct sim *s, const char *name)
+{
+	for (size_t i = 0; i < n_faults; i++)
+		if (strcmp(faults[i].name, name) == 0)
+			return s->chosen[i];
+	return false;
+}
+
 static int run(struct sim *s)
 {
-	struct network *w = s->w = network_new_with(s->seed, s->members, 0, true, s->traced);
+	struct network *w = s->w =
+		network_new_with(s->seed, s->members, is_chosen(s, "join") ? s->members / 5 : 0, true, s->traced);
 	bool good;
 
 	while (w->steps < s->steps && w->broken[0] == '\0')

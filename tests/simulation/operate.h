@@ -1,0 +1,18 @@
+/* operate - what operators do to a simulated network: node keys renewed and revoked, members that join and leave.
+ *
+ * A note is given to one or two nodes by hand and travels by itself from there. */
+#ifndef ENLIGHT_TESTS_OPERATE_H
+#define ENLIGHT_TESTS_OPERATE_H
+
+#include "network.h"
+
+/* All answer false when it cannot be done now. */
+bool operate_renew(struct network *w, size_t member);  /* its card lists two keys from now on */
+void operate_retire(struct network *w, size_t member); /* it starts again with the newer one, and retires the older */
+bool operate_revoke(
+	struct network *w, size_t member); /* it starts again with another key; the one it had may be stolen */
+bool operate_join(struct network *w);
+bool operate_leave(struct network *w, size_t member);
+void operate_again(struct network *w); /* gives every newest note again where it was given: a crash may have lost it */
+
+#endif
