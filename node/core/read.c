@@ -202,6 +202,17 @@ static void later_format(struct node *n, struct session *s)
 	s->problem = problem;
 }
 
+/* A receipt that was signed with a key that is no longer used: when that one was revoked, nobody takes it. */
+static bool receipt_outlived_key(const struct node *n, const struct channel *c)
+{
+	struct receipt receipt = {0};
+	bool outlived =
+		c->receipt.data != NULL && receipt_decode(&receipt, c->receipt) == 0 && receipt.key != n->keys.number;
+
+	receipt_deinit(&receipt);
+	return outlived;
+}
+
 static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
 {
 	struct bytes packed = bytes_of(head->header.data, head->header.len);
@@ -251,6 +262,9 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 			h.audience);
 	if (contradicts(c, &h, packed))
 		judge_head(n, s, head);
+	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h) &&
+		 receipt_outlived_key(n, c))
+		judge_head(n, s, head); /* what is held already gets a new one */
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h))
 		send_receipt(n, s, c); /* the one before may have been lost */
 	if (!rd->open && rd->retry_ms == 0)
