@@ -835,7 +835,7 @@ static void init_member(struct network *w, size_t i)
 	struct member *m = &w->members[i];
 	uint8_t secret[32];
 
-	snprintf(m->handle, sizeof m->handle, "m%02zu.eu", i);
+	snprintf(m->handle, sizeof m->handle, w->n > 100 ? "m%03zu.eu" : "m%02zu.eu", i); /* sorted */
 	m->keys = node_keys_of(m->handle, 1);
 	m->card = 1;
 	memset(secret, (int)i, sizeof secret);
