@@ -425,6 +425,7 @@ def list_all():
         print(f"{suite}: " + " ".join(p.name for p in programs if p.suite == suite))
     print("analyse: " + " ".join(ANALYSES))
     print("coverage")
+    print("mutants")
     print("sim-long")
     return 0
 
@@ -477,6 +478,59 @@ def sim_long(report, minutes):
     report.add("sim-long", not failed, "\n".join(failed))
 
 
+# Mutants: deliberate defects, each of which the simulator or a unit test must find.
+MUTANT_SEEDS = 200
+MUTANT_STEPS = 20000
+MUTANT_UNITS = ("accept", "delivery", "roster", "network")
+
+
+def copy_of_tree(folder):
+    """The tree as git lists it, so that the patches touch nothing here."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def caught_by(build_folder):
+    """What finds the defect that was built, or None."""
+    for seed in range(1, MUTANT_SEEDS + 1):
+        if seed == 2:  # most fall to the first seed or to a unit test
+            for name in MUTANT_UNITS:
+                folder = "simulation" if name == "network" else "unit"
+                if subprocess.run([build_folder / "tests" / folder / f"test_{name}"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL).returncode != 0:
+                    return f"test_{name}"
+        command = [build_folder / "tests" / "sim", "--seed", str(seed), "--steps", str(MUTANT_STEPS)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        if done.returncode != 0:
+            return f"sim --seed {seed} --steps {MUTANT_STEPS}: {done.stdout.split(': ', 1)[-1].splitlines()[0]}"
+    return None
+
+
+def mutants(report):
+    """Builds each mutant in a copy of the tree. One that no longer applies, or that nothing finds, fails."""
+    targets = ["tests/sim", "tests/simulation/test_network"] + [
+        f"tests/unit/test_{name}" for name in MUTANT_UNITS if name != "network"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        copy_of_tree(folder)
+        trouble = run_quietly(["meson", "setup", str(folder / "build"), str(folder)])
+        for patch in sorted((ROOT / "tests" / "mutants").glob("*.patch")):
+            start = time.monotonic()
+            apply = ["patch", "-p1", "-d", str(folder), "-i", str(patch)]
+            said = trouble or run_quietly([*apply, "--forward", "--fuzz=0"])
+            if said is None:
+                said = run_quietly(["ninja", "-C", str(folder / "build"), *targets])
+                by = None if said else caught_by(folder / "build")
+                said = said or (None if by else f"nothing finds it within {MUTANT_SEEDS} seeds")
+                if by:
+                    print(f"      {patch.stem}: {by}", flush=True)
+                run_quietly([*apply, "--reverse"])
+            report.add(f"mutants/{patch.stem}", said is None, said or "", time.monotonic() - start)
+
+
 class Parser(argparse.ArgumentParser):
     """Ends as everything here does when the command line is wrong."""
 
@@ -497,8 +551,8 @@ def main():
     report = Report()
     analyses, words = chosen_analyses(arguments.names)
     wants_coverage = "coverage" in words
-    wants_sim_long = "sim-long" in words
-    words = [word for word in words if word not in ("coverage", "sim-long")]
+    wants_sim_long, wants_mutants = "sim-long" in words, "mutants" in words
+    words = [word for word in words if word not in ("coverage", "mutants", "sim-long")]
     unknown = check_names(words) if words else []
     if unknown is None:
         return 1
@@ -509,6 +563,8 @@ def main():
         run_chosen(report, words)
     if wants_coverage:
         coverage(report)
+    if wants_mutants:
+        mutants(report)
     if wants_sim_long:
         sim_long(report, arguments.minutes)
     if analyses:

@@ -21,6 +21,7 @@ RUNS = [
     ("everything", "--seed 87 --steps 40000"),
     ("everything, three members", "--seed 6 --members 3 --steps 20000"),
     ("everything, twenty members", "--seed 7 --members 20 --steps 20000"),
+    ("everything, a hundred members", "--seed 1 --members 100 --steps 90000"),
 ]
 
 
