@@ -176,14 +176,51 @@ bool operate_leave(struct network *w, size_t member)
 	return true;
 }
 
+/* Whether one node would let the other's present key in. */
+static bool knows(const struct network *w, size_t a, size_t b)
+{
+	const struct card *card = trust_card(node_trust(w->members[a].node), w->members[b].handle);
+	bool found = false;
+
+	for (size_t i = 0; card != NULL && i < card->n_keys; i++)
+		found |= card->keys[i].state == CARD_KEY_CURRENT &&
+			 memcmp(card->keys[i].link, w->members[b].keys.link_public, LINK_PUBLIC_LEN) == 0;
+	return found;
+}
+
+static bool counts(const struct member *m)
+{
+	return m->up && m->in_roster;
+}
+
+/* Marks all that news can reach from here by itself. */
+static void reach(const struct network *w, size_t from, bool *reached)
+{
+	reached[from] = true;
+	for (size_t i = 0; i < w->n; i++)
+		if (counts(&w->members[i]) && !reached[i] && knows(w, from, i) && knows(w, i, from))
+			reach(w, i, reached);
+}
+
 void operate_again(struct network *w)
 {
-	give_rosters(w, anybody(w, w->n));
+	bool *reached = calloc(w->n, sizeof *reached);
+
+	assert(reached != NULL);
 	for (size_t i = 0; i < w->n; i++) {
 		if (w->members[i].card_text.len == 0 || !w->members[i].in_roster)
 			continue;
 		give_rosters(w, i);
 		give(w, i, &w->members[i].card_text);
-		give(w, anybody(w, i), &w->members[i].card_text);
 	}
+	for (size_t i = 0; i < w->n; i++) {
+		if (reached[i] || !counts(&w->members[i]))
+			continue;
+		reach(w, i, reached);
+		give_rosters(w, i);
+		for (size_t k = 0; k < w->n; k++)
+			if (w->members[k].card_text.len > 0 && w->members[k].in_roster)
+				give(w, i, &w->members[k].card_text);
+	}
+	free(reached);
 }
