@@ -224,8 +224,10 @@ static bool lie_about_batch(struct lying *l, unsigned lies)
 		lie_header(l, &c, true);
 	else if (c.good && (lies & LIE_WITHHOLD) != 0)
 		goes = !lie_withhold(l, &c);
-	else if (c.good && (lies & LIE_EQUIVOCATE) != 0)
+	else if (c.good && (lies & LIE_EQUIVOCATE) != 0) {
 		lie_header(l, &c, false);
+		goes = network_random(l->w, 2) == 0;
+	}
 	clear_deinit(&c);
 	return goes;
 }
