@@ -196,17 +196,37 @@ static void forget_retry(struct delivery *d, struct item *item)
 	memmove(item, item + 1, (--d->n_retries - i) * sizeof *item);
 }
 
-static bool lane_is_open(const struct delivery *d, const struct index_key *lane)
+/* Where the delivery of that number is among the open ones; `n_opens`: nowhere. */
+static size_t find_open(const struct delivery *d, uint64_t number)
 {
+	size_t low = 0, high = d->n_opens;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (d->opens[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < d->n_opens && d->opens[low].number == number ? low : d->n_opens;
+}
+
+/* Whether an event of its lane is open. A page can be full of events that wait, and each is passed over whenever there is room: so
+ * it remembers behind whom. */
+static bool lane_is_open(const struct delivery *d, struct item *item)
+{
+	const struct index_key *lane = &item->event.lane;
+
 	if (d->open_lanes[lane_slot(lane)] == 0)
 		return false;
-	for (size_t i = 0; i < d->n_opens; i++) {
-		const struct open *o = &d->opens[i];
-		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
-
-		if (item != NULL && memcmp(item->event.lane.bytes, lane->bytes, sizeof lane->bytes) == 0)
+	if (item->behind != 0 && find_open(d, item->behind) < d->n_opens)
+		return true;
+	for (size_t i = 0; i < d->n_opens; i++)
+		if (memcmp(d->opens[i].lane.bytes, lane->bytes, sizeof lane->bytes) == 0) {
+			item->behind = d->opens[i].number;
 			return true;
-	}
+		}
 	return false;
 }
 
@@ -296,7 +316,7 @@ static void send_item(struct delivery *d, struct item *item, bool retry)
 	if (d->n_opens == 0)
 		d->busy_ms = d->now_ms;
 	d->exclusive = item->alone || item->event.erased != NULL;
-	d->opens[d->n_opens++] = (struct open){number, item->event.place, retry};
+	d->opens[d->n_opens++] = (struct open){number, item->event.place, item->event.lane, retry};
 	d->open_lanes[lane_slot(&item->event.lane)]++;
 	item->number = number;
 	item->sent_ms = d->now_ms;
@@ -305,22 +325,21 @@ static void send_item(struct delivery *d, struct item *item, bool retry)
 /* Takes a delivery off the list of open ones. NULL: there is none of that number, or it was taken off the record meanwhile. */
 static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
 {
-	for (size_t i = 0; i < d->n_opens; i++) {
-		struct open o = d->opens[i];
-		struct item *item;
+	size_t i = find_open(d, number);
+	struct item *item;
+	struct open o;
 
-		if (o.number != number)
-			continue;
-		memmove(&d->opens[i], &d->opens[i + 1], (--d->n_opens - i) * sizeof o);
-		item = o.retry ? retry_item(d, &o.place) : page_item(d, &o.place);
-		*retry = o.retry;
-		assert(item != NULL);
-		d->open_lanes[lane_slot(&item->event.lane)]--;
-		d->exclusive = false;
-		item->number = 0;
-		return item;
-	}
-	return NULL;
+	if (i == d->n_opens)
+		return NULL;
+	o = d->opens[i];
+	memmove(&d->opens[i], &d->opens[i + 1], (--d->n_opens - i) * sizeof o);
+	item = o.retry ? retry_item(d, &o.place) : page_item(d, &o.place);
+	*retry = o.retry;
+	assert(item != NULL);
+	d->open_lanes[lane_slot(&o.lane)]--;
+	d->exclusive = false;
+	item->number = 0;
+	return item;
 }
 
 /* What an erasure lists is not tried any more. */
@@ -801,7 +820,7 @@ static void send_page(struct delivery *d)
 		}
 		if (!has_room(d, n_open_retries))
 			return;
-		if (lane_is_open(d, &item->event.lane)) {
+		if (lane_is_open(d, item)) {
 			skipped = true;
 			continue;
 		}

@@ -17,6 +17,7 @@ enum run_state {
 struct item {
 	struct delivered event;
 	uint64_t number; /* of its Deliver; 0: not open */
+	uint64_t behind; /* of a page: the Deliver that it was seen to wait for; 0: none */
 	uint64_t sent_ms;
 	uint32_t attempt;
 	size_t part;  /* of an erasure: so many frames of it are done */
@@ -30,6 +31,7 @@ enum { LANE_SLOTS = 1024 };
 struct open {
 	uint64_t number;
 	struct place place;
+	struct index_key lane;
 	bool retry; /* in `retries`, else in the page */
 };
 
@@ -61,7 +63,7 @@ struct delivery {
 	struct item *retries;
 	size_t n_retries, size_retries;
 	struct open *opens;
-	size_t n_opens, size_opens; /* in the order in which they were sent */
+	size_t n_opens, size_opens; /* in the order in which they were sent: rising by number */
 	bool suspects;              /* some item may have to go out alone */
 	bool exclusive;             /* what is open must be alone */
 	uint16_t open_lanes[LANE_SLOTS], held_lanes[LANE_SLOTS];

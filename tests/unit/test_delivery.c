@@ -31,6 +31,7 @@ struct play {
 		bool erase;
 	} events[EVENTS_MAX];      /* event i has place (i + 1, 0) and sequence i + 1 */
 	size_t n_events, n_erased; /* events; what each erasure lists: so many from the first */
+	size_t page_events;        /* are read at once */
 	struct place cursor;       /* durable */
 	struct held_row held[ROWS_MAX];
 	size_t n_held;
@@ -93,7 +94,8 @@ static void answer_query(struct play *p, struct query *query)
 		for (size_t i = 0; i < q->n_places; i++)
 			if (q->places[i].number <= p->n_events)
 				q->events[q->n_events++] = delivered_of(p, q->places[i].number - 1);
-		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < 600; i++) {
+		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < p->page_events;
+			i++) {
 			q->events[q->n_events++] = delivered_of(p, i);
 			q->next = (struct place){i + 1, 0};
 		}
@@ -328,6 +330,7 @@ static struct play *play_new(void)
 	p->now_ms = 100000;
 	p->time_ms = 1700000000000;
 	p->n_erased = 1;
+	p->page_events = 600;
 	return p;
 }
 
@@ -474,6 +477,31 @@ START_TEST(test_many)
 	}
 	ck_assert_uint_eq(next, 3001);
 	ck_assert_uint_eq(p->cursor.number, 3000);
+	play_free(p);
+}
+END_TEST
+
+/* What waits for its lane costs next to nothing each time it is passed over, however many there are. The time limit is the test. */
+START_TEST(test_crowded_lanes)
+{
+	enum { LANES = 200, DEPTH = 20 };
+	struct play *p = play_new();
+	uint64_t next[LANES];
+
+	for (int i = 0; i < LANES * DEPTH; i++)
+		add(p, i / DEPTH);
+	for (int lane = 0; lane < LANES; lane++)
+		next[lane] = (uint64_t)lane * DEPTH + 1;
+	p->page_events = LANES * DEPTH;
+	begin(p);
+	ready(p, "lanes", LANES);
+	for (size_t i = 0; p->n_open > 0; i = (i + 7) % (p->n_open + 1)) {
+		size_t k = i % p->n_open;
+
+		ck_assert_uint_eq(p->open[k].sequence, next[(p->open[k].sequence - 1) / DEPTH]++);
+		result(p, k, "done");
+	}
+	ck_assert_uint_eq(p->cursor.number, LANES * DEPTH);
 	play_free(p);
 }
 END_TEST
@@ -1086,6 +1114,10 @@ int main(void)
 	tcase_add_test(tc, test_erasure);
 	tcase_add_test(tc, test_large_erasure);
 	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("crowd");
+	tcase_set_timeout(tc, 5);
+	tcase_add_test(tc, test_crowded_lanes);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
