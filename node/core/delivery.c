@@ -438,9 +438,10 @@ static void close_all(struct delivery *d, bool count)
 
 	while (d->n_opens > 0) {
 		struct item *item = close_open(d, d->opens[0].number, &retry);
-		const struct held_row *row = retry ? held_at(d, &item->event.place) : NULL;
+		const struct held_row *row = item != NULL && retry ? held_at(d, &item->event.place) : NULL;
 		uint32_t deaths = (row == NULL ? 0 : row->deaths) + 1;
 
+		assert(item != NULL);
 		if (retry && row == NULL) {
 			forget_retry(d, item);
 		} else if (!count || item->event.erased != NULL) {
