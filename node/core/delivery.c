@@ -390,8 +390,10 @@ static void put_off(struct delivery *d, struct item *item, bool retry, bool dead
 	else
 		d->counters.retried++;
 	if (!retry) {
-		held_add(d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
-		item->settled = true;
+		item->settled = held_add(
+			d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
+		if (!item->settled)
+			d->waiting = d->head; /* without memory for a row it is delivered again */
 		return;
 	}
 	if (row != NULL) {
@@ -813,9 +815,10 @@ static void send_page(struct delivery *d)
 		if (held_blocks(d, &item->event.lane)) {
 			if (d->n_held >= DELIVERY_HELD_MAX && !has_room(d, n_open_retries))
 				return;
-			held_add(
+			item->settled = held_add(
 				d, &item->event, HELD_PARKED, 0, 0, 0, "waits for an earlier event of the same object");
-			item->settled = true;
+			if (!item->settled)
+				return; /* out of memory */
 			d->waiting += !skipped;
 			continue;
 		}
@@ -1084,6 +1087,7 @@ void delivery_free(struct delivery *d)
 	free(d->opens);
 	free(d->held);
 	free(d->dirty);
+	free(d->is_dirty);
 	free(d);
 }
 

@@ -2,6 +2,7 @@
 #include "core/delivery_state.h"
 
 #include "base/log.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,14 +74,27 @@ uint64_t held_floor(const struct delivery *d, uint64_t channel)
 }
 
 /* Notes that a row is to be committed as it is then, or its absence. */
-static void touch(struct delivery *d, const struct place *place)
+static void touch(struct delivery *d, const struct held_row *row)
 {
+	size_t i = (size_t)(row - d->held);
+
 	d->worked = d->held_changed = true;
-	for (size_t i = d->n_dirty; i > 0 && i + 16 > d->n_dirty; i--)
-		if (place_compare(&d->dirty[i - 1], place) == 0)
-			return;
-	if (delivery_grow(d, &d->dirty, d->n_dirty, &d->size_dirty, sizeof *d->dirty))
-		d->dirty[d->n_dirty++] = *place;
+	if (d->is_dirty[i])
+		return;
+	assert(d->n_dirty < d->size_dirty);
+	d->is_dirty[i] = true;
+	d->dirty[d->n_dirty++] = row->place;
+}
+
+/* Room for one more row, and for every row among the changed ones. */
+static bool reserve(struct delivery *d)
+{
+	bool room = delivery_grow(d, &d->held, d->n_held, &d->size_held, sizeof *d->held) &&
+		    delivery_grow(d, &d->is_dirty, d->n_held, &d->size_is_dirty, sizeof *d->is_dirty);
+
+	while (room && d->size_dirty < d->n_dirty + d->n_held + 1)
+		room = delivery_grow(d, &d->dirty, d->size_dirty, &d->size_dirty, sizeof *d->dirty);
+	return room;
 }
 
 static void set_state(struct delivery *d, struct held_row *row, enum held_state state)
@@ -88,7 +102,7 @@ static void set_state(struct delivery *d, struct held_row *row, enum held_state 
 	--*count_of(d, row->state);
 	row->state = state;
 	++*count_of(d, state);
-	touch(d, &row->place);
+	touch(d, row);
 }
 
 static void set_reason(struct held_row *row, const char *reason)
@@ -103,23 +117,26 @@ static void set_reason(struct held_row *row, const char *reason)
 	row->reason[len] = '\0';
 }
 
-static bool insert(struct delivery *d, const struct held_row *row)
+static struct held_row *insert(struct delivery *d, const struct held_row *row)
 {
 	size_t i = seek(d, &row->place);
 
-	if (!delivery_grow(d, &d->held, d->n_held, &d->size_held, sizeof *d->held))
-		return false;
-	memmove(&d->held[i + 1], &d->held[i], (d->n_held++ - i) * sizeof *d->held);
+	if (!reserve(d))
+		return NULL;
+	memmove(&d->held[i + 1], &d->held[i], (d->n_held - i) * sizeof *d->held);
+	memmove(&d->is_dirty[i + 1], &d->is_dirty[i], (d->n_held - i) * sizeof *d->is_dirty);
+	d->n_held++;
 	d->held[i] = *row;
+	d->is_dirty[i] = false;
 	++*count_of(d, row->state);
 	d->held_changed = true;
 	held_count_lane(d, &row->lane, 1);
-	return true;
+	return &d->held[i];
 }
 
 int delivery_load_held(struct delivery *d, const struct held_row *row)
 {
-	return insert(d, row) ? 0 : -ENOMEM;
+	return insert(d, row) != NULL ? 0 : -ENOMEM;
 }
 
 /* When to try again: twice as long each time. */
@@ -139,19 +156,21 @@ static void log_dead(struct delivery *d, const struct held_row *row)
 		row->reason);
 }
 
-void held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
+bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason)
 {
-	struct held_row row = {
-		.place = event->place,
-		.channel = event->channel,
-		.sequence = event->sequence,
-		.lane = event->lane,
-		.state = state,
-		.attempts = attempts,
-		.deaths = deaths,
-		.since_ms = d->time_ms,
-	};
+	struct held_row row =
+				{
+					.place = event->place,
+					.channel = event->channel,
+					.sequence = event->sequence,
+					.lane = event->lane,
+					.state = state,
+					.attempts = attempts,
+					.deaths = deaths,
+					.since_ms = d->time_ms,
+				},
+			*added;
 
 	memcpy(row.plugin, d->name, sizeof row.plugin);
 	memcpy(row.source, event->source, sizeof row.source);
@@ -159,11 +178,13 @@ void held_add(struct delivery *d, const struct delivered *event, enum held_state
 	set_reason(&row, reason);
 	if (state == HELD_RETRYING)
 		row.next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(attempts));
-	if (!insert(d, &row))
-		return;
-	touch(d, &row.place);
+	added = insert(d, &row);
+	if (added == NULL)
+		return false;
+	touch(d, added);
 	if (state == HELD_DEAD)
-		log_dead(d, &row);
+		log_dead(d, added);
+	return true;
 }
 
 void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason)
@@ -199,15 +220,18 @@ static void release_lane(struct delivery *d, const struct index_key *lane)
 void held_settle(struct delivery *d, const struct place *place)
 {
 	struct held_row *row = held_at(d, place), gone;
+	size_t i;
 
 	if (row == NULL)
 		return;
 	gone = *row;
+	i = (size_t)(row - d->held);
+	touch(d, row);
 	--*count_of(d, gone.state);
 	held_count_lane(d, &gone.lane, -1);
 	d->n_held--;
-	memmove(row, row + 1, (d->n_held - (size_t)(row - d->held)) * sizeof *row);
-	touch(d, place);
+	memmove(&d->held[i], &d->held[i + 1], (d->n_held - i) * sizeof *d->held);
+	memmove(&d->is_dirty[i], &d->is_dirty[i + 1], (d->n_held - i) * sizeof *d->is_dirty);
 	if (d->held_lanes[lane_slot(&gone.lane)] != 0)
 		release_lane(d, &gone.lane);
 }
@@ -341,7 +365,9 @@ void held_commit(struct delivery *d)
 		return;
 	}
 	a->job = job;
-	d->n_dirty = 0;
+	d->n_sent = d->n_dirty;
+	if (d->n_held > 0)
+		memset(d->is_dirty, 0, d->n_held * sizeof *d->is_dirty);
 	d->committing = true;
 	d->worked = false;
 	d->commit_ms = d->now_ms;
@@ -352,12 +378,13 @@ void held_committed(struct delivery *d, const struct delivery_job *job)
 	d->committing = false;
 	if (job->done) {
 		d->committed = job->cursor;
-		return;
+		d->n_dirty -= d->n_sent;
+		if (d->n_dirty > 0)
+			memmove(d->dirty, d->dirty + d->n_sent, d->n_dirty * sizeof *d->dirty);
+	} else {
+		delivery_log(
+			d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);
+		d->not_again_ms = d->now_ms + FAILED_COMMIT_MS;
 	}
-	delivery_log(d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);
-	d->not_again_ms = d->now_ms + FAILED_COMMIT_MS;
-	for (size_t i = 0; i < job->n_puts; i++)
-		touch(d, &job->puts[i].place);
-	for (size_t i = 0; i < job->n_removes; i++)
-		touch(d, &job->removes[i]);
+	d->n_sent = 0;
 }

@@ -74,8 +74,11 @@ struct delivery {
 	size_t n_retrying, n_dead, n_parked;
 	uint64_t due_ms; /* the earliest next_ms of what is retried; UINT64_MAX: nothing is */
 	bool held_changed;
-	struct place *dirty; /* of rows that changed since the last commit: there now, or not any more */
-	size_t n_dirty, size_dirty;
+	/* Places whose rows changed since the last commit: there now, or not any more. The first n_sent are in the running commit. There is
+	 * always room for every row that is not among them, so that a change of a row never lacks memory. */
+	struct place *dirty;
+	bool *is_dirty; /* by row */
+	size_t n_dirty, n_sent, size_dirty, size_is_dirty;
 	bool committing;
 	bool worked;           /* the plugin did something since: the cursor is worth a commit at once */
 	uint64_t commit_ms;    /* when the last one began */
@@ -109,8 +112,8 @@ void delivery_log(struct delivery *d, int level, const char *format, ...) __attr
 /* delivery_held.c */
 struct held_row *held_at(const struct delivery *d, const struct place *place); /* NULL: none */
 bool held_blocks(const struct delivery *d, const struct index_key *lane);      /* a row of the lane is held */
-/* Puts an event on record. */
-void held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
+/* Puts an event on record. False: out of memory, it is not; it must not be passed. */
+bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason);
 /* Tries a row again: after `retry_after_ms` (0: as the attempts say). */
 void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason);

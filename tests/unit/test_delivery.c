@@ -9,6 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool stepping;           /* only what the delivery allocates fails */
+static size_t allocations_left; /* the one that brings it to 0 fails; 0: none does */
+
+static bool fails(void)
+{
+	return stepping && allocations_left != 0 && --allocations_left == 0;
+}
+
+#include "failing_memory.h"
+
 /* One delivery with everything around it played: a log of events, a durable state, a process that is told things, and the clock. What the
  * delivery asks for is answered at once, unless a test holds it back. */
 
@@ -39,6 +49,7 @@ struct play {
 	size_t n_open;
 	size_t told; /* ids to be forgotten */
 	unsigned starts, kills, commits, drains;
+	bool may_fail; /* memory does */
 	bool alive, finished, hold_commits, fail_commits, fail_queries;
 	struct job *held_job;
 	char said[512]; /* the last line of the log */
@@ -195,10 +206,14 @@ static void act(struct play *p, struct delivery_action *a)
 static void feed(struct play *p, struct delivery_input *in)
 {
 	struct delivery_update up = {0};
+	int r;
 
 	in->now_ms = p->now_ms;
 	in->time_ms = p->time_ms;
-	ck_assert_int_eq(delivery_step(p->d, in, &up), 0);
+	stepping = true;
+	r = delivery_step(p->d, in, &up);
+	stepping = false;
+	ck_assert(r == 0 || (r == -ENOMEM && p->may_fail));
 	p->wake_ms = up.wake_ms;
 	p->result = up.result;
 	for (size_t i = 0; i < up.n_actions; i++)
@@ -831,6 +846,69 @@ static void early_publish(struct play *p)
 	say(p, &frame);
 }
 
+/* What the process does in the next test: events 1 and 5 are refused at first, 2 is retried at first, it dies with 4 and what else it
+ * has, once; all else is done. `acted` counts what was done, by sequence. */
+static void live(struct play *p, unsigned *acted, bool *died)
+{
+	unsigned greeted = 0, buried = 0;
+
+	for (unsigned rounds = 0; rounds < 2000 && (p->cursor.number < p->n_events || p->n_held > 0); rounds++) {
+		uint64_t sequence = p->n_open == 0 ? 0 : p->open[0].sequence;
+
+		if (p->kills > buried) {
+			buried = p->kills;
+			ended(p);
+		} else if (!p->alive) {
+			wait_ms(p, 100);
+		} else if (greeted < p->starts) {
+			greeted = p->starts;
+			ready(p, "lanes", 3);
+		} else if (p->n_open == 0) {
+			beat(p);
+			for (size_t i = 0; i < p->n_held; i++)
+				if (p->held[i].state == HELD_DEAD)
+					operate(p, DELIVERY_RETRY, p->held[i].place.number);
+			wait_ms(p, 500);
+		} else if (sequence == 4 && !*died) {
+			*died = true;
+			ended(p);
+		} else if (acted[sequence]++ == 0 && (sequence == 1 || sequence == 2 || sequence == 5)) {
+			result(p, 0, sequence == 2 ? "retry" : "reject");
+		} else {
+			result(p, 0, "done");
+		}
+	}
+}
+
+/* Whichever allocation fails, no event is passed over: in the end each was done, what was refused after it was retried, and nothing leaks. */
+START_TEST(test_memory_fails)
+{
+	size_t n = 0;
+	bool failed = true;
+
+	while (failed) {
+		struct play *p = play_new();
+		unsigned acted[16] = {0};
+		bool died = false;
+
+		for (int i = 0; i < 8; i++)
+			add(p, i % 4);
+		begin(p);
+		p->may_fail = true;
+		allocations_left = ++n;
+		live(p, acted, &died);
+		failed = allocations_left == 0;
+		allocations_left = 0;
+		ck_assert_msg(p->cursor.number == 8 && p->n_held == 0,
+			"stuck after allocation %zu failed: %d, %zu held", n, (int)p->cursor.number, p->n_held);
+		for (uint64_t i = 1; i <= 8; i++)
+			ck_assert_uint_ge(acted[i], i == 1 || i == 2 || i == 5 ? 2 : 1);
+		play_free(p);
+	}
+	ck_assert_uint_gt(n, 50);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	void (*misbehave)(struct play *p);
@@ -1113,6 +1191,7 @@ int main(void)
 	tcase_add_test(tc, test_drain_deadline);
 	tcase_add_test(tc, test_erasure);
 	tcase_add_test(tc, test_large_erasure);
+	tcase_add_test(tc, test_memory_fails);
 	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("crowd");
