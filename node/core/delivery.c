@@ -230,18 +230,39 @@ static bool lane_is_open(const struct delivery *d, struct item *item)
 	return false;
 }
 
-/* The lowest sequence of a channel that is not settled. */
+static struct floor *find_floor(const struct delivery *d, uint64_t channel)
+{
+	for (size_t i = 0; i < d->n_floors; i++)
+		if (d->floors[i].channel == channel)
+			return &d->floors[i];
+	return NULL;
+}
+
+/* The cursor passes an event. Without memory nothing of its channel counts as settled. */
+static void pass(struct delivery *d, const struct delivered *event)
+{
+	struct floor *f = find_floor(d, event->channel);
+
+	if (f == NULL) {
+		if (!delivery_grow(d, &d->floors, d->n_floors, &d->size_floors, sizeof *d->floors))
+			return;
+		f = &d->floors[d->n_floors++];
+		*f = (struct floor){.channel = event->channel, .incarnation = event->incarnation};
+	}
+	if (f->incarnation != event->incarnation)
+		*f = (struct floor){.channel = event->channel, .incarnation = event->incarnation};
+	f->passed = event->sequence + 1;
+}
+
+/* Below this sequence nothing of the event's channel comes again: a plugin may forget it. It goes by what is durable, since after a crash
+ * the rest comes again. */
 static uint64_t settled_below(const struct delivery *d, const struct delivered *event)
 {
-	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel);
+	const struct floor *f = find_floor(d, event->channel);
 
-	for (size_t i = d->head; i < d->n_page; i++)
-		if (!d->page[i].settled && d->page[i].event.channel == event->channel) {
-			if (d->page[i].event.sequence < floor)
-				floor = d->page[i].event.sequence;
-			break; /* a channel's sequences rise with the place, but where it went back */
-		}
-	return floor < event->sequence ? floor : event->sequence;
+	if (f == NULL || f->incarnation != event->incarnation)
+		return 0;
+	return f->safe < event->sequence ? f->safe : event->sequence;
 }
 
 static bool send_event(struct delivery *d, const struct item *item, uint64_t number)
@@ -733,6 +754,7 @@ static void move_cursor(struct delivery *d)
 {
 	while (d->head < d->n_page && d->page[d->head].settled) {
 		d->cursor = d->page[d->head].event.place;
+		pass(d, &d->page[d->head].event);
 		delivered_deinit(&d->page[d->head].event);
 		d->head++;
 	}
@@ -1088,6 +1110,7 @@ void delivery_free(struct delivery *d)
 	free(d->held);
 	free(d->dirty);
 	free(d->is_dirty);
+	free(d->floors);
 	free(d);
 }
 

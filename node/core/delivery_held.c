@@ -63,16 +63,6 @@ bool held_blocks(const struct delivery *d, const struct index_key *lane)
 	return false;
 }
 
-uint64_t held_floor(const struct delivery *d, uint64_t channel)
-{
-	uint64_t floor = UINT64_MAX;
-
-	for (size_t i = 0; i < d->n_held; i++)
-		if (d->held[i].channel == channel && d->held[i].sequence < floor)
-			floor = d->held[i].sequence;
-	return floor;
-}
-
 /* Notes that a row is to be committed as it is then, or its absence. */
 static void touch(struct delivery *d, const struct held_row *row)
 {
@@ -328,6 +318,17 @@ void held_loaded(struct delivery *d, struct deliveries_query *query)
 
 /* ---- commits ---- */
 
+/* What comes no more when this commit is durable: what the cursor has passed and no row holds. */
+static void find_floors(struct delivery *d)
+{
+	for (size_t i = 0; i < d->n_floors; i++)
+		d->floors[i].next = d->floors[i].passed;
+	for (size_t i = 0; i < d->n_held; i++)
+		for (size_t k = 0; k < d->n_floors; k++)
+			if (d->floors[k].channel == d->held[i].channel && d->floors[k].next > d->held[i].sequence)
+				d->floors[k].next = d->held[i].sequence;
+}
+
 static bool fill(struct delivery *d, struct delivery_job *job)
 {
 	job->puts = calloc(d->n_dirty + 1, sizeof *job->puts);
@@ -365,6 +366,7 @@ void held_commit(struct delivery *d)
 		return;
 	}
 	a->job = job;
+	find_floors(d);
 	d->n_sent = d->n_dirty;
 	if (d->n_held > 0)
 		memset(d->is_dirty, 0, d->n_held * sizeof *d->is_dirty);
@@ -378,6 +380,8 @@ void held_committed(struct delivery *d, const struct delivery_job *job)
 	d->committing = false;
 	if (job->done) {
 		d->committed = job->cursor;
+		for (size_t i = 0; i < d->n_floors; i++)
+			d->floors[i].safe = d->floors[i].next;
 		d->n_dirty -= d->n_sent;
 		if (d->n_dirty > 0)
 			memmove(d->dirty, d->dirty + d->n_sent, d->n_dirty * sizeof *d->dirty);

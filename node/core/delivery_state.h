@@ -25,6 +25,15 @@ struct item {
 	bool settled; /* of a page: done, or held */
 };
 
+/* Of a channel: what lies below `safe` comes no more, also after a crash of the node. */
+struct floor {
+	uint64_t channel;
+	uint32_t incarnation;
+	uint64_t passed; /* by the cursor: every sequence below */
+	uint64_t next;   /* what the running commit makes safe */
+	uint64_t safe;
+};
+
 /* Lanes that may not be entered, counted by hash: most questions are answered without a look at the rows. */
 enum { LANE_SLOTS = 1024 };
 
@@ -85,6 +94,9 @@ struct delivery {
 	uint64_t not_again_ms; /* one failed: not before */
 	bool full_said;
 
+	struct floor *floors;
+	size_t n_floors, size_floors;
+
 	size_t n_publishing;
 	uint64_t lines_ms;
 	unsigned lines, lines_left_out;
@@ -124,8 +136,6 @@ void held_load(struct delivery *d); /* asks for the events of rows that are due 
 void held_loaded(struct delivery *d, struct deliveries_query *query);
 void held_commit(struct delivery *d); /* makes what changed durable, when it is time */
 void held_committed(struct delivery *d, const struct delivery_job *job);
-uint64_t held_floor(
-	const struct delivery *d, uint64_t channel); /* lowest sequence of the channel that is held; UINT64_MAX */
 void held_count_lane(struct delivery *d, const struct index_key *lane, int by);
 
 static inline size_t lane_slot(const struct index_key *lane)
