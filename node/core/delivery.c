@@ -829,6 +829,12 @@ static void send_page(struct delivery *d)
 			d->waiting += !skipped;
 			continue;
 		}
+		if (d->n_held > 0 && held_at(d, &item->event.place) !=
+					     NULL) { /* on record since before a crash, ahead of the cursor */
+			item->settled = true;
+			d->waiting += !skipped;
+			continue;
+		}
 		if (item->event.erased != NULL) { /* all before it first */
 			if (d->n_opens == 0 && !skipped)
 				send_item(d, item, false);

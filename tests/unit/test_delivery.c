@@ -1010,6 +1010,32 @@ START_TEST(test_crash)
 }
 END_TEST
 
+/* A row can be durable before the cursor has passed its event. After a crash the event, read again, is known, and does not wait behind itself. */
+START_TEST(test_crash_with_a_row_ahead)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 1);
+	begin(p);
+	ready(p, "lanes", 2);
+	result(p, index_of(p, 2), "reject");
+	ck_assert_uint_eq(p->cursor.number, 0);
+	ck_assert_uint_eq(p->n_held, 1);
+	begin(p);
+	ready(p, "lanes", 2);
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 2);
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert(p->held[0].state == HELD_DEAD);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 2), 0);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	play_free(p);
+}
+END_TEST
+
 /* While one commit runs the next gathers: nothing waits for the disk, and nothing is committed twice. */
 START_TEST(test_commits_gather)
 {
@@ -1198,6 +1224,7 @@ int main(void)
 	tcase_add_test(tc, test_idle);
 	tcase_add_test(tc, test_flood_of_words);
 	tcase_add_test(tc, test_crash);
+	tcase_add_test(tc, test_crash_with_a_row_ahead);
 	tcase_add_test(tc, test_commits_gather);
 	tcase_add_test(tc, test_failures);
 	tcase_add_test(tc, test_too_many_held);
