@@ -196,7 +196,7 @@ static void ready(struct play *p, struct choices *c)
 	frame.ready = &r;
 	if (p->alive && !p->ready) {
 		p->ready = true;
-		p->window = how & 1 && r.has_window ? r.window : 1;
+		p->window = how & 1 && r.has_window && r.window > 0 ? r.window : 1;
 	}
 	say(p, &frame);
 }
