@@ -19,8 +19,8 @@ struct play {
 	size_t n_open, window, publishing;
 	bool alive, ready, finished, lanes;
 	struct place cursor;
-	struct job *job;     /* not yet committed */
-	struct query *query; /* not yet answered */
+	struct job *job;          /* not yet committed */
+	struct query *queries[2]; /* not yet answered: of a page, of places */
 	uint64_t run, number;
 };
 
@@ -61,8 +61,8 @@ static void act(struct play *p, struct delivery_action *a)
 		must(p->alive);
 		break;
 	case DELIVERY_QUERY:
-		must(p->query == NULL);
-		p->query = a->query;
+		must(p->queries[a->query->deliveries.n_places > 0] == NULL);
+		p->queries[a->query->deliveries.n_places > 0] = a->query;
 		a->query = NULL;
 		break;
 	case DELIVERY_COMMIT:
@@ -128,14 +128,14 @@ static struct delivered delivered_of(uint64_t i)
 	return e;
 }
 
-static void answer_query(struct play *p, bool fails)
+static void answer_query(struct play *p, bool of_places, bool fails)
 {
-	struct query *query = p->query;
+	struct query *query = p->queries[of_places];
 	struct deliveries_query *q;
 
 	if (query == NULL)
 		return;
-	p->query = NULL;
+	p->queries[of_places] = NULL;
 	q = &query->deliveries;
 	q->next = q->after;
 	q->events = calloc(EVENTS_MAX + 1 + q->n_places, sizeof *q->events);
@@ -302,7 +302,7 @@ static void step(struct play *p, struct choices *c)
 		feed(p, (struct delivery_input){.kind = DELIVERY_STORED, .last_number = p->n_events});
 		break;
 	case 7:
-		answer_query(p, (what >> 4) == 15);
+		answer_query(p, what >> 4 & 1, (what >> 4) >= 14);
 		break;
 	case 8:
 		commit(p, (what >> 4) != 15);
@@ -357,7 +357,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < STEPS_MAX && c.left > 0 && !p->finished; i++)
 		step(p, &c);
 	job_free(p->job);
-	query_free(p->query);
+	query_free(p->queries[0]);
+	query_free(p->queries[1]);
 	delivery_free(p->d);
 	free(p);
 	return 0;

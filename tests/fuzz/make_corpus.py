@@ -199,9 +199,9 @@ def plugins():
 
     put("delivery", "lanes", ready + b"\x07" + bytes([2, 0, 0] * 4) + b"\x08\x46\x07" + bytes([2, 0, 0] * 4) + b"\x08\x0f")
     put("delivery", "in order", one + b"\x07" + bytes([2, 0, 0, 8] * 5))
-    put("delivery", "retry", ready + b"\x07" + bytes([2, 0, 9, 2, 0, 1, 8, 0x74, 255, 7, 2, 0, 0, 8, 0xf]))
+    put("delivery", "retry", ready + b"\x07" + bytes([2, 0, 9, 2, 0, 1, 8, 0x74, 255, 0x17, 2, 0, 0, 8, 0xF]))
     put("delivery", "reject", ready + b"\x07" + bytes([2, 0, 10, 2, 0, 2, 8, 0x1b, 1, 0x0b, 2, 7, 2, 0, 0, 8, 0xf]))
-    put("delivery", "deaths", (ready + b"\x07\x05\x74\xff\x07") * 8 + b"\x08")
+    put("delivery", "deaths", (ready + b"\x07\x05\x74\xff\x17\x07") * 8 + b"\x08")
     put("delivery", "publish", ready + bytes([9, 2]) + b"{}" + bytes([1, 10, 0, 10, 1]))
     put("delivery", "words", ready + raw(message((4, message((1, "warn"), (2, "text"))))) + raw(message((5, b""))) + b"\x0d\x0c")
     put("delivery", "drain", ready + b"\x07\xfe\x02\x00\x00\x02\x00\x00\x08\x05\x08")
