@@ -44,7 +44,8 @@ class Target:
         longest = max([INPUT_MAX] + [path.stat().st_size for path in seeds.iterdir()])
         words = TARGETS / f"{self.name}.dict"
         return [str(FUZZED / "tests" / "fuzz" / f"fuzz_{self.name}"), f"-max_total_time={self.seconds:.0f}",
-                f"-rss_limit_mb={MEMORY_MB}", f"-max_len={longest}", f"-timeout={INPUT_SECONDS}", "-print_final_stats=1",
+                f"-rss_limit_mb={MEMORY_MB}", f"-max_len={longest}", "-len_control=20",
+                f"-timeout={INPUT_SECONDS}", "-print_final_stats=1",
                 f"-artifact_prefix={FUZZED / 'fuzz'}/{self.name}-", *([f"-dict={words}"] if words.exists() else []),
                 str(found), str(seeds)]
 
