@@ -677,6 +677,8 @@ int drafts_read(struct drafts *d, struct bytes body)
 {
 	stamp_time(d->time, d->now_ms);
 	stamp_day(d->today, d->now_ms);
+	if (body.data == NULL)
+		body = bytes_str(""); /* readers add to the pointer, and what is nowhere has no neighbours */
 	return d->type->read(d, body);
 }
 
