@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const audiences[] = {"network", "ugent.be", NULL};
 	struct choices c = {data, size};
 	const char *audience = audiences[choose(&c) % 3];
-	struct ewp_request request = {bytes_of(c.at, c.left), "uniba.sk", audience, NULL, NULL};
+	struct ewp_request request = {bytes_of(c.at, c.left), "uniba.sk", audience, NULL};
 	struct ewp_result result;
 	int r = ewp_convert(&result, &request);
 
