@@ -22,7 +22,7 @@ enum table {
 	UNCOVERED,   /* channel, sequence -> nothing */
 	RECEIPTS,    /* channel, reader -> stored_receipt */
 	NOTES,       /* turn, number, kind NUL member -> text */
-	FORKS,       /* channel, header, header -> nothing */
+	FORKS,       /* channel, header, header -> both signatures */
 	SETTINGS,    /* name -> value */
 	CURSORS,     /* plugin -> place */
 	HELD,        /* plugin, number, slot -> held_row */
@@ -418,6 +418,32 @@ void memory_ledger_fail(struct memory_ledger *m, uint64_t changes, int result)
 {
 	m->fail_after = changes;
 	m->fail_result = result;
+}
+
+int memory_ledger_forks(const struct memory_ledger *m, uint64_t channel, memory_fork_visit visit, void *context)
+{
+	struct key key = {0};
+	int r = 0;
+
+	key_u64(&key, channel);
+	for (size_t i = seek(m, FORKS, key_view(&key)); r == 0 && row_begins(row_at(m, FORKS, i), &key); i++) {
+		const struct row *row = m->tables[FORKS].rows[i];
+		size_t len = (size_t)read_u64(row->key + 8);
+
+		r = visit(context, bytes_of(row->key + 16, len), row->value,
+			bytes_of(row->key + 16 + len, row->key_len - 16 - len), row->value + SIGNATURE_LEN);
+	}
+	return r;
+}
+
+size_t memory_ledger_held(const struct memory_ledger *m)
+{
+	return m->tables[HELD].n;
+}
+
+uint64_t memory_ledger_bytes(const struct memory_ledger *m)
+{
+	return m->bytes;
 }
 
 /* The ledger */
@@ -892,11 +918,17 @@ static int fork_put(void *ledger, uint64_t channel, struct bytes header_a, struc
 {
 	struct key key = {0};
 
+	uint8_t signatures[2 * SIGNATURE_LEN] = {0};
+
 	key_u64(&key, channel);
 	key_u64(&key, header_a.len);
 	key_add(&key, header_a.data, header_a.len);
 	key_add(&key, header_b.data, header_b.len);
-	return put(ledger, FORKS, &key, bytes_of(NULL, 0));
+	if (signature_a.len == SIGNATURE_LEN && signature_b.len == SIGNATURE_LEN) {
+		memcpy(signatures, signature_a.data, SIGNATURE_LEN);
+		memcpy(signatures + SIGNATURE_LEN, signature_b.data, SIGNATURE_LEN);
+	}
+	return put(ledger, FORKS, &key, bytes_of(signatures, sizeof signatures));
 }
 
 static int setting_put(void *ledger, const char *name, const char *value)

@@ -27,6 +27,14 @@ void memory_ledger_limit(struct memory_ledger *m, uint64_t bytes);
 /* The change after the next `changes` ones answers `result` instead, once. */
 void memory_ledger_fail(struct memory_ledger *m, uint64_t changes, int result);
 
+/* The evidence against a channel's publisher: pairs of signed headers. */
+typedef int (*memory_fork_visit)(void *context, struct bytes header_a, const uint8_t *signature_a,
+	struct bytes header_b, const uint8_t *signature_b);
+int memory_ledger_forks(const struct memory_ledger *m, uint64_t channel, memory_fork_visit visit, void *context);
+
+size_t memory_ledger_held(const struct memory_ledger *m);    /* rows of all plugins */
+uint64_t memory_ledger_bytes(const struct memory_ledger *m); /* of all rows together */
+
 extern const struct ledger_ops memory_ledger_ops;   /* `ledger` is the struct memory_ledger */
 extern const struct archive_ops memory_archive_ops; /* so is `archive`; call outside transactions */
 

@@ -1,83 +1,16 @@
-#include "network.h"
+#include "network_state.h"
 
-#include "../unit/notes.h"
+#include "invariant.h"
 #include "core/handle.h"
+#include "plugin.h"
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
+#include <stdarg.h>
 
-enum { PIPES_MAX = 1024, JOBS_MAX = 4096 };
 #define INCOMING 0x80000000u /* connections dialled from outside, as link.h numbers them */
 
-/* What happens at a later virtual time. */
-enum happening { HAPPEN_TICK, HAPPEN_FRAME, HAPPEN_UP, HAPPEN_DOWN, HAPPEN_COMMIT, HAPPEN_QUERY, HAPPEN_REPOST };
-struct happens {
-	struct happens *next;
-	uint64_t at_ms, order;
-	enum happening kind;
-	size_t member;
-	unsigned life; /* of the member; an earlier life's are void */
-	size_t pipe;
-	uint64_t pipe_life;
-	bool to_dialler;
-	struct bytes frame;
-	struct query *query;
-};
-
-/* One connection. */
-struct pipe {
-	bool used, up;
-	uint64_t life; /* raised when cut */
-	size_t dialler, listener;
-	uint32_t dialled, incoming; /* connection numbers at both ends */
-	uint64_t last_ms[2];        /* arrival of the last frame each way: order is kept */
-};
-
-/* What a local system wants published, until it is answered. */
-struct wish {
-	char *audience, *id, *course;
-	bool posted, done;
-};
-
-struct member {
-	char handle[HANDLE_MAX + 1];
-	struct node_keys keys;
-	struct store_keys store_keys;
-	struct memory_ledger *ledger;
-	struct committer *committer;
-	struct querier *querier;
-	struct node *node;
-	struct trust *trust; /* as configured */
-	unsigned life;
-	bool up, committing;
-	struct job *jobs[JOBS_MAX];
-	size_t n_jobs;
-	struct wish *wishes;
-	size_t n_wishes;
-	uint64_t tick_ms;
-};
-
-struct network {
-	uint64_t seed, state, now_ms, order;
-	struct happens *next;
-	size_t n;
-	struct member members[NETWORK_MAX];
-	struct pipe pipes[PIPES_MAX];
-	bool cut[NETWORK_MAX][NETWORK_MAX];
-	bool stalled[NETWORK_MAX][NETWORK_MAX];
-	size_t stalled_bytes[NETWORK_MAX][NETWORK_MAX];
-	uint32_t next_incoming;
-	struct acknowledged *acknowledged;
-	size_t n_acknowledged;
-	size_t tamper_from, tamper_to;
-	network_tamper tamper;
-	unsigned lost_per_mille;
-	void *tamper_context;
-	char wrong[256];
-};
-
 /* splitmix64: https://prng.di.unimi.it/splitmix64.c, in the public domain. */
-static uint64_t draw(struct network *w)
+uint64_t network_draw(struct network *w)
 {
 	uint64_t z = (w->state += 0x9e3779b97f4a7c15u);
 
@@ -88,35 +21,90 @@ static uint64_t draw(struct network *w)
 
 uint32_t network_random(struct network *w, uint32_t below)
 {
-	return (uint32_t)(draw(w) % below);
+	return (uint32_t)(network_draw(w) % below);
 }
 
-static void draw_seed(struct network *w, uint8_t seed[32])
+void network_draw_seed(struct network *w, uint8_t seed[static 32])
 {
 	for (size_t i = 0; i < 4; i++) {
-		uint64_t v = draw(w);
+		uint64_t v = network_draw(w);
 
 		memcpy(seed + 8 * i, &v, sizeof v);
 	}
 }
 
+/* ---- what is said ---- */
+
+void network_break(struct network *w, const char *format, ...)
+{
+	va_list args;
+
+	if (w->broken[0] != '\0')
+		return;
+	va_start(args, format);
+	vsnprintf(w->broken, sizeof w->broken, format, args);
+	va_end(args);
+	w->broken_step = w->steps;
+}
+
+void network_trace(struct network *w, const char *format, ...)
+{
+	va_list args;
+
+	if (!w->traced)
+		return;
+	printf("%llu %llu ", (unsigned long long)w->steps, (unsigned long long)w->now_ms);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
 /* ---- happenings ---- */
 
-static struct happens *happen(struct network *w, enum happening kind, size_t member, uint64_t after_ms)
+static bool sooner(const struct happens *a, const struct happens *b)
 {
-	struct happens *h = calloc(1, sizeof *h), **at = &w->next;
+	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
+}
 
-	assert(h != NULL);
+struct happens *network_happen(struct network *w, enum happening kind, size_t member, uint64_t after_ms)
+{
+	struct happens *h = calloc(1, sizeof *h);
+	size_t i = w->n_heap;
+
+	if (w->n_heap == w->size_heap) {
+		w->size_heap = w->size_heap == 0 ? 1024 : 2 * w->size_heap;
+		w->heap = realloc(w->heap, w->size_heap * sizeof(struct happens *));
+	}
+	assert(h != NULL && w->heap != NULL);
 	*h = (struct happens){.kind = kind,
 		.member = member,
 		.life = w->members[member].life,
 		.at_ms = w->now_ms + after_ms,
 		.order = w->order++};
-	while (*at != NULL && (*at)->at_ms <= h->at_ms)
-		at = &(*at)->next;
-	h->next = *at;
-	*at = h;
+	for (w->n_heap++; i > 0 && sooner(h, w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		w->heap[i] = w->heap[(i - 1) / 2];
+	w->heap[i] = h;
 	return h;
+}
+
+static struct happens *take_next(struct network *w)
+{
+	struct happens *first = w->heap[0], *last = w->heap[--w->n_heap];
+	size_t i = 0;
+
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child + 1 < w->n_heap && sooner(w->heap[child + 1], w->heap[child]))
+			child++;
+		if (child >= w->n_heap || !sooner(w->heap[child], last))
+			break;
+		w->heap[i] = w->heap[child];
+		i = child;
+	}
+	w->heap[i] = last;
+	return first;
 }
 
 static void happens_free(struct happens *h)
@@ -126,32 +114,70 @@ static void happens_free(struct happens *h)
 	free(h);
 }
 
-static void step(struct network *w, size_t member, struct node_input *in);
-
 /* ---- connections ---- */
 
 static struct pipe *pipe_of(struct network *w, size_t member, uint32_t connection, bool *is_dialler)
 {
-	for (size_t i = 0; i < PIPES_MAX; i++) {
-		struct pipe *p = &w->pipes[i];
+	const struct member *m = &w->members[member];
 
-		if (p->used && p->dialler == member && p->dialled == connection) {
-			*is_dialler = true;
+	for (size_t i = 0; i < m->n_pipes; i++) {
+		struct pipe *p = m->pipes[i];
+
+		*is_dialler = p->dialler == member && p->dialled == connection;
+		if (*is_dialler || (p->listener == member && p->incoming == connection))
 			return p;
-		}
-		if (p->used && p->listener == member && p->incoming == connection) {
-			*is_dialler = false;
-			return p;
-		}
 	}
 	return NULL;
 }
 
+static void attach(struct member *m, struct pipe *p)
+{
+	if (m->n_pipes == m->size_pipes) {
+		m->size_pipes = m->size_pipes == 0 ? 16 : 2 * m->size_pipes;
+		m->pipes = realloc(m->pipes, m->size_pipes * sizeof(struct pipe *));
+		assert(m->pipes != NULL);
+	}
+	m->pipes[m->n_pipes++] = p;
+}
+
+static void detach(struct member *m, const struct pipe *p)
+{
+	size_t i = 0;
+
+	while (i < m->n_pipes && m->pipes[i] != p)
+		i++;
+	assert(i < m->n_pipes);
+	memmove(&m->pipes[i], &m->pipes[i + 1], (--m->n_pipes - i) * sizeof(struct pipe *));
+}
+
+static struct pipe *new_pipe(struct network *w)
+{
+	if (w->n_free_pipes > 0)
+		return w->free_pipes[--w->n_free_pipes];
+	w->pipes = realloc(w->pipes, (w->n_pipes + 1) * sizeof(struct pipe *));
+	w->free_pipes = realloc(w->free_pipes, (w->n_pipes + 1) * sizeof(struct pipe *));
+	assert(w->pipes != NULL && w->free_pipes != NULL);
+	w->pipes[w->n_pipes] = calloc(1, sizeof(struct pipe));
+	assert(w->pipes[w->n_pipes] != NULL);
+	return w->pipes[w->n_pipes++];
+}
+
+/* The dialler has given it up. */
+static void drop_pipe(struct network *w, struct pipe *p)
+{
+	detach(&w->members[p->dialler], p);
+	detach(&w->members[p->listener], p);
+	p->used = p->up = false;
+	p->life++;
+	p->in_flight = p->bytes_in_flight = 0;
+	w->free_pipes[w->n_free_pipes++] = p;
+}
+
 static void connect_later(struct network *w, struct pipe *p)
 {
-	struct happens *h = happen(w, HAPPEN_UP, p->dialler, 50 + network_random(w, 500));
+	struct happens *h = network_happen(w, HAPPEN_UP, p->dialler, 50 + network_random(w, 500));
 
-	h->pipe = (size_t)(p - w->pipes);
+	h->pipe = p;
 	h->pipe_life = p->life;
 }
 
@@ -161,11 +187,12 @@ static void cut_pipe(struct network *w, struct pipe *p)
 	struct happens *h;
 
 	p->life++;
+	p->in_flight = p->bytes_in_flight = 0;
 	if (p->up) {
 		p->up = false;
 		if (w->members[p->dialler].up) {
-			h = happen(w, HAPPEN_DOWN, p->dialler, network_random(w, 20));
-			h->pipe = (size_t)(p - w->pipes);
+			h = network_happen(w, HAPPEN_DOWN, p->dialler, network_random(w, 20));
+			h->pipe = p;
 			h->to_dialler = true;
 		}
 	}
@@ -178,7 +205,8 @@ static bool may_connect(struct network *w, const struct pipe *p)
 	uint8_t *keys;
 	bool found = false;
 
-	if (!w->members[p->dialler].up || !w->members[p->listener].up || w->cut[p->dialler][p->listener])
+	if (!w->members[p->dialler].up || !w->members[p->listener].up || way(w, p->dialler, p->listener)->cut ||
+		memcmp(p->listener_key, w->members[p->listener].keys.link_public, LINK_PUBLIC_LEN) != 0)
 		return false;
 	keys = node_allowed(w->members[p->listener].node, &n);
 	for (size_t i = 0; i < n && keys != NULL; i++)
@@ -190,15 +218,16 @@ static bool may_connect(struct network *w, const struct pipe *p)
 static void dial(struct network *w, size_t member, const struct node_action *a)
 {
 	size_t to;
-	struct pipe *p = NULL;
+	struct pipe *p = new_pipe(w);
 
 	assert(sscanf(a->endpoint, "tcp://%zu.", &to) == 1 && to < w->n);
-	for (size_t i = 0; i < PIPES_MAX && p == NULL; i++)
-		if (!w->pipes[i].used)
-			p = &w->pipes[i];
-	assert(p != NULL);
+	for (int i = 0; i < 2; i++) /* from another connection: nothing of it is stale here */
+		free((void *)p->kept[i].data);
 	*p = (struct pipe){
 		.used = true, .life = p->life + 1, .dialler = member, .dialled = a->connection, .listener = to};
+	memcpy(p->listener_key, a->key, LINK_PUBLIC_LEN);
+	attach(&w->members[member], p);
+	attach(&w->members[to], p);
 	connect_later(w, p);
 }
 
@@ -209,12 +238,44 @@ static void hang_up(struct network *w, size_t member, uint32_t connection)
 
 	if (p == NULL)
 		return;
-	if (is_dialler) {
-		p->used = p->up = false;
-		p->life++;
-	} else {
+	if (is_dialler)
+		drop_pipe(w, p);
+	else
 		p->incoming = INCOMING + w->next_incoming++; /* its frames come under a new number from now on */
-	}
+}
+
+void network_put_frame(struct network *w, struct pipe *p, bool to_dialler, struct bytes frame)
+{
+	size_t from = to_dialler ? p->listener : p->dialler, to = to_dialler ? p->dialler : p->listener;
+	const struct way *by = way(w, from, to);
+	unsigned delay = by->delay_ms + w->members[to].slow_ms;
+	uint64_t at = w->now_ms + 1 + network_random(w, 20) + (delay == 0 ? 0 : network_random(w, delay));
+	struct happens *h;
+
+	if (at < p->last_ms[!to_dialler])
+		at = p->last_ms[!to_dialler];
+	p->last_ms[!to_dialler] = at;
+	h = network_happen(w, HAPPEN_FRAME, to, at - w->now_ms);
+	h->pipe = p;
+	h->pipe_life = p->life;
+	h->to_dialler = to_dialler;
+	h->frame = frame;
+	p->in_flight++;
+	p->bytes_in_flight += frame.len;
+	w->n_frames++;
+}
+
+static struct bytes copy_of(struct bytes b)
+{
+	return bytes_of(bytes_dup(b), b.len);
+}
+
+/* A frame of an earlier life of the connection comes before this one, and this one is kept for a later life. */
+static void put_stale(struct network *w, struct pipe *p, bool to_dialler, struct bytes frame)
+{
+	if (p->kept[to_dialler].data != NULL)
+		network_put_frame(w, p, to_dialler, p->kept[to_dialler]);
+	p->kept[to_dialler] = copy_of(frame);
 }
 
 static void send_frame(struct network *w, size_t member, struct node_action *a)
@@ -222,43 +283,52 @@ static void send_frame(struct network *w, size_t member, struct node_action *a)
 	struct node_input busy = {.kind = NODE_BUSY, .connection = a->connection};
 	bool is_dialler;
 	struct pipe *p = pipe_of(w, member, a->connection, &is_dialler);
+	struct way *by;
 	size_t to;
-	struct happens *h;
-	uint64_t at;
 
 	if (p == NULL || !p->up)
 		return;
 	to = is_dialler ? p->listener : p->dialler;
+	by = way(w, member, to);
 	if (w->tamper != NULL && w->tamper_from == member && w->tamper_to == to)
 		w->tamper(w->tamper_context, a->frame);
-	if (w->stalled[member][to]) {
-		w->stalled_bytes[member][to] += a->frame.len;
-		step(w, member, &busy);
+	if (w->members[member].liar && w->lie != NULL)
+		w->lie(w, member, to, p, is_dialler, &a->frame);
+	else
+		check_sent(w, member, to, a->frame);
+	if (by->stalled) {
+		by->stalled_bytes += a->frame.len;
+		network_step(w, member, &busy);
 		return;
 	}
-	if (w->lost_per_mille > 0 && network_random(w, 1000) < w->lost_per_mille)
+	if (by->mute || (by->lost > 0 && network_random(w, 1000) < by->lost))
 		return;
-	at = w->now_ms + 1 + network_random(w, 20);
-	if (at < p->last_ms[is_dialler])
-		at = p->last_ms[is_dialler];
-	p->last_ms[is_dialler] = at;
-	h = happen(w, HAPPEN_FRAME, to, at - w->now_ms);
-	h->pipe = (size_t)(p - w->pipes);
-	h->pipe_life = p->life;
-	h->to_dialler = !is_dialler;
-	h->frame = a->frame;
+	if (by->stale > 0 && network_random(w, 1000) < by->stale)
+		put_stale(w, p, !is_dialler, a->frame);
+	if (by->doubled > 0 && network_random(w, 1000) < by->doubled)
+		network_put_frame(w, p, !is_dialler, copy_of(a->frame));
+	network_put_frame(w, p, !is_dialler, a->frame);
 	a->frame = (struct bytes){0};
 }
 
 /* Drops every connection that was dialled in. */
 static void rebind(struct network *w, size_t member)
 {
-	for (size_t i = 0; i < PIPES_MAX; i++)
-		if (w->pipes[i].used && w->pipes[i].listener == member)
-			cut_pipe(w, &w->pipes[i]);
+	const struct member *m = &w->members[member];
+
+	for (size_t i = 0; i < m->n_pipes; i++)
+		if (m->pipes[i]->listener == member)
+			cut_pipe(w, m->pipes[i]);
 }
 
 /* ---- commits and queries ---- */
+
+static unsigned duration(struct network *w, size_t member, unsigned usual_ms)
+{
+	unsigned slow = w->members[member].slow_ms;
+
+	return 1 + network_random(w, usual_ms) + (slow == 0 ? 0 : network_random(w, slow));
+}
 
 static void begin_commit(struct network *w, size_t member)
 {
@@ -267,81 +337,135 @@ static void begin_commit(struct network *w, size_t member)
 	if (m->committing || m->n_jobs == 0)
 		return;
 	m->committing = true;
-	happen(w, HAPPEN_COMMIT, member, 1 + network_random(w, 10));
+	network_happen(w, HAPPEN_COMMIT, member, duration(w, member, 10));
+}
+
+/* Whether everybody whom the audience names is a member now. */
+static bool all_are_members(const struct network *w, const char *audience)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!w->members[i].in_roster && strcmp(audience, "network") != 0 &&
+			audience_has(audience, w->members[i].handle))
+			return false;
+	return true;
 }
 
 static void note_answer(struct network *w, size_t member, const struct job *job)
 {
 	struct member *m = &w->members[member];
 	struct wish *wish = &m->wishes[job->tag];
+	const struct published *result = job->publish.results;
 	struct acknowledged *a;
 
-	if (job->publish.outcome != PUBLISH_OK || wish->done) {
-		wish->posted = false;
+	wish->posted = false;
+	if (wish->done)
 		return;
-	}
+	if (job->publish.outcome == PUBLISH_RULE && !all_are_members(w, wish->audience))
+		wish->done = true; /* it will not be published, and the local system knows */
+	if (job->publish.outcome != PUBLISH_OK)
+		return;
 	wish->done = true;
-	if (job->publish.results[0].state == PUBLISH_UNCHANGED)
+	if (result->state == PUBLISH_UNCHANGED)
 		return;
-	a = realloc(w->acknowledged, (w->n_acknowledged + 1) * sizeof *a);
-	assert(a != NULL);
-	w->acknowledged = a;
-	a[w->n_acknowledged++] = (struct acknowledged){
-		member, strdup(wish->audience), strdup(wish->id), job->publish.results[0].sequence};
+	if ((w->n_acknowledged & (w->n_acknowledged - 1)) == 0) {
+		a = realloc(w->acknowledged, (2 * w->n_acknowledged + 1) * sizeof *a);
+		assert(a != NULL);
+		w->acknowledged = a;
+	}
+	w->acknowledged[w->n_acknowledged++] =
+		(struct acknowledged){member, strdup(wish->audience), strdup(wish->id), result->sequence};
 }
 
-/* One transaction with all that is queued: its work and its durability are one moment here. */
-static void commit(struct network *w, size_t member)
+static bool is_plugins(const struct job *job)
+{
+	return job->kind == JOB_DELIVERY;
+}
+
+/* The member goes on with what has become of its jobs, one after the other. */
+static void tell_committed(
+	struct network *w, size_t member, struct job **jobs, size_t n, struct commit_changes *changes)
+{
+	struct member *m = &w->members[member];
+	struct node_input first = {.kind = NODE_COMMITTED, .changes = changes};
+
+	network_step(w, member, &first);
+	for (size_t i = 0; i < n; i++) {
+		struct node_input in = {.kind = NODE_COMMITTED, .jobs = &jobs[i], .n_jobs = 1};
+
+		if (jobs[i]->kind == JOB_PUBLISH)
+			note_answer(w, member, jobs[i]);
+		if (is_plugins(jobs[i]) && m->plugin != NULL)
+			plugin_committed(m->plugin, jobs[i]);
+		else
+			network_step(w, member, &in);
+	}
+	if (m->plugin != NULL)
+		plugin_stored(m->plugin, node_last_number(m->node));
+}
+
+/* One transaction with all that is queued: its work and its durability are one moment here. With `crash` the member ends in the middle: before it is
+ * durable, or when it is and nobody knows. */
+static void commit(struct network *w, size_t member, bool crash)
 {
 	struct member *m = &w->members[member];
 	struct commit_changes *changes = NULL;
-	struct job *jobs[JOBS_MAX];
+	struct job **jobs = m->jobs;
 	size_t n = m->n_jobs;
+	uint64_t time_ms = (uint64_t)((int64_t)w->now_ms + m->clock_ms);
 	uint8_t seed[32];
 	int r;
 
-	memcpy(jobs, m->jobs, n * sizeof(struct job *));
-	m->n_jobs = 0;
+	m->jobs = NULL;
+	m->n_jobs = m->size_jobs = 0;
 	m->committing = false;
-	draw_seed(w, seed);
+	network_draw_seed(w, seed);
 	for (size_t i = w->now_ms % 2; i < n; i += 2) /* as the helper does in a node, of some jobs */
 		job_prepare(jobs[i], m->committer);
 	memory_ledger_begin(m->ledger);
-	r = commit_run(m->committer, &memory_ledger_ops, m->ledger, jobs, n, w->now_ms, seed, &changes);
-	if (r == 0) {
+	r = commit_run(m->committer, &memory_ledger_ops, m->ledger, jobs, n, time_ms, seed, &changes);
+	w->n_commits++;
+	if (r == 0 && !(crash && network_random(w, 2) == 0)) {
 		memory_ledger_commit(m->ledger);
 	} else {
 		memory_ledger_rollback(m->ledger);
 		commit_failed(jobs, n, r);
 	}
-	for (size_t i = 0; i < n; i++) {
-		struct node_input in = {
-			.kind = NODE_COMMITTED, .jobs = &jobs[i], .n_jobs = 1, .changes = i == 0 ? changes : NULL};
-
-		if (jobs[i]->kind == JOB_PUBLISH)
-			note_answer(w, member, jobs[i]);
-		step(w, member, &in);
+	if (crash)
+		network_crash(w, member);
+	else
+		tell_committed(w, member, jobs, n, changes);
+	for (size_t i = 0; i < n; i++)
 		job_free(jobs[i]);
-	}
+	free(jobs);
 	commit_changes_free(changes);
-	begin_commit(w, member);
+	if (m->up)
+		begin_commit(w, member);
 }
 
-static void add_job(struct network *w, size_t member, struct job *job)
+void network_add_job(struct network *w, size_t member, struct job *job)
 {
 	struct member *m = &w->members[member];
 
-	assert(m->n_jobs < JOBS_MAX);
+	if (m->n_jobs == m->size_jobs) {
+		m->size_jobs = m->size_jobs == 0 ? 16 : 2 * m->size_jobs;
+		m->jobs = realloc(m->jobs, m->size_jobs * sizeof(struct job *));
+		assert(m->jobs != NULL);
+	}
 	m->jobs[m->n_jobs++] = job;
 	begin_commit(w, member);
 }
 
 /* ---- steps ---- */
 
+void network_ask(struct network *w, size_t member, struct query *query)
+{
+	struct happens *h = network_happen(w, HAPPEN_QUERY, member, duration(w, member, 5));
+
+	h->query = query;
+}
+
 static void act(struct network *w, size_t member, struct node_action *a)
 {
-	struct happens *h;
-
 	switch (a->kind) {
 	case NODE_SEND:
 		send_frame(w, member, a);
@@ -358,37 +482,37 @@ static void act(struct network *w, size_t member, struct node_action *a)
 		rebind(w, member);
 		break;
 	case NODE_COMMIT:
-		add_job(w, member, a->job);
+		network_add_job(w, member, a->job);
 		a->job = NULL;
 		break;
 	case NODE_QUERY:
-		h = happen(w, HAPPEN_QUERY, member, 1 + network_random(w, 5));
-		h->query = a->query;
+		network_ask(w, member, a->query);
 		a->query = NULL;
 		break;
 	case NODE_KEPT:
 		break; /* nobody waits here */
 	case NODE_LOG:
-		if (getenv("NETWORK_TRACE") != NULL)
-			fprintf(stderr, "%8llu %s %s\n", (unsigned long long)w->now_ms, w->members[member].handle,
-				a->text);
+		network_trace(w, "%s %s", w->members[member].handle, a->text);
 		break;
 	}
 }
 
-static void step(struct network *w, size_t member, struct node_input *in)
+void network_step(struct network *w, size_t member, struct node_input *in)
 {
 	struct member *m = &w->members[member];
 	struct node_update up = {0};
+	int r;
 
-	in->now_ms = in->time_ms = w->now_ms;
-	draw_seed(w, in->entropy);
-	assert(node_step(m->node, in, &up) == 0);
+	in->now_ms = w->now_ms;
+	in->time_ms = (uint64_t)((int64_t)w->now_ms + m->clock_ms);
+	network_draw_seed(w, in->entropy);
+	r = node_step(m->node, in, &up);
+	assert(r == 0);
 	for (size_t i = 0; i < up.n_actions; i++)
 		act(w, member, &up.actions[i]);
 	if (m->tick_ms <= w->now_ms || up.wake_ms < m->tick_ms) {
 		m->tick_ms = up.wake_ms;
-		happen(w, HAPPEN_TICK, member, up.wake_ms - w->now_ms);
+		network_happen(w, HAPPEN_TICK, member, up.wake_ms - w->now_ms);
 	}
 	node_update_clear(&up);
 }
@@ -404,72 +528,111 @@ static void connected(struct network *w, struct pipe *p)
 	p->up = true;
 	p->incoming = INCOMING + w->next_incoming++;
 	p->last_ms[0] = p->last_ms[1] = w->now_ms;
-	in.key = w->members[p->listener].keys.link_public;
-	step(w, p->dialler, &in);
+	in.key = p->listener_key;
+	network_step(w, p->dialler, &in);
+}
+
+static void arrived(struct network *w, struct happens *h)
+{
+	struct pipe *p = h->pipe;
+	struct node_input in = {.kind = NODE_FRAME,
+		.frame = h->frame,
+		.connection = h->to_dialler ? p->dialled : p->incoming,
+		.key = h->to_dialler ? p->listener_key : w->members[p->dialler].keys.link_public};
+
+	if (p->life != h->pipe_life)
+		return;
+	p->in_flight--;
+	p->bytes_in_flight -= h->frame.len;
+	network_step(w, h->member, &in);
+}
+
+static void answered(struct network *w, struct happens *h)
+{
+	struct member *m = &w->members[h->member];
+	struct node_input in = {.kind = NODE_FETCHED, .query = h->query};
+	uint8_t seed[32];
+
+	network_draw_seed(w, seed);
+	query_run(m->querier, &memory_archive_ops, m->ledger, h->query, seed);
+	if (h->query->kind == QUERY_DELIVERIES)
+		plugin_read(m->plugin, h->query);
+	else
+		network_step(w, h->member, &in);
 }
 
 static void post(struct network *w, size_t member);
 
 static void carry_out(struct network *w, struct happens *h)
 {
+	static const char *const names[] = {"tick", "frame", "up", "down", "commit", "query", "post", "plugin"};
 	struct member *m = &w->members[h->member];
-	struct pipe *p = &w->pipes[h->pipe];
 	struct node_input in = {0};
-	uint8_t seed[32];
 
 	if (!m->up || h->life != m->life)
 		return;
+	w->steps++;
+	if (w->traced && h->kind != HAPPEN_TICK)
+		network_trace(w, "%s %s", m->handle, names[h->kind]);
+	if (m->crash_in > 0 && --m->crash_in == 0) {
+		if (h->kind == HAPPEN_COMMIT)
+			commit(w, h->member, true);
+		else
+			network_crash(w, h->member);
+		return;
+	}
 	switch (h->kind) {
 	case HAPPEN_TICK:
 		in.kind = NODE_TICK;
-		step(w, h->member, &in);
+		network_step(w, h->member, &in);
 		post(w, h->member);
 		break;
 	case HAPPEN_FRAME:
-		if (p->life != h->pipe_life)
-			break;
-		in = (struct node_input){.kind = NODE_FRAME,
-			.frame = h->frame,
-			.connection = h->to_dialler ? p->dialled : p->incoming,
-			.key = w->members[h->to_dialler ? p->listener : p->dialler].keys.link_public};
-		step(w, h->member, &in);
+		arrived(w, h);
 		break;
 	case HAPPEN_UP:
-		if (p->life == h->pipe_life && p->used)
-			connected(w, p);
+		if (h->pipe->life == h->pipe_life && h->pipe->used)
+			connected(w, h->pipe);
 		break;
 	case HAPPEN_DOWN:
-		in = (struct node_input){.kind = NODE_DOWN, .connection = p->dialled, .reason = "closed"};
-		step(w, h->member, &in);
+		in = (struct node_input){.kind = NODE_DOWN, .connection = h->pipe->dialled, .reason = "closed"};
+		if (h->pipe->used && h->pipe->dialler == h->member)
+			network_step(w, h->member, &in);
 		break;
 	case HAPPEN_COMMIT:
-		commit(w, h->member);
+		commit(w, h->member, false);
 		break;
 	case HAPPEN_QUERY:
-		draw_seed(w, seed);
-		query_run(m->querier, &memory_archive_ops, m->ledger, h->query, seed);
-		in = (struct node_input){.kind = NODE_FETCHED, .query = h->query};
-		step(w, h->member, &in);
+		answered(w, h);
 		break;
 	case HAPPEN_REPOST:
 		post(w, h->member);
 		break;
+	case HAPPEN_PLUGIN:
+		plugin_happens(m->plugin, h->run, h->number);
+		break;
 	}
+	check_step(w, h->member);
 }
 
-void network_run(struct network *w, uint64_t ms)
+void network_run_steps(struct network *w, uint64_t ms, uint64_t steps)
 {
 	uint64_t until = w->now_ms + ms;
 
-	while (w->next != NULL && w->next->at_ms <= until) {
-		struct happens *h = w->next;
+	while (w->n_heap > 0 && w->heap[0]->at_ms <= until && w->steps < steps && w->broken[0] == '\0') {
+		struct happens *h = take_next(w);
 
-		w->next = h->next;
 		w->now_ms = h->at_ms;
 		carry_out(w, h);
 		happens_free(h);
 	}
-	w->now_ms = until;
+	if (w->steps < steps)
+		w->now_ms = until;
+}
+
+void network_run(struct network *w, uint64_t ms)
+{
+	network_run_steps(w, ms, UINT64_MAX);
 }
 
 /* ---- publishing ---- */
@@ -482,7 +645,8 @@ static void fill_draft(struct network *w, size_t member, const struct wish *wish
 	int r;
 
 	json_object_set_new(data, "courseId", json_string(wish->course));
-	/* each revision says something else, or it would be unchanged */
+	json_object_set_new(
+		data, "code", json_string(wish->id)); /* each revision says something else, or it would be unchanged */
 	event = json_pack("{s:s, s:s, s:s, s:s+, s:s, s:s, s:o}", "specversion", "1.0", "id", wish->id, "type",
 		topic->type, "subject", "course/", wish->course, "time", "2026-11-23T09:30:00Z", "enlightaudience",
 		wish->audience, "data", data);
@@ -490,17 +654,20 @@ static void fill_draft(struct network *w, size_t member, const struct wish *wish
 	if (r != 0 && problems.n > 0)
 		fprintf(stderr, "%s: %s\n", problems.items[0].place, problems.items[0].rule);
 	assert(r == 0);
-	assert(draft_complete(out, wish->id, "2026-11-23T09:30:00Z", "2026-11-23") == 0);
+	r = draft_complete(out, wish->id, "2026-11-23T09:30:00Z", "2026-11-23");
+	assert(r == 0);
 	problems_deinit(&problems);
 	json_decref(event);
 }
 
-/* Posts what is not under way; as the API does when the node is up. */
+/* Posts what is not under way; as the API does when the node is up, and as far as it takes more. */
 static void post(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
 
-	for (size_t i = 0; i < m->n_wishes && m->up; i++) {
+	while (m->first_wish < m->n_wishes && m->wishes[m->first_wish].done)
+		m->first_wish++;
+	for (size_t i = m->first_wish; i < m->n_wishes && m->up && m->n_jobs < NETWORK_JOBS_MAX / 8; i++) {
 		struct job *job;
 
 		if (m->wishes[i].done || m->wishes[i].posted)
@@ -509,10 +676,11 @@ static void post(struct network *w, size_t member)
 		assert(job != NULL);
 		job->tag = i;
 		job->publish.drafts = calloc(1, sizeof *job->publish.drafts);
+		assert(job->publish.drafts != NULL);
 		job->publish.n_drafts = 1;
 		fill_draft(w, member, &m->wishes[i], job->publish.drafts);
 		m->wishes[i].posted = true;
-		add_job(w, member, job);
+		network_add_job(w, member, job);
 	}
 }
 
@@ -524,22 +692,26 @@ void network_publish(struct network *w, size_t member, const char *audience, con
 
 	assert(wishes != NULL);
 	m->wishes = wishes;
-	snprintf(id, sizeof id, "%zu-%zu-%llx", member, m->n_wishes, (unsigned long long)draw(w));
+	snprintf(id, sizeof id, "%zu-%zu-%llx", member, m->n_wishes, (unsigned long long)network_draw(w));
 	wishes[m->n_wishes++] = (struct wish){strdup(audience), strdup(id), strdup(course), false, false};
 	if (m->up)
-		happen(w, HAPPEN_REPOST, member, 0);
+		network_happen(w, HAPPEN_REPOST, member, 0);
 }
 
 /* ---- members ---- */
 
-static struct trust *learn(struct trust *t, struct buffer *text)
+/* The trust with one more note, when it takes it. `t` is given up. */
+static struct trust *learn(struct trust *t, struct bytes text)
 {
 	struct problems problems = {0};
 	struct trust *next;
+	int r = trust_with(&next, t, "note", text, &problems);
 
-	assert(trust_with(&next, t, "note", bytes_of(text->data, text->len), &problems) == 0);
+	assert(r >= 0);
+	problems_deinit(&problems);
+	if (r != 0)
+		return t;
 	trust_unref(t);
-	buffer_deinit(text);
 	return next;
 }
 
@@ -571,24 +743,48 @@ static int load_receipt(void *context, const struct receipt_row *row)
 	return node_load_receipt(((struct member *)context)->node, row);
 }
 
+static int load_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	struct trust **t = context;
+
+	(void)kind, (void)member, (void)number;
+	*t = learn(*t, text);
+	return 0;
+}
+
 void network_start(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
-	struct node_options options = {.member = m->handle, .keys = &m->keys, .trust = m->trust};
+	struct node_options options = {.member = m->handle, .keys = &m->keys, .trust = trust_ref(m->trust)};
 	struct node_input in = {.kind = NODE_TICK};
 	uint8_t boot[32];
+	int r;
 
-	if (m->up)
+	if (m->up || !m->joined) {
+		trust_unref(options.trust);
 		return;
-	draw_seed(w, boot);
+	}
+	network_trace(w, "%s starts", m->handle);
+	network_draw_seed(w, boot);
 	options.boot = boot;
 	memory_ledger_restart(m->ledger);
-	assert(node_new(&m->node, &options) == 0);
-	assert(memory_archive_ops.channels(m->ledger, load_channel, m) == 0);
-	assert(memory_archive_ops.receipts(m->ledger, load_receipt, m) == 0);
+	memory_archive_ops.notes(m->ledger, load_note, &options.trust);
+	r = node_new(&m->node, &options);
+	assert(r == 0);
+	trust_unref(options.trust);
+	r = memory_archive_ops.channels(m->ledger, load_channel, m);
+	assert(r == 0);
+	r = memory_archive_ops.receipts(m->ledger, load_receipt, m);
+	assert(r == 0);
+	node_load_last_number(m->node, memory_archive_ops.last_number(m->ledger));
 	m->up = true;
 	m->tick_ms = 0;
-	step(w, member, &in);
+	network_step(w, member, &in);
+	if (w->with_plugins) {
+		if (m->plugin == NULL)
+			m->plugin = plugin_new(w, member);
+		plugin_begin(m->plugin);
+	}
 	post(w, member);
 }
 
@@ -598,25 +794,26 @@ void network_crash(struct network *w, size_t member)
 
 	if (!m->up)
 		return;
+	network_trace(w, "%s crashes", m->handle);
+	w->n_crashes++;
 	m->up = false;
 	m->life++;
+	m->crash_in = 0;
 	m->committing = false;
 	for (size_t i = 0; i < m->n_jobs; i++)
 		job_free(m->jobs[i]);
 	m->n_jobs = 0;
-	for (size_t i = 0; i < m->n_wishes; i++)
+	for (size_t i = m->first_wish; i < m->n_wishes; i++)
 		m->wishes[i].posted = false;
 	node_free(m->node);
 	m->node = NULL;
-	for (size_t i = 0; i < PIPES_MAX; i++) {
-		struct pipe *p = &w->pipes[i];
-
-		if (p->used && p->dialler == member) {
-			p->used = p->up = false;
-			p->life++;
-		} else if (p->used && p->listener == member) {
-			cut_pipe(w, p);
-		}
+	if (m->plugin != NULL)
+		plugin_end(m->plugin);
+	for (size_t i = m->n_pipes; i-- > 0;) {
+		if (m->pipes[i]->dialler == member)
+			drop_pipe(w, m->pipes[i]);
+		else
+			cut_pipe(w, m->pipes[i]);
 	}
 }
 
@@ -632,6 +829,7 @@ static void init_member(struct network *w, size_t i)
 
 	snprintf(m->handle, sizeof m->handle, "m%02zu.eu", i);
 	m->keys = node_keys_of(m->handle, 1);
+	m->card = 1;
 	memset(secret, (int)i, sizeof secret);
 	store_keys_derive(&m->store_keys, secret);
 	m->ledger = memory_ledger_new();
@@ -641,132 +839,182 @@ static void init_member(struct network *w, size_t i)
 }
 
 /* A card with the endpoint from which dial() reads who is dialled. */
-static struct buffer member_card(const struct digest *network, const struct actor *a, size_t i)
+struct buffer network_card(
+	const struct network *w, size_t member, uint32_t number, const struct card_key *keys, size_t n_keys)
 {
-	struct card_key key = card_key_of(a->handle, 1, CARD_KEY_CURRENT);
+	const char *handle = w->members[member].handle;
+	struct actor actor = actor_of(handle, 0);
 	const char *takes[] = {"*"};
 	struct buffer text = {0};
 	char endpoint[64];
 
-	snprintf(endpoint, sizeof endpoint, "tcp://%zu.example.eu:4847", i);
-	card_write(&text, network, a->handle, 1, endpoint, &key, 1, takes, 1);
-	sign_by(&text, a);
-	sign_by_node(&text, a->handle, 1);
+	snprintf(endpoint, sizeof endpoint, "tcp://%zu.example.eu:4847", member);
+	card_write(&text, &w->anchor, handle, number, endpoint, keys, n_keys, takes, 1);
+	sign_by(&text, &actor);
+	for (size_t i = 0; i < n_keys; i++)
+		if (keys[i].state == CARD_KEY_CURRENT)
+			sign_by_node(&text, handle, keys[i].number);
 	return text;
 }
 
-struct network *network_new(uint64_t seed, size_t n_members)
+void network_give_note(struct network *w, size_t member, struct buffer *text)
+{
+	struct problems problems = {0};
+	struct node_input in = {.kind = NODE_NOTE, .frame = view(text), .reason = "operator", .problems = &problems};
+
+	if (w->members[member].up)
+		network_step(w, member, &in);
+	problems_deinit(&problems);
+	buffer_deinit(text);
+}
+
+struct network *network_new_with(uint64_t seed, size_t n_members, size_t n_later, bool plugins, bool traced)
 {
 	struct network *w = calloc(1, sizeof *w);
-	struct actor actors[NETWORK_MAX];
+	struct actor *actors = calloc(n_members + 1, sizeof *actors);
 	struct problems problems = {0};
 	struct trust *trust;
-	struct digest anchor;
-	struct buffer text;
+	size_t n = n_members - n_later;
+	int r;
 
-	assert(w != NULL && n_members <= NETWORK_MAX && sodium_init() >= 0);
+	assert(w != NULL && actors != NULL && n_members <= NETWORK_MAX && n_later < n_members && sodium_init() >= 0);
 	w->seed = w->state = seed;
-	w->now_ms = 1000000;
+	w->now_ms = 1000000000;
 	w->n = n_members;
+	w->with_plugins = plugins;
+	w->traced = traced;
+	w->ways = calloc(n_members * n_members, sizeof *w->ways);
+	assert(w->ways != NULL);
 	for (size_t i = 0; i < n_members; i++) {
 		init_member(w, i);
 		actors[i] = actor_of(w->members[i].handle, 0);
+		w->members[i].joined = w->members[i].in_roster = i < n;
 	}
-	text = roster_text(NULL, 1, (unsigned)(n_members / 2 + 1), actors, n_members);
-	digest_plain(&anchor, signed_part(&text));
-	for (size_t i = 0; i < n_members; i++)
-		sign_by(&text, &actors[i]);
-	assert(trust_new(&trust, &anchor, "roster", bytes_of(text.data, text.len), &problems) == 0);
-	buffer_deinit(&text);
-	for (size_t i = 0; i < n_members; i++) {
-		text = member_card(&anchor, &actors[i], i);
-		trust = learn(trust, &text);
+	w->roster_number = 1;
+	w->roster = roster_text(NULL, 1, (unsigned)(n / 2 + 1), actors, n);
+	digest_plain(&w->anchor, signed_part(&w->roster));
+	for (size_t i = 0; i < n; i++)
+		sign_by(&w->roster, &actors[i]);
+	r = trust_new(&trust, &w->anchor, "roster", view(&w->roster), &problems);
+	assert(r == 0);
+	for (size_t i = 0; i < n; i++) {
+		struct card_key key = card_key_of(actors[i].handle, 1, CARD_KEY_CURRENT);
+		struct buffer text = network_card(w, i, 1, &key, 1);
+
+		trust = learn(trust, view(&text));
+		buffer_deinit(&text);
 	}
 	for (size_t i = 0; i < n_members; i++)
 		w->members[i].trust = trust_ref(trust);
 	trust_unref(trust);
-	for (size_t i = 0; i < n_members; i++)
+	free(actors);
+	for (size_t i = 0; i < n; i++)
 		network_start(w, i);
 	return w;
 }
 
+struct network *network_new(uint64_t seed, size_t n_members)
+{
+	return network_new_with(seed, n_members, 0, false, getenv("NETWORK_TRACE") != NULL);
+}
+
+static void member_deinit(struct member *m)
+{
+	for (size_t k = 0; k < m->n_wishes; k++) {
+		free(m->wishes[k].audience);
+		free(m->wishes[k].id);
+		free(m->wishes[k].course);
+	}
+	free(m->wishes);
+	free(m->jobs);
+	free(m->pipes);
+	plugin_free(m->plugin);
+	committer_free(m->committer);
+	querier_free(m->querier);
+	memory_ledger_free(m->ledger);
+	trust_unref(m->trust);
+}
+
 void network_free(struct network *w)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		struct member *m = &w->members[i];
-
+	w->traced = false;
+	for (size_t i = 0; i < w->n; i++)
 		network_crash(w, i);
-		for (size_t k = 0; k < m->n_wishes; k++) {
-			free(m->wishes[k].audience);
-			free(m->wishes[k].id);
-			free(m->wishes[k].course);
-		}
-		free(m->wishes);
-		committer_free(m->committer);
-		querier_free(m->querier);
-		memory_ledger_free(m->ledger);
-		trust_unref(m->trust);
+	for (size_t i = 0; i < w->n; i++)
+		member_deinit(&w->members[i]);
+	for (size_t i = 0; i < w->n_heap; i++)
+		happens_free(w->heap[i]);
+	free(w->heap);
+	for (size_t i = 0; i < w->n_pipes; i++) {
+		free((void *)w->pipes[i]->kept[0].data);
+		free((void *)w->pipes[i]->kept[1].data);
+		free(w->pipes[i]);
 	}
-	while (w->next != NULL) {
-		struct happens *h = w->next;
-
-		w->next = h->next;
-		happens_free(h);
-	}
+	free(w->pipes);
+	free(w->free_pipes);
 	for (size_t i = 0; i < w->n_acknowledged; i++) {
 		free(w->acknowledged[i].audience);
 		free(w->acknowledged[i].id);
 	}
 	free(w->acknowledged);
+	buffer_deinit(&w->roster);
+	free(w->ways);
 	free(w);
 }
 
 /* ---- faults ---- */
 
+static bool between(const struct pipe *p, size_t a, size_t b)
+{
+	return (p->dialler == a && p->listener == b) || (p->dialler == b && p->listener == a);
+}
+
 void network_drop(struct network *w, size_t a, size_t b)
 {
-	for (size_t i = 0; i < PIPES_MAX; i++) {
-		struct pipe *p = &w->pipes[i];
+	const struct member *m = &w->members[a];
 
-		if (p->used && ((p->dialler == a && p->listener == b) || (p->dialler == b && p->listener == a)))
-			cut_pipe(w, p);
-	}
+	for (size_t i = 0; i < m->n_pipes; i++)
+		if (between(m->pipes[i], a, b))
+			cut_pipe(w, m->pipes[i]);
 }
 
 void network_cut(struct network *w, size_t a, size_t b)
 {
-	w->cut[a][b] = w->cut[b][a] = true;
+	way(w, a, b)->cut = way(w, b, a)->cut = true;
 	network_drop(w, a, b);
 }
 
 void network_heal(struct network *w, size_t a, size_t b)
 {
-	w->cut[a][b] = w->cut[b][a] = false;
+	way(w, a, b)->cut = way(w, b, a)->cut = false;
 }
 
 void network_stall(struct network *w, size_t from, size_t to, bool stalled)
 {
-	w->stalled[from][to] = stalled;
-	w->stalled_bytes[from][to] = 0;
-	for (size_t i = 0; i < PIPES_MAX && !stalled; i++) {
-		const struct pipe *p = &w->pipes[i];
+	const struct member *m = &w->members[from];
+
+	way(w, from, to)->stalled = stalled;
+	way(w, from, to)->stalled_bytes = 0;
+	for (size_t i = 0; i < m->n_pipes && !stalled && m->up; i++) {
+		const struct pipe *p = m->pipes[i];
 		struct node_input in = {.kind = NODE_READY};
 
-		if (!p->up || !((p->dialler == from && p->listener == to) || (p->dialler == to && p->listener == from)))
+		if (!p->up || !between(p, from, to))
 			continue;
 		in.connection = p->dialler == from ? p->dialled : p->incoming;
-		step(w, from, &in);
+		network_step(w, from, &in);
 	}
 }
 
 size_t network_stalled_bytes(const struct network *w, size_t from, size_t to)
 {
-	return w->stalled_bytes[from][to];
+	return way(w, from, to)->stalled_bytes;
 }
 
 void network_lose(struct network *w, unsigned per_mille)
 {
-	w->lost_per_mille = per_mille;
+	for (size_t i = 0; i < w->n * w->n; i++)
+		w->ways[i].lost = per_mille;
 }
 
 void network_tamper_with(struct network *w, size_t from, size_t to, network_tamper tamper, void *context)
@@ -777,7 +1025,16 @@ void network_tamper_with(struct network *w, size_t from, size_t to, network_tamp
 	w->tamper_context = context;
 }
 
-/* ---- checks ---- */
+size_t network_member_of(const struct network *w, const char *handle)
+{
+	size_t i = 0;
+
+	while (i < w->n && strcmp(w->members[i].handle, handle) != 0)
+		i++;
+	return i;
+}
+
+/* ---- looks ---- */
 
 size_t network_size(const struct network *w)
 {
@@ -808,174 +1065,4 @@ struct node *network_node(struct network *w, size_t member)
 struct memory_ledger *network_ledger(struct network *w, size_t member)
 {
 	return w->members[member].ledger;
-}
-
-/* All that a member shows of one channel, as the API would: an array of events. */
-static json_t *shown(struct network *w, size_t member, const char *publisher, const char *audience)
-{
-	struct query *q = query_new(QUERY_EVENTS);
-	json_t *all = json_array();
-	uint8_t seed[32] = {0};
-
-	assert(q != NULL);
-	q->events.limit = 1000;
-	q->events.from_start = true;
-	q->events.filter.source = strdup(publisher);
-	q->events.filter.audience = strdup(audience);
-	do {
-		json_decref(q->events.events);
-		q->events.events = NULL;
-		query_run(w->members[member].querier, &memory_archive_ops, w->members[member].ledger, q, seed);
-		assert(q->result == 0);
-		json_array_extend(all, q->events.events);
-		q->events.after = q->events.next;
-		q->events.from_start = false;
-	} while (q->events.more);
-	query_free(q);
-	return all;
-}
-
-static const char *wrong(struct network *w, const char *format, const char *a, const char *b, unsigned long long n)
-{
-	snprintf(w->wrong, sizeof w->wrong, "%s: reader %s, channel %s, number %llu", format, a, b, n);
-	return w->wrong;
-}
-
-/* What one reader shows of a channel: in order without gaps, and the publisher's own. */
-static const char *check_copy(struct network *w, size_t reader, size_t publisher, const char *audience, bool complete)
-{
-	json_t *own = shown(w, publisher, w->members[publisher].handle, audience);
-	json_t *copy = shown(w, reader, w->members[publisher].handle, audience);
-	const char *bad = NULL;
-	size_t i;
-
-	if (json_array_size(copy) > json_array_size(own) || (complete && json_array_size(copy) != json_array_size(own)))
-		bad = wrong(w, "not as many events as the publisher", w->members[reader].handle, audience,
-			json_array_size(copy));
-	for (i = 0; i < json_array_size(copy) && bad == NULL; i++) {
-		json_t *a = json_array_get(own, i), *b = json_array_get(copy, i);
-
-		if (json_integer_value(json_object_get(b, "sequence")) != (json_int_t)i + 1)
-			bad = wrong(w, "a gap", w->members[reader].handle, audience, i + 1);
-		else if (!json_equal(json_object_get(a, "digest"), json_object_get(b, "digest")))
-			bad = wrong(w, "other bytes than the publisher's", w->members[reader].handle, audience, i + 1);
-		else if (strcmp(json_string_value(json_object_get(b, "state")), "accepted") != 0)
-			bad = wrong(w, "a good event is refused", w->members[reader].handle, audience, i + 1);
-	}
-	json_decref(own);
-	json_decref(copy);
-	return bad;
-}
-
-static bool same_channel(const struct acknowledged *a, const struct acknowledged *b)
-{
-	return a->publisher == b->publisher && strcmp(a->audience, b->audience) == 0;
-}
-
-/* The first of the acknowledged events of its channel: so that each channel is looked at once. */
-static bool first_of_channel(const struct network *w, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (same_channel(&w->acknowledged[k], &w->acknowledged[i]))
-			return false;
-	return true;
-}
-
-/* Every acknowledged event of a channel is in the publisher's own log where the answer said. */
-static const char *check_acknowledged(struct network *w, const struct acknowledged *channel)
-{
-	json_t *own = shown(w, channel->publisher, w->members[channel->publisher].handle, channel->audience);
-	const char *bad = NULL;
-
-	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++) {
-		const struct acknowledged *a = &w->acknowledged[i];
-		const char *id = json_string_value(json_object_get(json_array_get(own, a->sequence - 1), "id"));
-
-		if (same_channel(a, channel) && (id == NULL || strcmp(id, a->id) != 0))
-			bad = wrong(w, "acknowledged and not there", w->members[a->publisher].handle, a->audience,
-				a->sequence);
-	}
-	json_decref(own);
-	return bad;
-}
-
-struct visiting {
-	struct network *w;
-	size_t reader;
-	bool complete;
-	const char *bad;
-};
-
-static int check_channel(void *context, const struct channel_row *row)
-{
-	struct visiting *v = context;
-	size_t publisher = 0;
-
-	while (publisher < v->w->n && strcmp(v->w->members[publisher].handle, row->publisher) != 0)
-		publisher++;
-	assert(publisher < v->w->n);
-	if (publisher != v->reader && !audience_has(row->audience, v->w->members[v->reader].handle))
-		v->bad = wrong(
-			v->w, "holds what is not for it", v->w->members[v->reader].handle, row->audience, row->last);
-	else if (v->bad == NULL && row->last > 0)
-		v->bad = check_copy(v->w, v->reader, publisher, row->audience, false);
-	return v->bad != NULL;
-}
-
-const char *network_check(struct network *w)
-{
-	for (size_t i = 0; i < w->n; i++) {
-		struct visiting v = {.w = w, .reader = i};
-
-		memory_archive_ops.channels(w->members[i].ledger, check_channel, &v);
-		if (v.bad != NULL)
-			return v.bad;
-	}
-	for (size_t i = 0; i < w->n_acknowledged; i++) {
-		const char *bad = first_of_channel(w, i) ? check_acknowledged(w, &w->acknowledged[i]) : NULL;
-
-		if (bad != NULL)
-			return bad;
-	}
-	return NULL;
-}
-
-const char *network_check_complete(struct network *w)
-{
-	const char *bad = network_check(w);
-
-	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++)
-		for (size_t r = 0; r < w->n && bad == NULL; r++)
-			if (r != w->acknowledged[i].publisher &&
-				audience_has(w->acknowledged[i].audience, w->members[r].handle))
-				bad = check_copy(w, r, w->acknowledged[i].publisher, w->acknowledged[i].audience, true);
-	return bad;
-}
-
-/* Whether every wish is answered and every reader has acknowledged every event, by the publishers' own picture. */
-static bool settled(const struct network *w)
-{
-	for (size_t i = 0; i < w->n; i++) {
-		const struct member *m = &w->members[i];
-		struct node_counters c;
-
-		if (!m->up)
-			continue;
-		for (size_t k = 0; k < m->n_wishes; k++)
-			if (!m->wishes[k].done)
-				return false;
-		node_counters(m->node, &c);
-		if (c.behind != 0)
-			return false;
-	}
-	return true;
-}
-
-bool network_settle(struct network *w, uint64_t most_ms)
-{
-	uint64_t until = w->now_ms + most_ms;
-
-	while (!settled(w) && w->now_ms < until)
-		network_run(w, 100);
-	return settled(w);
 }

@@ -10,7 +10,7 @@
 #include "core/node.h"
 #include "memory_ledger.h"
 
-enum { NETWORK_MAX = 16 };
+enum { NETWORK_MAX = 512, NETWORK_JOBS_MAX = 8192 };
 
 struct network;
 
@@ -22,6 +22,8 @@ struct acknowledged {
 };
 
 struct network *network_new(uint64_t seed, size_t n_members);
+/* The same with members that are not in the first roster: the last `n_later` ones. With `plugins` each has one. */
+struct network *network_new_with(uint64_t seed, size_t n_members, size_t n_later, bool plugins, bool traced);
 void network_free(struct network *w);
 
 size_t network_size(const struct network *w);
@@ -49,8 +51,9 @@ void network_lose(struct network *w, unsigned per_mille);
 void network_stall(struct network *w, size_t from, size_t to, bool stalled);
 size_t network_stalled_bytes(const struct network *w, size_t from, size_t to);
 
-/* Lets virtual time pass. */
+/* Lets virtual time pass; in the second form no more than so many happenings in all, and none after an invariant broke. */
 void network_run(struct network *w, uint64_t ms);
+void network_run_steps(struct network *w, uint64_t ms, uint64_t steps);
 /* Until everything acknowledged has arrived and has its receipt, at most so long; false: it has not. */
 bool network_settle(struct network *w, uint64_t most_ms);
 

@@ -1,0 +1,709 @@
+#include "invariant.h"
+
+#include "core/archived.h"
+#include "core/event.h"
+#include "core/handle.h"
+#include "core/node_state.h"
+#include "network_state.h"
+#include "plugin.h"
+#include <assert.h>
+
+enum {
+	FRAMES_MAX = 10000,                          /* on their way in one connection, of both ends */
+	BYTES_MAX = 2 * (CREDIT_WINDOW + (1 << 20)), /* of them: what credit allows each way, and what needs none */
+	HELD_MAX = DELIVERY_HELD_MAX +
+		   DELIVERY_WINDOW_MAX, /* held rows of a plugin: the limit, and what was out when it was reached */
+};
+
+/* ---- at every step ---- */
+
+static void check_session(struct network *w, const struct member *m, const struct peer *peer, const struct session *s)
+{
+	const struct member *other = NULL;
+
+	if (s->granted > CREDIT_WINDOW || s->unfinished > CREDIT_WINDOW + FRAME_MAX)
+		network_break(w,
+			"more is under way than the credit window: member %s, peer %s, granted %lld, unfinished %zu",
+			m->handle, peer->member, (long long)s->granted, s->unfinished);
+	for (size_t i = 0; i < m->n_pipes; i++) {
+		const struct pipe *p = m->pipes[i];
+
+		if (&w->members[p->dialler] == m && p->dialled == s->connection)
+			other = &w->members[p->listener];
+		if (&w->members[p->listener] == m && p->incoming == s->connection)
+			other = &w->members[p->dialler];
+	}
+	if (other != NULL && strcmp(other->handle, peer->member) != 0)
+		network_break(w, "a session with another than it says: member %s, peer %s, really %s", m->handle,
+			peer->member, other->handle);
+}
+
+void check_step(struct network *w, size_t member)
+{
+	const struct member *m = &w->members[member];
+
+	if (!m->up || w->broken[0] != '\0')
+		return;
+	if (m->n_jobs > NETWORK_JOBS_MAX)
+		network_break(w, "jobs pile up: member %s, %zu", m->handle, m->n_jobs);
+	if (w->steps % 16 != 0)
+		return;
+	for (size_t i = 0; i < m->n_pipes; i++)
+		if (m->pipes[i]->in_flight > FRAMES_MAX || m->pipes[i]->bytes_in_flight > BYTES_MAX)
+			network_break(w, "frames pile up: member %s, %zu frames, %zu bytes", m->handle,
+				m->pipes[i]->in_flight, m->pipes[i]->bytes_in_flight);
+	for (size_t i = 0; i < m->node->n_peers; i++)
+		if (m->node->peers[i]->session != NULL)
+			check_session(w, m, m->node->peers[i], m->node->peers[i]->session);
+	if (memory_ledger_held(m->ledger) > HELD_MAX)
+		network_break(w, "held rows pile up: member %s, %zu", m->handle, memory_ledger_held(m->ledger));
+}
+
+/* ---- what is sent ---- */
+
+static void check_receipt(struct network *w, size_t from, const Enlight__Link__V1__SignedReceipt *signed_receipt)
+{
+	const struct member *m = &w->members[from];
+	struct receipt receipt = {0};
+	struct channel_row row = {0};
+	struct batch_row batch;
+	int r = receipt_decode(&receipt, bytes_of(signed_receipt->receipt.data, signed_receipt->receipt.len));
+
+	assert(r == 0);
+	r = memory_ledger_ops.channel_find(m->ledger, receipt.publisher, receipt.audience, &row);
+	if (r == 0)
+		r = memory_ledger_ops.batch_ending(m->ledger, row.id, receipt.to, &batch);
+	if (r != 0 || receipt.to > row.last || !digest_equal(&batch.digest, &receipt.head))
+		network_break(w,
+			"a receipt claims more than is durable: reader %s, channel %s/%s, to %llu, held to %llu",
+			m->handle, receipt.publisher, receipt.audience, (unsigned long long)receipt.to,
+			(unsigned long long)row.last);
+	channel_row_deinit(&row);
+	receipt_deinit(&receipt);
+}
+
+static void check_for(struct network *w, size_t from, size_t to, const ProtobufCBinaryData *packed)
+{
+	struct header h = {0};
+	int r = header_decode(&h, bytes_of(packed->data, packed->len));
+
+	assert(r == 0);
+	if (!audience_has(h.audience, w->members[to].handle))
+		network_break(w, "sent to one outside the audience: publisher %s, audience %s, to %s",
+			w->members[from].handle, h.audience, w->members[to].handle);
+	header_deinit(&h);
+}
+
+void check_sent(struct network *w, size_t from, size_t to, struct bytes frame)
+{
+	enum { RECEIPT = 5, HEADS = 3, DELIVER = 4 };
+	struct bytes rest = frame;
+	struct wire_field field;
+	bool wanted = false;
+	Frame *f;
+
+	if (w->broken[0] != '\0' || (w->tamper != NULL && w->tamper_from == from))
+		return;
+	while (!wanted && wire_next(&rest, &field))
+		wanted = field.number == RECEIPT || field.number == DELIVER ||
+			 (field.number == HEADS && w->n_frames % 16 == 0);
+	if (!wanted)
+		return;
+	f = wire_unpack(&enlight__link__v1__frame__descriptor, frame, 4 << 20);
+	assert(f != NULL);
+	if (f->receipt != NULL)
+		check_receipt(w, from, f->receipt);
+	if (f->deliver != NULL)
+		check_for(w, from, to, &f->deliver->header);
+	for (size_t i = 0; f->heads != NULL && i < f->heads->n_head; i++)
+		check_for(w, from, to, &f->heads->head[i]->header);
+	wire_free(f);
+}
+
+/* ---- ledgers ---- */
+
+struct walking {
+	struct network *w;
+	size_t reader;
+	size_t publisher;              /* w->n: not known */
+	const struct channel_row *row; /* the reader's */
+	struct channel_row theirs;     /* the publisher's; id 0: none */
+	uint64_t last;
+	uint32_t incarnation;
+	struct digest head;
+	uint64_t empty, empty_at_head; /* slots without their events */
+	size_t events;
+};
+
+static void break_channel(const struct walking *k, const char *what, uint64_t sequence)
+{
+	network_break(k->w, "%s: member %s, channel %s/%s, sequence %llu", what, k->w->members[k->reader].handle,
+		k->row->publisher, k->row->audience, (unsigned long long)sequence);
+}
+
+/* What is held is what the publisher holds; of one who lied, unless the channel is stopped. */
+static void check_same(const struct walking *k, const struct batch_row *batch)
+{
+	struct batch_row own;
+	uint64_t last = batch->first + batch->count - 1;
+
+	if (k->reader == k->publisher || k->w->members[k->publisher].liar)
+		return;
+	if (k->theirs.id == 0 ||
+		memory_ledger_ops.batch_ending(k->w->members[k->publisher].ledger, k->theirs.id, last, &own) != 0 ||
+		!digest_equal(&own.digest, &batch->digest))
+		break_channel(k, "other bytes than the publisher's", last);
+}
+
+static int walk_batch(void *context, const struct batch_row *batch)
+{
+	struct walking *k = context;
+	struct header h = {0};
+	struct digest digest;
+	int r = header_decode(&h, batch->header);
+
+	assert(r == 0);
+	digest_header(&digest, batch->header);
+	if (batch->first != k->last + 1 || h.first != batch->first || h.count != batch->count)
+		break_channel(k, "a gap", batch->first);
+	else if (!digest_equal(&digest, &batch->digest) || !digest_equal(&h.previous, &k->head))
+		break_channel(k, "a batch that does not continue the one before", batch->first);
+	else if (strcmp(h.publisher, k->row->publisher) != 0 || strcmp(h.audience, k->row->audience) != 0)
+		break_channel(k, "a batch of another channel", batch->first);
+	else
+		check_same(k, batch);
+	k->last = batch->first + batch->count - 1;
+	k->incarnation = batch->incarnation;
+	k->head = batch->digest;
+	header_deinit(&h);
+	return k->w->broken[0] != '\0';
+}
+
+/* ---- evidence ---- */
+
+struct proving {
+	const struct walking *k;
+	const struct trust *trust;
+	bool proved;
+};
+
+static bool signed_by_publisher(
+	const struct proving *p, const struct header *h, struct bytes packed, const uint8_t *signature)
+{
+	enum card_key_state state;
+	const uint8_t *key = trust_sign_key(p->trust, h->publisher, h->key, &state);
+
+	return key != NULL && strcmp(h->publisher, p->k->row->publisher) == 0 &&
+	       strcmp(h->audience, p->k->row->audience) == 0 && header_verify(packed, signature, key);
+}
+
+/* A checker of its own: two headers of one publisher, channel and incarnation that overlap and differ. */
+static int prove(void *context, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
+	const uint8_t *signature_b)
+{
+	struct proving *p = context;
+	struct header a = {0}, b = {0};
+
+	if (header_decode(&a, header_a) == 0 && header_decode(&b, header_b) == 0)
+		p->proved |= signed_by_publisher(p, &a, header_a, signature_a) &&
+			     signed_by_publisher(p, &b, header_b, signature_b) && a.incarnation == b.incarnation &&
+			     a.first <= header_last(&b) && b.first <= header_last(&a) &&
+			     !bytes_equal(header_a, header_b);
+	header_deinit(&a);
+	header_deinit(&b);
+	return 0;
+}
+
+static void check_stopped(const struct walking *k)
+{
+	struct member *m = &k->w->members[k->reader];
+	struct proving p = {.k = k, .trust = m->node == NULL ? m->trust : node_trust(m->node)};
+
+	if (!k->w->members[k->publisher].liar) {
+		break_channel(k, "an honest publisher was stopped", k->row->last);
+		return;
+	}
+	memory_ledger_forks(m->ledger, k->row->id, prove, &p);
+	if (!p.proved && m->node != NULL)
+		break_channel(k, "stopped without evidence", k->row->last);
+}
+
+static int check_channel(void *context, const struct channel_row *row)
+{
+	struct walking *outer = context, k = {.w = outer->w, .reader = outer->reader, .row = row};
+	const struct member *m = &k.w->members[k.reader];
+
+	k.publisher = network_member_of(k.w, row->publisher);
+	if (k.publisher == k.w->n || (k.publisher != k.reader && !audience_has(row->audience, m->handle))) {
+		break_channel(&k, "holds what is not for it", row->last);
+		return 1;
+	}
+	if (memory_ledger_ops.channel_find(
+		    k.w->members[k.publisher].ledger, row->publisher, row->audience, &k.theirs) != 0)
+		k.theirs = (struct channel_row){0};
+	memory_archive_ops.channel_batches(m->ledger, row->id, 0, walk_batch, &k);
+	if (k.last != row->last || !digest_equal(&k.head, &row->head))
+		break_channel(&k, "the channel's row is not what is held", row->last);
+	if (row->stopped)
+		check_stopped(&k);
+	channel_row_deinit(&k.theirs);
+	return k.w->broken[0] != '\0';
+}
+
+/* A receipt that a publisher keeps is of what its reader holds. */
+static int check_kept_receipt(void *context, const struct receipt_row *receipt)
+{
+	struct walking *k = context;
+	size_t reader = network_member_of(k->w, receipt->reader);
+	struct receipt r = {0};
+	struct channel_row row = {0};
+
+	if (reader == k->w->n || k->w->members[reader].liar || receipt_decode(&r, receipt->packed) != 0)
+		return 0;
+	if (memory_ledger_ops.channel_find(k->w->members[reader].ledger, r.publisher, r.audience, &row) != 0 ||
+		row.last < receipt->to)
+		network_break(k->w,
+			"a receipt of what its reader does not hold: reader %s, channel %s/%s, to %llu, held to %llu",
+			receipt->reader, r.publisher, r.audience, (unsigned long long)receipt->to,
+			(unsigned long long)row.last);
+	channel_row_deinit(&row);
+	receipt_deinit(&r);
+	return k->w->broken[0] != '\0';
+}
+
+struct finding {
+	uint64_t sequence;
+	uint32_t index;
+};
+
+static int note_sequence(void *context, const struct batch_row *batch)
+{
+	struct finding *f = context;
+
+	f->sequence = batch->first + f->index;
+	return 0;
+}
+
+/* What was answered with success is where the answer said. */
+static void check_acknowledged(struct network *w, const struct acknowledged *a)
+{
+	const struct member *m = &w->members[a->publisher];
+	struct index_key key;
+	struct place place;
+	struct finding f = {0};
+
+	if (m->liar)
+		return;
+	index_event(&key, &m->store_keys, m->handle, a->id);
+	if (memory_archive_ops.event(m->ledger, &key, &place) == 0) {
+		f.index = place.index;
+		memory_archive_ops.batch(m->ledger, place.number, note_sequence, &f);
+	}
+	if (f.sequence != a->sequence)
+		network_break(w, "acknowledged and not there: publisher %s, audience %s, sequence %llu, found at %llu",
+			m->handle, a->audience, (unsigned long long)a->sequence, (unsigned long long)f.sequence);
+}
+
+void check_ledgers(struct network *w)
+{
+	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
+		struct walking k = {.w = w, .reader = i};
+
+		memory_archive_ops.channels(w->members[i].ledger, check_channel, &k);
+		if (!w->members[i].liar)
+			memory_archive_ops.receipts(w->members[i].ledger, check_kept_receipt, &k);
+	}
+	for (size_t i = 0; i < w->n_acknowledged && w->broken[0] == '\0'; i++)
+		check_acknowledged(w, &w->acknowledged[i]);
+}
+
+/* ---- bodies ---- */
+
+enum { MARKED_MAX = BATCH_EVENTS_MAX };
+struct marked {
+	bool refused[MARKED_MAX];
+};
+
+static int note_mark(void *context, uint32_t index, enum mark_kind kind, const char *text)
+{
+	struct marked *m = context;
+
+	(void)text;
+	if (index < MARKED_MAX && kind == MARK_REFUSED)
+		m->refused[index] = true;
+	return 0;
+}
+
+static void check_event(const struct walking *k, struct bytes packed, bool refused, uint64_t sequence)
+{
+	struct problems problems = {0};
+	struct event e = {0};
+	int r = event_unpack(&e, packed);
+
+	if (r == 0)
+		r = event_validate(&e, k->row->publisher, k->row->audience, &problems);
+	if (r != 0 && !refused)
+		break_channel(k, "an event that breaks a rule is taken for good", sequence);
+	if (refused && !k->w->members[k->publisher].liar)
+		break_channel(k, "a good event is refused", sequence);
+	problems_deinit(&problems);
+	event_deinit(&e);
+}
+
+static int open_batch(void *context, const struct batch_row *row)
+{
+	struct walking *k = context;
+	const struct member *m = &k->w->members[k->reader];
+	struct archived o;
+	struct marked *marked = calloc(1, sizeof *marked);
+	int r = archived_read(&o, &m->store_keys, row);
+
+	assert(marked != NULL);
+	memory_archive_ops.marks(m->ledger, row->number, note_mark, marked);
+	if (r != 0)
+		break_channel(k, "a batch that does not open", row->first);
+	k->empty_at_head = 0;
+	for (size_t i = 0; r == 0 && i < o.slots.n; i++) {
+		if (o.slots.items[i].event.data == NULL)
+			k->empty_at_head++;
+		else
+			check_event(k, o.slots.items[i].event, marked->refused[i], row->first + i);
+		k->events++;
+	}
+	k->empty += k->empty_at_head;
+	archived_deinit(&o);
+	free(marked);
+	return k->w->broken[0] != '\0';
+}
+
+/* Nobody erases anything here: every empty slot is one withheld. */
+static int check_opened(void *context, const struct channel_row *row)
+{
+	struct walking *outer = context, k = {.w = outer->w, .reader = outer->reader, .row = row};
+	const struct member *m = &k.w->members[k.reader];
+	struct channel_row own = {0};
+
+	k.publisher = network_member_of(k.w, row->publisher);
+	memory_archive_ops.channel_batches(m->ledger, row->id, 0, open_batch, &k);
+	if (k.empty != row->uncovered)
+		break_channel(&k, "empty slots that are not counted", row->last);
+	if (memory_ledger_ops.channel_find(k.w->members[k.publisher].ledger, row->publisher, row->audience, &own) ==
+			0 &&
+		own.last == row->last && k.empty_at_head > 0)
+		break_channel(&k, "empty slots at the head were taken", row->last);
+	channel_row_deinit(&own);
+	return k.w->broken[0] != '\0';
+}
+
+void check_bodies(struct network *w)
+{
+	check_ledgers(w);
+	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
+		struct walking k = {.w = w, .reader = i};
+
+		memory_archive_ops.channels(w->members[i].ledger, check_opened, &k);
+	}
+}
+
+/* ---- at the end ---- */
+
+static bool counts(const struct member *m)
+{
+	return m->joined && m->in_roster;
+}
+
+struct arriving {
+	struct network *w;
+	size_t publisher;
+	char *why;
+	size_t size;
+	bool missing;
+};
+
+static int check_copies(void *context, const struct channel_row *row)
+{
+	struct arriving *a = context;
+	struct network *w = a->w;
+	const struct member *publisher = &w->members[a->publisher];
+
+	if (strcmp(row->publisher, publisher->handle) != 0)
+		return 0;
+	for (size_t i = 0; i < w->n && !a->missing; i++) {
+		struct channel_row copy = {0};
+		struct receipt_row receipt = {0};
+
+		if (i == a->publisher || !counts(&w->members[i]) || !audience_has(row->audience, w->members[i].handle))
+			continue;
+		memory_ledger_ops.channel_find(w->members[i].ledger, row->publisher, row->audience, &copy);
+		memory_ledger_ops.receipt_find(publisher->ledger, row->id, w->members[i].handle, &receipt);
+		a->missing = copy.last < row->last || receipt.to < row->last;
+		if (a->missing)
+			snprintf(a->why, a->size,
+				"channel %s/%s: published to %llu, reader %s holds to %llu, its receipt is to %llu",
+				row->publisher, row->audience, (unsigned long long)row->last, w->members[i].handle,
+				(unsigned long long)copy.last, (unsigned long long)receipt.to);
+		channel_row_deinit(&copy);
+	}
+	return a->missing;
+}
+
+static bool is_published(const struct member *m)
+{
+	for (size_t i = m->first_wish; i < m->n_wishes; i++)
+		if (!m->wishes[i].done)
+			return false;
+	return true;
+}
+
+bool check_arrived(struct network *w, char *why, size_t size)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct member *m = &w->members[i];
+		struct arriving a = {.w = w, .publisher = i, .why = why, .size = size};
+
+		if (!counts(m) || m->liar)
+			continue;
+		if (!m->up || !is_published(m)) {
+			snprintf(why, size, "member %s %s", m->handle, m->up ? "has not published all" : "is down");
+			return false;
+		}
+		memory_archive_ops.channels(m->ledger, check_copies, &a);
+		if (a.missing)
+			return false;
+		if (m->plugin != NULL && !plugin_is_settled(m->plugin)) {
+			char state[160];
+
+			plugin_say(m->plugin, state, sizeof state);
+			snprintf(why, size, "the plugin of %s is not done: %s", m->handle, state);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Who lied was found out wherever it showed two things: what a reader holds and does not stop is the publisher's own. */
+static int check_lied(void *context, const struct batch_row *batch)
+{
+	struct walking *k = context;
+	struct batch_row own;
+	uint64_t last = batch->first + batch->count - 1;
+
+	if (last <= k->theirs.last &&
+		(memory_ledger_ops.batch_ending(k->w->members[k->publisher].ledger, k->theirs.id, last, &own) != 0 ||
+			!digest_equal(&own.digest, &batch->digest)))
+		break_channel(k, "a publisher that showed two histories was not stopped", last);
+	return k->w->broken[0] != '\0';
+}
+
+static int check_found_out(void *context, const struct channel_row *row)
+{
+	struct walking *outer = context, k = {.w = outer->w, .reader = outer->reader, .row = row};
+	const struct member *publisher;
+
+	k.publisher = network_member_of(k.w, row->publisher);
+	publisher = &k.w->members[k.publisher];
+	if (row->stopped || !publisher->liar || !counts(publisher) || k.publisher == k.reader ||
+		!counts(&k.w->members[k.reader]))
+		return 0;
+	if (memory_ledger_ops.channel_find(publisher->ledger, row->publisher, row->audience, &k.theirs) == 0)
+		memory_archive_ops.channel_batches(k.w->members[k.reader].ledger, row->id, 0, check_lied, &k);
+	channel_row_deinit(&k.theirs);
+	return k.w->broken[0] != '\0';
+}
+
+void check_end(struct network *w)
+{
+	check_bodies(w);
+	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
+		struct walking k = {.w = w, .reader = i};
+
+		memory_archive_ops.channels(w->members[i].ledger, check_found_out, &k);
+	}
+	for (size_t i = 0; i < w->n_acknowledged && w->with_plugins; i++) {
+		const struct acknowledged *a = &w->acknowledged[i];
+		const struct member *publisher = &w->members[a->publisher];
+
+		if (publisher->liar || !counts(publisher))
+			continue;
+		for (size_t r = 0; r < w->n && w->broken[0] == '\0'; r++)
+			if (r != a->publisher && counts(&w->members[r]) && !w->members[r].liar &&
+				audience_has(a->audience, w->members[r].handle) &&
+				!plugin_has(w->members[r].plugin, publisher->handle, a->id))
+				network_break(w,
+					"a plugin did not get an event: member %s, channel %s/%s, sequence %llu",
+					w->members[r].handle, publisher->handle, a->audience,
+					(unsigned long long)a->sequence);
+	}
+}
+
+/* ---- as the API shows it ---- */
+
+/* All that a member shows of one channel, as the API would: an array of events. */
+static json_t *shown(struct network *w, size_t member, const char *publisher, const char *audience)
+{
+	struct query *q = query_new(QUERY_EVENTS);
+	json_t *all = json_array();
+	uint8_t seed[32] = {0};
+
+	assert(q != NULL);
+	q->events.limit = 1000;
+	q->events.from_start = true;
+	q->events.filter.source = strdup(publisher);
+	q->events.filter.audience = strdup(audience);
+	do {
+		json_decref(q->events.events);
+		q->events.events = NULL;
+		query_run(w->members[member].querier, &memory_archive_ops, w->members[member].ledger, q, seed);
+		assert(q->result == 0);
+		json_array_extend(all, q->events.events);
+		q->events.after = q->events.next;
+		q->events.from_start = false;
+	} while (q->events.more);
+	query_free(q);
+	return all;
+}
+
+static const char *wrong(struct network *w, const char *format, const char *a, const char *b, unsigned long long n)
+{
+	snprintf(w->wrong, sizeof w->wrong, "%s: reader %s, channel %s, number %llu", format, a, b, n);
+	return w->wrong;
+}
+
+/* What one reader shows of a channel: in order without gaps, and the publisher's own. */
+static const char *check_copy(struct network *w, size_t reader, size_t publisher, const char *audience, bool complete)
+{
+	json_t *own = shown(w, publisher, w->members[publisher].handle, audience);
+	json_t *copy = shown(w, reader, w->members[publisher].handle, audience);
+	const char *bad = NULL;
+	size_t i;
+
+	if (json_array_size(copy) > json_array_size(own) || (complete && json_array_size(copy) != json_array_size(own)))
+		bad = wrong(w, "not as many events as the publisher", w->members[reader].handle, audience,
+			json_array_size(copy));
+	for (i = 0; i < json_array_size(copy) && bad == NULL; i++) {
+		json_t *a = json_array_get(own, i), *b = json_array_get(copy, i);
+
+		if (json_integer_value(json_object_get(b, "sequence")) != (json_int_t)i + 1)
+			bad = wrong(w, "a gap", w->members[reader].handle, audience, i + 1);
+		else if (!json_equal(json_object_get(a, "digest"), json_object_get(b, "digest")))
+			bad = wrong(w, "other bytes than the publisher's", w->members[reader].handle, audience, i + 1);
+		else if (strcmp(json_string_value(json_object_get(b, "state")), "accepted") != 0)
+			bad = wrong(w, "a good event is refused", w->members[reader].handle, audience, i + 1);
+	}
+	json_decref(own);
+	json_decref(copy);
+	return bad;
+}
+
+static bool same_channel(const struct acknowledged *a, const struct acknowledged *b)
+{
+	return a->publisher == b->publisher && strcmp(a->audience, b->audience) == 0;
+}
+
+/* The first of the acknowledged events of its channel: so that each channel is looked at once. */
+static bool first_of_channel(const struct network *w, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (same_channel(&w->acknowledged[k], &w->acknowledged[i]))
+			return false;
+	return true;
+}
+
+/* Every acknowledged event of a channel is in the publisher's own log where the answer said. */
+static const char *missing_acknowledged(struct network *w, const struct acknowledged *channel)
+{
+	json_t *own = shown(w, channel->publisher, w->members[channel->publisher].handle, channel->audience);
+	const char *bad = NULL;
+
+	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++) {
+		const struct acknowledged *a = &w->acknowledged[i];
+		const char *id = json_string_value(json_object_get(json_array_get(own, a->sequence - 1), "id"));
+
+		if (same_channel(a, channel) && (id == NULL || strcmp(id, a->id) != 0))
+			bad = wrong(w, "acknowledged and not there", w->members[a->publisher].handle, a->audience,
+				a->sequence);
+	}
+	json_decref(own);
+	return bad;
+}
+
+struct visiting {
+	struct network *w;
+	size_t reader;
+	bool complete;
+	const char *bad;
+};
+
+static int compare_channel(void *context, const struct channel_row *row)
+{
+	struct visiting *v = context;
+	size_t publisher = 0;
+
+	while (publisher < v->w->n && strcmp(v->w->members[publisher].handle, row->publisher) != 0)
+		publisher++;
+	assert(publisher < v->w->n);
+	if (publisher != v->reader && !audience_has(row->audience, v->w->members[v->reader].handle))
+		v->bad = wrong(
+			v->w, "holds what is not for it", v->w->members[v->reader].handle, row->audience, row->last);
+	else if (v->bad == NULL && row->last > 0)
+		v->bad = check_copy(v->w, v->reader, publisher, row->audience, false);
+	return v->bad != NULL;
+}
+
+const char *network_check(struct network *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct visiting v = {.w = w, .reader = i};
+
+		memory_archive_ops.channels(w->members[i].ledger, compare_channel, &v);
+		if (v.bad != NULL)
+			return v.bad;
+	}
+	for (size_t i = 0; i < w->n_acknowledged; i++) {
+		const char *bad = first_of_channel(w, i) ? missing_acknowledged(w, &w->acknowledged[i]) : NULL;
+
+		if (bad != NULL)
+			return bad;
+	}
+	return NULL;
+}
+
+const char *network_check_complete(struct network *w)
+{
+	const char *bad = network_check(w);
+
+	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++)
+		for (size_t r = 0; r < w->n && bad == NULL; r++)
+			if (r != w->acknowledged[i].publisher &&
+				audience_has(w->acknowledged[i].audience, w->members[r].handle))
+				bad = check_copy(w, r, w->acknowledged[i].publisher, w->acknowledged[i].audience, true);
+	return bad;
+}
+
+/* Whether every wish is answered and every reader has acknowledged every event, by the publishers' own picture. */
+static bool settled(const struct network *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct member *m = &w->members[i];
+		struct node_counters c;
+
+		if (!m->up)
+			continue;
+		for (size_t k = 0; k < m->n_wishes; k++)
+			if (!m->wishes[k].done)
+				return false;
+		node_counters(m->node, &c);
+		if (c.behind != 0)
+			return false;
+	}
+	return true;
+}
+
+bool network_settle(struct network *w, uint64_t most_ms)
+{
+	uint64_t until = w->now_ms + most_ms;
+
+	while (!settled(w) && w->now_ms < until)
+		network_run(w, 100);
+	return settled(w);
+}

@@ -1,0 +1,138 @@
+/* network_state - what the parts of the simulation share. Private to network.c, plugin.c, fault.c, liar.c, invariant.c. */
+#ifndef ENLIGHT_TESTS_NETWORK_STATE_H
+#define ENLIGHT_TESTS_NETWORK_STATE_H
+
+#include "../unit/notes.h"
+#include "network.h"
+
+#include <stdio.h>
+
+/* What happens at a later virtual time. */
+enum happening {
+	HAPPEN_TICK,
+	HAPPEN_FRAME,
+	HAPPEN_UP,
+	HAPPEN_DOWN,
+	HAPPEN_COMMIT,
+	HAPPEN_QUERY,
+	HAPPEN_REPOST,
+	HAPPEN_PLUGIN, /* something of the member's plugin is due */
+};
+struct happens {
+	uint64_t at_ms, order;
+	enum happening kind;
+	size_t member;
+	unsigned life; /* of the member; an earlier life's are void */
+	struct pipe *pipe;
+	uint64_t pipe_life;
+	bool to_dialler;
+	struct bytes frame;
+	struct query *query;
+	unsigned run;    /* of the plugin */
+	uint64_t number; /* of what it was given */
+};
+
+/* One connection. Its memory is used again, but never given up before the network is. */
+struct pipe {
+	bool used, up;
+	uint64_t life; /* raised when cut */
+	size_t dialler, listener;
+	uint8_t listener_key[LINK_PUBLIC_LEN]; /* that the dialler asked for */
+	uint32_t dialled, incoming;            /* connection numbers at both ends */
+	uint64_t last_ms[2];                   /* arrival of the last frame each way: order is kept */
+	size_t in_flight, bytes_in_flight;     /* frames of both ways */
+	struct bytes kept[2];                  /* a frame of the life before each way, for stale frames; owned */
+};
+
+/* What a local system wants published, until it is answered. */
+struct wish {
+	char *audience, *id, *course;
+	bool posted, done;
+};
+
+/* From one member to another. */
+struct way {
+	bool cut;                      /* no connection can be made */
+	bool mute;                     /* what is sent is lost, and nobody notices */
+	bool stalled;                  /* nothing is taken */
+	unsigned delay_ms;             /* at most so much more */
+	unsigned lost, doubled, stale; /* of a thousand frames */
+	size_t stalled_bytes;
+};
+
+struct member {
+	char handle[HANDLE_MAX + 1];
+	struct node_keys keys;
+	uint32_t card; /* number of its newest card */
+	struct store_keys store_keys;
+	struct memory_ledger *ledger;
+	struct committer *committer;
+	struct querier *querier;
+	struct node *node;
+	struct trust *trust; /* as configured */
+	unsigned life;
+	bool up, committing, in_roster, joined;
+	bool liar;         /* it did what no honest node does: nothing is promised of its channels any more */
+	unsigned slow_ms;  /* what everything takes longer at most */
+	unsigned crash_in; /* it crashes at its so many-th happening from now; 0: not */
+	int64_t clock_ms;  /* its wall clock is off by this */
+	struct job **jobs;
+	size_t n_jobs, size_jobs;
+	struct wish *wishes;
+	size_t n_wishes, first_wish; /* those before it are done */
+	uint64_t tick_ms;
+	struct pipe **pipes; /* with an end here */
+	size_t n_pipes, size_pipes;
+	struct plugin *plugin; /* NULL: none */
+};
+
+struct network {
+	uint64_t seed, state, now_ms, order, steps;
+	struct happens **heap;
+	size_t n_heap, size_heap;
+	size_t n, n_up;
+	struct member members[NETWORK_MAX];
+	struct way *ways; /* n * n */
+	struct pipe **pipes, **free_pipes;
+	size_t n_pipes, n_free_pipes;
+	uint32_t next_incoming;
+	struct acknowledged *acknowledged;
+	size_t n_acknowledged;
+	struct digest anchor;
+	struct buffer roster; /* the newest text */
+	unsigned roster_number;
+	bool traced, with_plugins;
+	size_t tamper_from, tamper_to;
+	network_tamper tamper;
+	void *tamper_context;
+	/* Sees each frame that a liar sends, and may change it. */
+	void (*lie)(struct network *w, size_t from, size_t to, struct pipe *p, bool is_dialler, struct bytes *frame);
+	struct lies *lies;
+	unsigned long long n_frames, n_commits, n_crashes, n_delivered, n_applied, n_lies;
+	char wrong[256];
+	char broken[512]; /* the first invariant that did not hold; empty: none */
+	uint64_t broken_step;
+};
+
+static inline struct way *way(const struct network *w, size_t from, size_t to)
+{
+	return &w->ways[from * w->n + to];
+}
+
+/* network.c */
+void network_break(struct network *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void network_trace(struct network *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+uint64_t network_draw(struct network *w);
+void network_draw_seed(struct network *w, uint8_t seed[static 32]);
+struct happens *network_happen(struct network *w, enum happening kind, size_t member, uint64_t after_ms);
+void network_step(struct network *w, size_t member, struct node_input *in);
+void network_ask(struct network *w, size_t member, struct query *query); /* taken; the plugin's or the node's */
+void network_add_job(struct network *w, size_t member, struct job *job); /* taken */
+size_t network_member_of(const struct network *w, const char *handle);   /* network's size: none */
+/* Gives a frame to an end of a connection, as the other end would. Taken. */
+void network_put_frame(struct network *w, struct pipe *p, bool to_dialler, struct bytes frame);
+void network_give_note(struct network *w, size_t member, struct buffer *text); /* by hand; given up */
+struct buffer network_card(
+	const struct network *w, size_t member, uint32_t number, const struct card_key *keys, size_t n_keys);
+
+#endif
