@@ -452,36 +452,22 @@ struct plugin_mood *plugin_mood(struct plugin *p)
 	return &p->mood;
 }
 
-struct dead {
-	struct place *places;
-	size_t n;
-};
-
-static int note_dead(void *context, const struct held_row *row)
-{
-	struct dead *d = context;
-
-	if (row->state != HELD_DEAD)
-		return 0;
-	d->places = realloc(d->places, (d->n + 1) * sizeof *d->places);
-	assert(d->places != NULL);
-	d->places[d->n++] = row->place;
-	return 0;
-}
-
+/* An operator goes by what the node shows, durable or not. */
 void plugin_mend(struct plugin *p)
 {
-	struct dead dead = {0};
+	json_t *letters = p->d == NULL ? NULL : delivery_held_json(p->d, HELD_DEAD), *letter;
+	size_t i;
 
-	if (p->d == NULL)
-		return;
-	memory_archive_ops.held(p->w->members[p->member].ledger, note_dead, &dead);
-	for (size_t i = 0; i < dead.n; i++) {
-		struct delivery_input in = {.kind = DELIVERY_RETRY, .place = dead.places[i]};
+	json_array_foreach(letters, i, letter)
+	{
+		struct delivery_input in = {.kind = DELIVERY_RETRY};
+		unsigned long long number = 0;
 
+		sscanf(json_string_value(json_object_get(letter, "place")), "%llu.%u", &number, &in.place.index);
+		in.place.number = number;
 		feed(p, &in);
 	}
-	free(dead.places);
+	json_decref(letters);
 }
 
 void plugin_restored(struct plugin *p)

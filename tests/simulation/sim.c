@@ -5,6 +5,7 @@
 #include "invariant.h"
 #include "fault.h"
 #include "network_state.h"
+#include "plugin.h"
 #include <getopt.h>
 #include <inttypes.h>
 
@@ -115,8 +116,12 @@ static void settle(struct sim *s)
 	}
 	s->healed_ms = w->now_ms;
 	until = w->now_ms + ARRIVE_MS;
-	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until)
+	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until) {
+		for (size_t i = 0; i < w->n; i++) /* operators look after what died meanwhile */
+			if (w->members[i].plugin != NULL)
+				plugin_mend(w->members[i].plugin);
 		network_run(w, 500);
+	}
 	s->arrived_ms = w->now_ms - s->healed_ms;
 	if (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why))
 		network_break(w, "it has not arrived %d s after the faults stopped: %s", ARRIVE_MS / 1000, why);
