@@ -19,6 +19,7 @@ enum {
 	BEATS_MISSED = 3,     /* idle for so many beats: hung */
 	ERASED_PART = 1000,   /* sequences, ids and subjects in one Erase: well below a frame */
 	DEADLINES_OPEN = 10,  /* one event open for so many deadlines: forgotten */
+	GIVE_UP_MS = 5000,    /* after the drain's end without a commit */
 	READ_AGAIN_MS = 1000, /* after a query that failed */
 };
 
@@ -428,6 +429,14 @@ static void put_off(struct delivery *d, struct item *item, bool retry, bool dead
 	forget_retry(d, item);
 }
 
+/* As long as the plugin asks for, but no longer than the longest pause. 0: as the attempts say. */
+static uint64_t retry_after(const Enlight__Plugin__V1__Result *r)
+{
+	if (!r->has_retry_after_ms)
+		return 0;
+	return r->retry_after_ms < DELIVERY_RETRY_MAX_MS ? r->retry_after_ms : DELIVERY_RETRY_MAX_MS;
+}
+
 static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r)
 {
 	const char *reason = r->reason == NULL ? "" : r->reason;
@@ -448,7 +457,7 @@ static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r
 	if (retry && row == NULL)
 		forget_retry(d, item); /* an operator dropped it */
 	else if (again || dead)
-		put_off(d, item, retry, dead, r->has_retry_after_ms ? r->retry_after_ms : 0, 0, reason);
+		put_off(d, item, retry, dead, retry_after(r), 0, reason);
 	else
 		settle(d, item, retry);
 	d->backoff_ms = 0;
@@ -467,7 +476,7 @@ static void close_all(struct delivery *d, bool count)
 		assert(item != NULL);
 		if (retry && row == NULL) {
 			forget_retry(d, item);
-		} else if (!count || item->event.erased != NULL) {
+		} else if (!count) {
 			continue;
 		} else if (!single) {
 			item->alone = d->suspects = true;
@@ -515,7 +524,7 @@ static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
 	d->window = lanes && r->has_window && r->window > 0 ? r->window : 1;
 	if (d->window > DELIVERY_WINDOW_MAX)
 		d->window = DELIVERY_WINDOW_MAX;
-	snprintf(d->version, sizeof d->version, "%s", r->version == NULL ? "" : r->version);
+	delivery_cut(d->version, sizeof d->version, r->version == NULL ? "" : r->version);
 	d->run_state = RUN_READY;
 	d->ready_ms = d->now_ms;
 	delivery_log(d, LOG_LEVEL_INFO, "plugin: ready plugin=%s version=%s order=%s window=%zu", d->name, d->version,
@@ -786,11 +795,24 @@ static struct item *find_alone(struct delivery *d, bool *retry)
 	return NULL;
 }
 
+/* An erasure goes out with nothing beside it, and of a lane one at a time, here too. */
 static void send_retries(struct delivery *d)
 {
-	for (size_t i = 0; i < d->n_retries && d->n_opens < d->window; i++)
-		if (d->retries[i].number == 0)
-			send_item(d, &d->retries[i], true);
+	for (size_t i = 0; i < d->n_retries && d->n_opens < d->window && !d->exclusive; i++) {
+		struct item *item = &d->retries[i];
+
+		if (item->number != 0 || lane_is_open(d, item) || (item->event.erased != NULL && d->n_opens > 0))
+			continue;
+		send_item(d, item, true);
+	}
+}
+
+/* An erasure is next in the page: what is open ends first, and nothing is added to it. */
+static bool erasure_is_next(const struct delivery *d)
+{
+	const struct item *item = d->waiting < d->n_page ? &d->page[d->waiting] : NULL;
+
+	return item != NULL && item->event.erased != NULL && !item->settled && item->number == 0;
 }
 
 static size_t open_retries(const struct delivery *d)
@@ -879,8 +901,10 @@ static void give_out(struct delivery *d)
 			send_item(d, item, retry);
 		return;
 	}
-	send_retries(d);
-	send_page(d);
+	if (!erasure_is_next(d))
+		send_retries(d);
+	if (!d->exclusive)
+		send_page(d);
 	read_on(d);
 }
 
@@ -938,9 +962,9 @@ static uint64_t wake_ms(const struct delivery *d)
 
 	if (d->run_state == RUN_WAITING)
 		earlier(&wake, d->start_ms);
-	if (d->run_state == RUN_STARTING || d->n_opens > 0)
+	if (d->run_state == RUN_STARTING || (d->run_state == RUN_READY && d->n_opens > 0))
 		earlier(&wake, since + d->deadline_ms);
-	if (d->draining)
+	if (d->draining && d->run_state != RUN_ENDING && d->run_state != RUN_FINISHED)
 		earlier(&wake, d->drain_until_ms);
 	if (d->due_ms != UINT64_MAX && d->due_ms > d->time_ms)
 		earlier(&wake, d->now_ms + (d->due_ms - d->time_ms));
@@ -1028,6 +1052,12 @@ static bool all_committed(const struct delivery *d)
 	return !d->committing && d->n_dirty == 0 && place_compare(&d->cursor, &d->committed) == 0;
 }
 
+/* The last commit fails and fails: what it would have said comes again with the next start. */
+static bool given_up(const struct delivery *d)
+{
+	return !d->committing && d->now_ms >= d->drain_until_ms + GIVE_UP_MS;
+}
+
 int delivery_step(struct delivery *d, const struct delivery_input *in, struct delivery_update *up)
 {
 	d->now_ms = in->now_ms;
@@ -1040,7 +1070,7 @@ int delivery_step(struct delivery *d, const struct delivery_input *in, struct de
 	give_out(d);
 	move_cursor(d);
 	held_commit(d);
-	if (d->run_state == RUN_FINISHED && all_committed(d) && !d->reading && !d->loading)
+	if (d->run_state == RUN_FINISHED && (all_committed(d) || given_up(d)) && !d->reading && !d->loading)
 		delivery_act(d, DELIVERY_FINISHED);
 	up->wake_ms = wake_ms(d);
 	d->update = NULL;

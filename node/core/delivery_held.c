@@ -95,16 +95,16 @@ static void set_state(struct delivery *d, struct held_row *row, enum held_state 
 	touch(d, row);
 }
 
-static void set_reason(struct held_row *row, const char *reason)
+void delivery_cut(char *out, size_t size, const char *text)
 {
-	size_t len = strlen(reason);
+	size_t len = strlen(text);
 
-	if (len > HELD_REASON_MAX)
-		len = HELD_REASON_MAX;
-	while (len > 0 && len < strlen(reason) && ((unsigned char)reason[len] & 0xc0) == 0x80)
+	if (len >= size)
+		len = size - 1;
+	while (len > 0 && text[len] != '\0' && ((unsigned char)text[len] & 0xc0) == 0x80)
 		len--; /* not within a character */
-	memcpy(row->reason, reason, len);
-	row->reason[len] = '\0';
+	memcpy(out, text, len);
+	out[len] = '\0';
 }
 
 static struct held_row *insert(struct delivery *d, const struct held_row *row)
@@ -165,7 +165,7 @@ bool held_add(struct delivery *d, const struct delivered *event, enum held_state
 	memcpy(row.plugin, d->name, sizeof row.plugin);
 	memcpy(row.source, event->source, sizeof row.source);
 	memcpy(row.topic, event->topic, sizeof row.topic);
-	set_reason(&row, reason);
+	delivery_cut(row.reason, sizeof row.reason, reason);
 	if (state == HELD_RETRYING)
 		row.next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(attempts));
 	added = insert(d, &row);
@@ -180,13 +180,13 @@ bool held_add(struct delivery *d, const struct delivered *event, enum held_state
 void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason)
 {
 	row->next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(row->attempts));
-	set_reason(row, reason);
+	delivery_cut(row->reason, sizeof row->reason, reason);
 	set_state(d, row, HELD_RETRYING);
 }
 
 void held_die(struct delivery *d, struct held_row *row, const char *reason)
 {
-	set_reason(row, reason);
+	delivery_cut(row->reason, sizeof row->reason, reason);
 	set_state(d, row, HELD_DEAD);
 	log_dead(d, row);
 }
@@ -262,7 +262,8 @@ void held_load(struct delivery *d)
 	size_t room = d->n_retries < d->window ? d->window - d->n_retries : 0;
 
 	find_due(d);
-	if (d->loading || room == 0 || d->n_retries >= d->n_retrying || !is_due(d, d->due_ms))
+	if (d->loading || d->now_ms < d->not_again_ms || room == 0 || d->n_retries >= d->n_retrying ||
+		!is_due(d, d->due_ms))
 		return;
 	query = query_new(QUERY_DELIVERIES);
 	if (query == NULL || (query->deliveries.places = calloc(room, sizeof(struct place))) == NULL) {

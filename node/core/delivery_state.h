@@ -122,6 +122,7 @@ struct delivery_action *delivery_act(struct delivery *d, enum delivery_action_ki
 void delivery_log(struct delivery *d, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* delivery_held.c */
+void delivery_cut(char *out, size_t size, const char *text); /* as much as fits, in whole characters (UTF-8) */
 struct held_row *held_at(const struct delivery *d, const struct place *place); /* NULL: none */
 bool held_blocks(const struct delivery *d, const struct index_key *lane);      /* a row of the lane is held */
 /* Puts an event on record. False: out of memory, it is not; it must not be passed. */

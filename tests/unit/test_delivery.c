@@ -638,6 +638,33 @@ START_TEST(test_ailing_plugin)
 }
 END_TEST
 
+/* A plugin that asks for an hour is asked again after the longest pause, not before. */
+START_TEST(test_retry_in_an_hour)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	r.number = p->open[0].number;
+	r.outcome = (char *)"retry";
+	r.has_retry_after_ms = true;
+	r.retry_after_ms = 3600000;
+	frame.result = &r;
+	p->n_open = 0;
+	say(p, &frame);
+	for (int i = 0; i < DELIVERY_RETRY_MAX_MS / 1000; i++) {
+		ck_assert_uint_eq(p->n_open, 0);
+		beat(p);
+		wait_ms(p, 1000);
+	}
+	ck_assert_uint_eq(p->n_open, 1);
+	play_free(p);
+}
+END_TEST
+
 /* A clock that was set back makes nobody wait for years. */
 START_TEST(test_clock_set_back)
 {
@@ -1216,6 +1243,7 @@ int main(void)
 	tcase_add_test(tc, test_drop);
 	tcase_add_test(tc, test_back_off);
 	tcase_add_test(tc, test_ailing_plugin);
+	tcase_add_test(tc, test_retry_in_an_hour);
 	tcase_add_test(tc, test_clock_set_back);
 	tcase_add_test(tc, test_deaths);
 	tcase_add_test(tc, test_restarts);
