@@ -207,7 +207,7 @@ static int compile_rows(struct mapping *m, struct table *t, struct rows *rows)
 	if (r == 0)
 		r = compile_columns(m, t->of, rows->columns, rows->n_columns, &scope);
 	for (size_t i = 0; rows->place.personal && i < rows->n_key; i++) {
-		if (!settings_given(m->settings, &rows->key[i].personal))
+		if (!rows->key[i].place.item_number && !settings_given(m->settings, &rows->key[i].personal))
 			rows->key[i].personal = true;
 	}
 	for (size_t i = 0; rows->place.personal && i < rows->n_columns; i++) {
