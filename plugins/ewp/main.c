@@ -211,7 +211,7 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0 || argp_parse(&parser, argc, argv, 0, NULL, &s) != 0)
 		return EX_OSERR;
 	r = strcmp(s.verb, "fields") == 0 ? run_fields() : run_convert(&s);
-	if (fflush(stdout) != 0 && r == EX_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && r == EX_OK) {
 		say("cannot write", strerror(errno));
 		r = EX_IOERR;
 	}
