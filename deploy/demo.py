@@ -1,7 +1,9 @@
-"""The demonstration behind deploy/demo: nine universities, each with its own node, on one machine.
+"""The demonstration behind deploy/demo: nine universities, each with its own node and its own registrar, on one machine.
 
 Everything goes the way it would between nine campuses: keys and cards are made with the `enlight` command, five of nine sign the
-roster, the links are CURVE over TCP, events are posted to the local API and read from it.
+roster, the links are CURVE over TCP. Courses and nominations are documents of Erasmus Without Paper (`demo-documents`), which `enlight-ewp`
+makes into events; all else is posted as CloudEvents (`demo-events`). At each node `enlight-sql` puts what comes into the registrar's
+database (`demo_registrars.py`).
 """
 
 import collections
@@ -18,9 +20,12 @@ import sys
 import time
 import urllib.parse
 
+import demo_registrars
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 EVENTS = TOP / "deploy/demo-events"
+DOCUMENTS = TOP / "deploy/demo-documents"
 HOME = BUILD / "demo"
 QUORUM = 5
 PATIENCE_SECONDS = 60
@@ -50,11 +55,15 @@ def say(text):
     print(text, flush=True)
 
 
-def enlight(*words, **options):
-    done = subprocess.run([BUILD / "node/enlight", *map(str, words)], capture_output=True, text=True, cwd=HOME, **options)
+def run_program(program, *words, **options):
+    done = subprocess.run([BUILD / program, *map(str, words)], capture_output=True, text=True, cwd=HOME, **options)
     if done.returncode != 0:
-        raise Failed(f"enlight {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise Failed(f"{program} {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def enlight(*words, **options):
+    return run_program("node/enlight", *words, **options)
 
 
 class Local(http.client.HTTPConnection):
@@ -83,6 +92,20 @@ class Node:
         address = f"tcp://127.0.0.1:{self.port}"
         enlight("init", "--quiet", "--member", self.member, "--country", country, "--name", name, "--endpoint", address, "--listen",
                 address, "--loopback", f"127.0.0.1:{self.health_port}", self.folder)
+        try:
+            demo_registrars.make(self.member, self.folder)
+        except FileNotFoundError as missing:
+            raise Failed(missing)
+        run_program("plugins/sql/enlight-sql", "--check", self.folder / "registrar.yaml")
+        with open(self.config, "a") as config:
+            config.write(f"\nplugins:\n  - name: registrar\n    command: [{json.dumps(str(BUILD / 'plugins/sql/enlight-sql'))}]\n"
+                         "    topics: [course.*, mobility.*]\n    settings: {mapping: registrar.yaml}\n")
+
+    def publish_document(self, file):
+        """enlight-ewp convert ... | enlight publish"""
+        events = run_program("plugins/ewp/enlight-ewp", "convert", "--member", self.member,
+                             *(["--audience", "network"] if file.stem == "courses" else []), file)
+        enlight("--config", self.config, "--quiet", "publish", input=events)
 
     def start(self):
         with open(self.log, "wb") as log:
@@ -118,12 +141,16 @@ class Node:
                 return events
             after = page["next"]
 
+    def plugin(self):
+        return self.must_get("/v1/plugins")["plugins"][0]
+
     def is_ready(self, peers):
         if self.process.poll() is not None:
             raise Failed(f"{self.member}: the node ended with {self.process.returncode}:\n{self.tail()}")
         try:
             status, _ = self.get("/readyz")
-            return status == 200 and sum(p["state"] == "live" for p in self.must_get("/v1/peers")["peers"]) == peers
+            return (status == 200 and sum(p["state"] == "live" for p in self.must_get("/v1/peers")["peers"]) == peers
+                    and self.plugin()["state"] == "ready")
         except (ConnectionError, FileNotFoundError):
             return False
 
@@ -169,10 +196,10 @@ def wait_for(what, condition):
         time.sleep(0.05)
 
 
-def is_node(pid):
-    """Whether this process is a node of the folder, and not another that has got its number since."""
+def is_ours(pid, what):
+    """Whether this process has that in its command line, and is not another that has got its number since."""
     try:
-        return str(HOME).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        return str(what).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -180,7 +207,7 @@ def is_node(pid):
 def nodes_left():
     """Nodes that a demo which was killed left behind."""
     try:
-        return [pid for pid in (HOME / "pids").read_text().split() if is_node(pid)]
+        return [pid for pid in (HOME / "pids").read_text().split() if is_ours(pid, HOME)]
     except FileNotFoundError:
         return []
 
@@ -227,10 +254,23 @@ def make_network():
     return nodes
 
 
+def documents():
+    """(publisher, its document of courses, of nominations) of all."""
+    return [(m, DOCUMENTS / m / "courses.xml", DOCUMENTS / m / "nominations.xml") for m in MEMBERS]
+
+
 def files():
-    """What is to be published, by publisher, as the files say it."""
-    events = {m: json.loads((EVENTS / f"{m}.json").read_text()) for m in MEMBERS}
-    for member in events:
+    """What is to be published, by publisher, in the order it will be. What comes from a document has neither id nor data here: the
+    node makes the one, enlight-ewp the other, and the registrars' rows tell whether it is right."""
+    events = {}
+    for member, courses, nominations in documents():
+        events[member] = [{"type": "eu.enlight.course.offering.v1", "subject": f"course/{course}", "enlightaudience": "network"}
+                          for course in demo_registrars.course_ids(courses)]
+        events[member] += [{"type": "eu.enlight.mobility.nomination.v1", "subject": f"mobility/{mobility}",
+                            "enlightaudience": receiver, "secrets": secrets}
+                           for mobility, receiver, secrets in demo_registrars.nomination_ids(nominations)]
+        if (EVENTS / f"{member}.json").exists():
+            events[member] += json.loads((EVENTS / f"{member}.json").read_text())
         for event in events[member]:
             event["readers"] = ([m for m in MEMBERS if m != member] if event["enlightaudience"] == "network"
                                 else event["enlightaudience"].split(","))
@@ -238,8 +278,11 @@ def files():
 
 
 def publish(nodes, events):
-    for member, node in nodes.items():
-        enlight("--config", node.config, "--quiet", "publish", EVENTS / f"{member}.json")
+    for member, courses, nominations in documents():
+        for document in (courses, nominations):
+            nodes[member].publish_document(document)
+        if (EVENTS / f"{member}.json").exists():
+            enlight("--config", nodes[member].config, "--quiet", "publish", EVENTS / f"{member}.json")
     wanted = {m: collections.Counter(e["enlightaudience"] for e in events[m]) for m in events}
 
     def acknowledged():
@@ -253,6 +296,23 @@ def publish(nodes, events):
         return True
 
     wait_for("receipts of every reader", acknowledged)
+    for member, node in nodes.items():
+        ids = {(e["type"], e["subject"]): e["id"] for e in node.events(member)}
+        for event in events[member]:
+            event.setdefault("id", ids[event["type"], event["subject"]])
+
+    def all_done():
+        for member, node in nodes.items():
+            plugin = node.plugin()
+            if plugin["dead"]:
+                raise Failed(f"{member}: the registrar's database refused an event:\n"
+                             + enlight("--config", node.config, "dead"))
+            if plugin["done"] < sum(member in e["readers"] and e["type"].split(".")[2] in ("course", "mobility")
+                                    for theirs in events.values() for e in theirs):
+                return False
+        return True
+
+    wait_for("nine registrars to have it", all_done)
 
 
 def table(rows):
@@ -284,15 +344,22 @@ def show(nodes):
     table(rows)
 
 
+def show_registrars(nodes):
+    say("\nRows in the registrars' databases, put there by enlight-sql")
+    rows = [["", "courses", "runs", "incoming students", "tables"]]
+    for member, node in nodes.items():
+        found = demo_registrars.read(node.folder / "registrar.db")
+        rows.append([SHORT[member], *(str(len(r)) for r in found.values()), ", ".join(found)])
+    table(rows)
+
+
 def secrets_of(events):
     """Texts that only the teller and the listener may know."""
     for event in events[TELLER]:
         if event["enlightaudience"] == LISTENER:
-            yield event["id"].encode()
-            yield event["subject"].encode()
-            for name in event["data"].get("student", {}).get("names", []):
-                yield name["family"].encode()
-                yield event["data"]["student"]["esi"].encode()
+            student = event.get("data", {}).get("student", {})
+            texts = [name["family"] for name in student.get("names", [])] + [student.get("esi")] + event.get("secrets", [])
+            yield from (text.encode() for text in [event["id"], event["subject"], *texts] if text)
 
 
 def check_outsider(nodes, events):
@@ -307,7 +374,8 @@ def check_outsider(nodes, events):
         path = "/v1/events/" + TELLER + "/" + event["id"]
         if node.get(path)[0] != 404 or nodes[LISTENER].get(path)[0] != 200:
             raise Failed(f"GET {path}: {OUTSIDER} must answer 404 and {LISTENER} 200")
-    stored = b"".join(p.read_bytes() for p in (HOME / OUTSIDER).rglob("*") if p.is_file() and "state" in str(p.parent))
+    stored = b"".join(p.read_bytes() for p in (HOME / OUTSIDER).rglob("*")
+                      if p.is_file() and ("state" in str(p.parent) or p.name.startswith("registrar.db")))
     for secret in secrets_of(events):
         if secret in stored:
             raise Failed(f"the disk of {OUTSIDER} has what {TELLER} told {LISTENER}")
@@ -318,6 +386,7 @@ def check_outsider(nodes, events):
 def check_copies(nodes, events):
     """Every event of the files is at its publisher and at every reader of its audience, once, in order, with the same data; nothing else is anywhere."""
     n = 0
+    held = {publisher: {e["id"]: e for e in nodes[publisher].events(publisher)} for publisher in MEMBERS}
     for reader, node in nodes.items():
         for publisher in MEMBERS:
             wanted = [e for e in events[publisher] if reader == publisher or reader in e["readers"]]
@@ -329,13 +398,35 @@ def check_copies(nodes, events):
                     raise Failed(f"{reader} does not hold the events of {publisher} for {audience} once and in order")
                 for i, (a, b) in enumerate(zip(ours, theirs)):
                     for name in ("source", "type", "subject", "time", "data"):
-                        if a[name] != b[name]:
-                            raise Failed(f"{reader}, event {b['id']} of {publisher}: {name} is not what the file says")
+                        if a[name] != b.get(name, held[publisher][b["id"]][name]):
+                            raise Failed(f"{reader}, event {b['id']} of {publisher}: {name} is not what was published")
                     if a["sequence"] != i + 1 or a["state"] != "accepted":
                         raise Failed(f"{reader}, event {b['id']}: sequence {a['sequence']}, state {a['state']}")
                     n += 1
     say(f"\nChecked {n} copies of {sum(map(len, events.values()))} events through the interfaces of all nine, against the files: all there, once, "
         "in order, nothing else.")
+
+
+def check_rows(nodes):
+    """The registrars' databases have what the documents say, and nothing else."""
+    n = 0
+    for member, node in nodes.items():
+        found = demo_registrars.read(node.folder / "registrar.db")
+        wanted = demo_registrars.expected(member, documents())
+        for name, rows in wanted.items():
+            for row in rows:
+                if row not in found.get(name, []):
+                    raise Failed(f"{member}: {name} has no such row: {row}\nbut {found.get(name)}")
+            if found[name] != rows:
+                raise Failed(f"{member}: {name} has rows that no document speaks of: {[r for r in found[name] if r not in rows]}")
+            n += len(rows)
+    say(f"Compared {n} rows in nine registrars' databases with the {2 * len(MEMBERS)} documents: all there, as their own mapping wants "
+        "them, nothing else.")
+
+
+def plugins_left(pids):
+    """Plugins that have not ended with their nodes."""
+    return [pid for pid in pids if is_ours(pid, "enlight-sql")]
 
 
 def what_to_try(nodes):
@@ -348,8 +439,10 @@ The network is up. Try, in another terminal:
   {at_ghent} status
   {at_ghent} peers
   {at_ghent} tail --after 0.0     # all that Ghent holds, then what comes
+  {at_ghent} plugins
   {at_tartu} topics course.offering --example | {at_tartu} publish
   {at_tartu} channels     # who has signed for it
+  /usr/bin/python3 deploy/demo_registrars.py {os.path.relpath(ghent.folder)}/registrar.db     # it is in Ghent's database as well
   {program} topics mobility.nomination
   curl http://127.0.0.1:{ghent.health_port}/metrics
 Logs: {os.path.relpath(HOME)}/MEMBER/log. Ctrl-C stops all nodes.""")
@@ -357,23 +450,28 @@ Logs: {os.path.relpath(HOME)}/MEMBER/log. Ctrl-C stops all nodes.""")
 
 def run(check):
     began = time.monotonic()
+    plugins = []
     lock = be_the_only_one()  # until this process ends
-    say("Making keys, cards, configurations and a roster signed by five of nine")
+    say("Making keys, cards, configurations, registrars' databases and a roster signed by five of nine")
     nodes = make_network()
     events = files()
     try:
-        say("Starting nine nodes")
+        say("Starting nine nodes, each with its plugin")
         for node in nodes.values():
             node.start()
         (HOME / "pids").write_text("".join(f"{n.process.pid}\n" for n in nodes.values()))
         wait_for("nine nodes to be ready and linked to each other",
                  lambda: all(node.is_ready(len(MEMBERS) - 1) for node in nodes.values()))
-        say(f"Publishing {sum(map(len, events.values()))} events")
+        plugins = [node.plugin()["pid"] for node in nodes.values()]
+        n_posted = sum("data" in e for theirs in events.values() for e in theirs)
+        say(f"Publishing {sum(map(len, events.values())) - n_posted} events out of {2 * len(MEMBERS)} documents, and {n_posted} others")
         publish(nodes, events)
         show(nodes)
+        show_registrars(nodes)
         check_outsider(nodes, events)
         if check:
             check_copies(nodes, events)
+            check_rows(nodes)
         else:
             what_to_try(nodes)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
@@ -385,9 +483,11 @@ def run(check):
     bad = [f"{m} ({status})" for m, status in statuses.items() if status != 0]
     if bad:
         raise Failed("ended badly: " + ", ".join(bad))
+    if plugins_left(plugins):
+        raise Failed(f"plugins outlived their nodes: {plugins_left(plugins)}")
     lock.close()
     if check:
-        say(f"Done in {time.monotonic() - began:.1f} s; nine nodes stopped.")
+        say(f"Done in {time.monotonic() - began:.1f} s; nine nodes and their plugins stopped.")
 
 
 def main():

@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import fuzzing
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = os.cpu_count() or 1
 SANITIZED = ROOT / "build-asan"
@@ -110,19 +112,20 @@ def set_up(folder, options):
     return run_quietly(["meson", "setup", str(folder), *options])
 
 
-def compile_in(folder):
+def compile_in(folder, targets):
     """Builds what is not up to date: on a terminal with ninja's own progress; returns what went wrong."""
+    command = ["ninja", "-C", str(folder), *targets]
     if not sys.stdout.isatty():
-        return run_quietly(["ninja", "-C", str(folder)])
-    done = subprocess.run(["ninja", "-C", str(folder)], cwd=ROOT)
+        return run_quietly(command)
+    done = subprocess.run(command, cwd=ROOT)
     return None if done.returncode == 0 else "the compiler's messages stand above"
 
 
-def build(report, folder, options):
-    """Sets the folder up and builds in it. False: that failed, and a result says so."""
+def build(report, folder, options, targets=()):
+    """Sets the folder up and builds the targets in it, or all. False: that failed, and a result says so."""
     start = time.monotonic()
     print(f"build {folder.name} ...", flush=True)
-    trouble = set_up(folder, options) or compile_in(folder)
+    trouble = set_up(folder, options) or compile_in(folder, targets)
     if trouble is not None:
         report.add(f"build/{folder.name}", False, trouble)
         return False
@@ -531,6 +534,19 @@ def mutants(report):
             report.add(f"mutants/{patch.stem}", said is None, said or "", time.monotonic() - start)
 
 
+def fuzz(parser, report, arguments):
+    """`fuzz --minutes N [NAME...]`: looks for inputs instead of replaying those that there are."""
+    words = arguments.names[1:]
+    targets = [word.removeprefix("fuzz/") for word in words] or fuzzing.names()
+    unknown = [name for name in targets if name not in fuzzing.names()]
+    if arguments.names[:1] != ["fuzz"] or not arguments.minutes > 0:
+        parser.error("--minutes goes with fuzz (tests/run fuzz --minutes N [NAME...]) and with sim-long")
+    if unknown:
+        parser.error(f"nothing to fuzz is called {', '.join(unknown)}; there are {', '.join(fuzzing.names())}")
+    fuzzing.fuzz(report, build, targets, arguments.minutes, JOBS)
+    return report.finish()
+
+
 class Parser(argparse.ArgumentParser):
     """Ends as everything here does when the command line is wrong."""
 
@@ -542,13 +558,15 @@ class Parser(argparse.ArgumentParser):
 def main():
     parser = Parser(prog="tests/run", description="Builds and runs the tests.")
     parser.add_argument("--list", action="store_true", help="list suites and their programs")
-    parser.add_argument("--minutes", type=float, default=10, help="how long sim-long explores (10)")
+    parser.add_argument("--minutes", type=float, help="how long fuzz or sim-long explores (sim-long: 10)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a suite, a program or suite/program")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # `fuzz --minutes 5 header`
     if arguments.list:
         return list_all()
 
     report = Report()
+    if arguments.minutes is not None and "sim-long" not in arguments.names:
+        return fuzz(parser, report, arguments)
     analyses, words = chosen_analyses(arguments.names)
     wants_coverage = "coverage" in words
     wants_sim_long, wants_mutants = "sim-long" in words, "mutants" in words
@@ -566,7 +584,7 @@ def main():
     if wants_mutants:
         mutants(report)
     if wants_sim_long:
-        sim_long(report, arguments.minutes)
+        sim_long(report, arguments.minutes or 10)
     if analyses:
         analyse(report, analyses)
     return report.finish()

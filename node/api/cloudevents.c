@@ -10,15 +10,26 @@
 #include <string.h>
 #include <strings.h>
 
-typedef Io__Cloudevents__V1__CloudEvent CloudEvent;
-typedef Io__Cloudevents__V1__CloudEventAttributeValue AttributeValue;
-typedef Io__Cloudevents__V1__CloudEvent__AttributesEntry AttributesEntry;
-
 enum {
-	PLACE_LEN = 24,               /* "/4095" */
-	EVENT_SLACK = 16 * 1024,      /* of one event in protobuf, beside its data: attributes */
-	UNPACK_CAP = 2 * 1024 * 1024, /* bytes one unpacked event may take */
+	PLACE_LEN = 24,          /* "/4095" */
+	EVENT_SLACK = 16 * 1024, /* of one event in protobuf, beside its data: attributes */
 };
+
+/* Numbers of fields as in cloudevents.proto. */
+enum {
+	EVENT_ID = 1,
+	EVENT_SOURCE,
+	EVENT_VERSION,
+	EVENT_TYPE,
+	EVENT_ATTRIBUTE,
+	EVENT_BINARY,
+	EVENT_TEXT,
+	EVENT_TYPED,
+};
+enum { ENTRY_KEY = 1, ENTRY_VALUE };
+enum { VALUE_BOOLEAN = 1, VALUE_INTEGER, VALUE_TEXT, VALUE_BYTES, VALUE_URI, VALUE_URI_REF, VALUE_INSTANT };
+enum { TYPED_URL = 1, TYPED_VALUE };
+enum { INSTANT_SECONDS = 1, INSTANT_NANOS };
 
 static const int64_t instant_max = 253402300799; /* seconds: the end of the year 9999 */
 
@@ -350,149 +361,221 @@ static int read_json_batch(struct drafts *d, struct bytes body)
 
 /* ---- protobuf ---- */
 
-/* Room for the text forms of attributes that are not text. */
-struct attribute_texts {
-	char items[EVENT_ATTRIBUTES_MAX][STAMP_TIME + 8];
-	size_t n;
+/* Texts of one event, with the NUL that they lack on the wire; and the text forms of attributes that are not text. */
+struct texts {
+	char *at; /* where the next one goes */
+	char forms[EVENT_ATTRIBUTES_MAX][STAMP_TIME + 8];
+	size_t n_forms;
 };
 
-static const char *instant_text(char *out, const Io__Cloudevents__V1__Instant *t)
+static const char *keep_text(struct texts *t, struct bytes text)
 {
-	if (t->seconds < 0 || t->seconds > instant_max || t->nanos < 0 || t->nanos > 999999999)
-		return NULL;
-	stamp_time(out, (uint64_t)t->seconds * 1000);
-	snprintf(out + 19, STAMP_TIME + 8 - 19, ".%09dZ", (int)t->nanos);
+	char *out = t->at;
+
+	if (text.len > 0)
+		memcpy(out, text.data, text.len);
+	out[text.len] = '\0';
+	t->at += text.len + 1;
 	return out;
 }
 
-/* An attribute's value as text, as the JSON and HTTP forms have it. NULL: a kind that has none. */
-static const char *value_text(struct attribute_texts *texts, const AttributeValue *v)
+static const char *integer_text(struct texts *t, int32_t v)
 {
-	char *out = texts->items[texts->n];
+	char *out = t->forms[t->n_forms++];
 
-	switch (v->attr_case) {
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_STRING:
-		return v->ce_string;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_URI:
-		return v->ce_uri;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_URI_REF:
-		return v->ce_uri_ref;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_BOOLEAN:
-		return v->ce_boolean ? "true" : "false";
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_INTEGER:
-		texts->n++;
-		snprintf(out, sizeof texts->items[0], "%" PRId32, v->ce_integer);
-		return out;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT_ATTRIBUTE_VALUE__ATTR_CE_TIMESTAMP:
-		texts->n++;
-		return instant_text(out, v->ce_timestamp);
+	snprintf(out, sizeof t->forms[0], "%" PRId32, v);
+	return out;
+}
+
+static const char *instant_text(struct texts *t, struct bytes instant)
+{
+	char *out = t->forms[t->n_forms++];
+	int64_t seconds = 0;
+	int32_t nanos = 0;
+	struct wire_field f;
+
+	while (wire_next(&instant, &f)) {
+		if (f.number == INSTANT_SECONDS)
+			seconds = (int64_t)f.value;
+		else if (f.number == INSTANT_NANOS)
+			nanos = (int32_t)f.value;
+	}
+	if (seconds < 0 || seconds > instant_max || nanos < 0 || nanos > 999999999)
+		return NULL;
+	stamp_time(out, (uint64_t)seconds * 1000);
+	snprintf(out + 19, sizeof t->forms[0] - 19, ".%09dZ", (int)nanos);
+	return out;
+}
+
+/* An attribute's value as text, as the JSON and HTTP forms have it. NULL: a kind that has none. Of several the last counts. */
+static const char *value_text(struct texts *t, struct bytes value)
+{
+	struct wire_field f, last = {0};
+
+	while (wire_next(&value, &f))
+		if (f.number <= VALUE_INSTANT)
+			last = f;
+	switch (last.number) {
+	case VALUE_TEXT:
+	case VALUE_URI:
+	case VALUE_URI_REF:
+		return keep_text(t, last.content);
+	case VALUE_BOOLEAN:
+		return last.value != 0 ? "true" : "false";
+	case VALUE_INTEGER:
+		return integer_text(t, (int32_t)last.value);
+	case VALUE_INSTANT:
+		return instant_text(t, last.content);
 	default:
 		return NULL;
 	}
 }
 
+/* One event, taken apart. */
+struct packed_event {
+	struct event_parts parts;
+	struct bytes data, type_url; /* type_url: data NULL when there is none */
+	bool has_data, packed, typed;
+};
+
 /* Empty is absent: that is how proto3 senders leave a field out. */
-static bool add_fixed(struct event_parts *p, const char *name, const char *value)
+static void add_fixed(struct event_parts *p, struct texts *t, const char *name, struct bytes value)
 {
-	return value == NULL || value[0] == '\0' || event_parts_add(p, name, value);
+	if (value.len > 0)
+		event_parts_add(p, name, keep_text(t, value));
 }
 
-static const char *collect_parts(struct event_parts *p, struct attribute_texts *texts, const CloudEvent *e)
+static void take_typed(struct packed_event *e, struct bytes typed)
 {
-	add_fixed(p, "id", e->id);
-	add_fixed(p, "source", e->source);
-	add_fixed(p, "specversion", e->spec_version);
-	add_fixed(p, "type", e->type);
-	if (e->n_attributes > EVENT_ATTRIBUTES_MAX - p->n)
+	struct wire_field f;
+
+	e->data = bytes_of("", 0);
+	e->type_url = (struct bytes){0};
+	while (wire_next(&typed, &f)) {
+		if (f.number == TYPED_URL)
+			e->type_url = f.content;
+		else if (f.number == TYPED_VALUE)
+			e->data = f.content;
+	}
+}
+
+/* The attributes that are fields of the message, and the data: of several forms the last counts. Tells how many other attributes there are. */
+static size_t take_fixed(struct packed_event *e, struct texts *t, struct bytes packed)
+{
+	static const char *const names[] = {
+		[EVENT_ID] = "id", [EVENT_SOURCE] = "source", [EVENT_VERSION] = "specversion", [EVENT_TYPE] = "type"};
+	size_t n_others = 0;
+	struct wire_field f;
+
+	while (wire_next(&packed, &f)) {
+		if (f.number <= EVENT_TYPE)
+			add_fixed(&e->parts, t, names[f.number], f.content);
+		else if (f.number == EVENT_ATTRIBUTE)
+			n_others++;
+		if (f.number < EVENT_BINARY || f.number > EVENT_TYPED)
+			continue;
+		e->has_data = true;
+		e->packed = f.number != EVENT_TEXT;
+		e->typed = f.number == EVENT_TYPED;
+		if (e->typed)
+			take_typed(e, f.content);
+		else
+			e->data = f.content;
+	}
+	return n_others;
+}
+
+/* NULL, or what is wrong. */
+static const char *take_attribute(struct packed_event *e, struct texts *t, struct bytes entry)
+{
+	const char *name = NULL, *value = NULL;
+	struct wire_field f;
+
+	while (wire_next(&entry, &f)) {
+		if (f.number == ENTRY_KEY)
+			name = keep_text(t, f.content);
+		else if (f.number == ENTRY_VALUE)
+			value = value_text(t, f.content);
+	}
+	if (name == NULL || value == NULL)
+		return "an attribute without a name, or with a value that is not text, number, true, false or time";
+	return event_parts_add(&e->parts, name, value) ? NULL : "an attribute twice";
+}
+
+static const char *take_apart(struct packed_event *e, struct texts *t, struct bytes packed)
+{
+	const char *wrong = NULL;
+	struct wire_field f;
+
+	if (take_fixed(e, t, packed) > EVENT_ATTRIBUTES_MAX - e->parts.n)
 		return "too many attributes";
-	for (size_t i = 0; i < e->n_attributes; i++) {
-		const AttributesEntry *entry = e->attributes[i];
-		const char *value = entry->value == NULL ? NULL : value_text(texts, entry->value);
-
-		if (entry->key == NULL || value == NULL)
-			return "an attribute without a name, or with a value that is not text, number, true, false or "
-			       "time";
-		if (!event_parts_add(p, entry->key, value))
-			return "an attribute twice";
-	}
-	return NULL;
-}
-
-static bool collect_data(struct bytes *data, bool *packed, const CloudEvent *e)
-{
-	*packed = true;
-	switch (e->data_case) {
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_BINARY_DATA:
-		*data = bytes_of(e->binary_data.data, e->binary_data.len);
-		return true;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_PROTO_DATA:
-		*data = bytes_of(e->proto_data->value.data, e->proto_data->value.len);
-		return true;
-	case IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_TEXT_DATA:
-		*data = bytes_str(e->text_data);
-		*packed = false;
-		return true;
-	default:
-		return false;
-	}
+	while (wrong == NULL && wire_next(&packed, &f))
+		if (f.number == EVENT_ATTRIBUTE)
+			wrong = take_attribute(e, t, f.content);
+	return wrong;
 }
 
 /* What stands behind the last slash of the type URL must be the topic's message. */
-static bool type_url_fits(const CloudEvent *e)
+static bool type_url_fits(const struct packed_event *e)
 {
-	const struct topic *topic = e->type == NULL ? NULL : topic_of_type(e->type);
-	const char *url, *name;
+	const char *type = find_attribute((void *)&e->parts, "type");
+	const struct topic *topic = !e->typed || type == NULL ? NULL : topic_of_type(type);
+	const uint8_t *slash;
 
-	if (e->data_case != IO__CLOUDEVENTS__V1__CLOUD_EVENT__DATA_PROTO_DATA || topic == NULL)
+	if (topic == NULL)
 		return true;
-	url = e->proto_data->type_url;
-	name = url == NULL ? NULL : strrchr(url, '/');
-	return name != NULL && strcmp(name + 1, topic->message->name) == 0;
+	slash = e->type_url.len == 0 ? NULL : memrchr(e->type_url.data, '/', e->type_url.len);
+	return slash != NULL &&
+	       bytes_equal(bytes_of(slash + 1, (size_t)(e->type_url.data + e->type_url.len - slash - 1)),
+		       bytes_str(topic->message->name));
 }
 
-static int take_cloud_event(struct drafts *d, size_t i, const CloudEvent *e)
+static int take_cloud_event(struct drafts *d, size_t i, struct bytes packed, char *room)
 {
-	struct event_parts parts = {.n = 0};
-	struct attribute_texts texts;
-	struct bytes data = {0};
+	struct packed_event e;
+	struct texts texts;
 	const char *wrong;
-	bool packed = true;
 
-	texts.n = 0; /* the rest is large, and rarely used */
-	wrong = collect_parts(&parts, &texts, e);
+	e.parts.n = 0; /* the rest is large, and rarely used */
+	e.data = e.type_url = (struct bytes){0};
+	e.has_data = e.packed = e.typed = false;
+	texts.at = room;
+	texts.n_forms = 0;
+	wrong = take_apart(&e, &texts, packed);
 	if (wrong != NULL) {
 		refuse_event(d, i, DRAFT_SYNTAX, "", wrong);
 		return 0;
 	}
-	if (!collect_data(&data, &packed, e)) {
+	if (!e.has_data) {
 		refuse_event(d, i, DRAFT_RULE, "/data", "is required");
 		return 0;
 	}
-	if (!type_url_fits(e)) {
+	if (!type_url_fits(&e)) {
 		refuse_event(d, i, DRAFT_RULE, "/data", "the type URL names another message than the topic's");
 		return 0;
 	}
-	return take_parts(d, i, &parts, data, packed);
+	return take_parts(d, i, &e.parts, e.data, e.packed);
 }
 
+/* Walked rather than unpacked, which would cost an allocation for each attribute. */
 static int take_packed(struct drafts *d, size_t i, struct bytes packed)
 {
-	CloudEvent *e;
+	char *room;
 	int r;
 
 	if (packed.len > EVENT_MAX + EVENT_SLACK) {
 		refuse_event(d, i, DRAFT_TOO_LARGE, "", "an event of at most 192 KiB");
 		return 0;
 	}
-	e = wire_unpack(&io__cloudevents__v1__cloud_event__descriptor, packed, UNPACK_CAP);
-	if (e == NULL && errno == ENOMEM)
-		return -ENOMEM;
-	if (e == NULL) {
+	if (!wire_valid(&io__cloudevents__v1__cloud_event__descriptor, packed)) {
 		refuse_event(d, i, DRAFT_SYNTAX, "", "not an io.cloudevents.v1.CloudEvent");
 		return 0;
 	}
-	r = take_cloud_event(d, i, e);
-	wire_free(e);
+	room = malloc(packed.len + 1); /* a text and its NUL are shorter than the text with its tag and length */
+	if (room == NULL)
+		return -ENOMEM;
+	r = take_cloud_event(d, i, packed, room);
+	free(room);
 	return r;
 }
 
@@ -594,6 +677,8 @@ int drafts_read(struct drafts *d, struct bytes body)
 {
 	stamp_time(d->time, d->now_ms);
 	stamp_day(d->today, d->now_ms);
+	if (body.data == NULL)
+		body = bytes_str(""); /* readers add to the pointer, and what is nowhere has no neighbours */
 	return d->type->read(d, body);
 }
 

@@ -303,7 +303,7 @@ static void check_plugins(struct doctor *d)
 	else
 		find(d, FINE, NULL, "%lld of %lld plugins are ready", ready, configured);
 	if (dead > 0)
-		find(d, WARN, "see enlight dead: mend the cause and retry, or drop them", "%lld dead letters", dead);
+		find(d, WARN, "see enlight dead: mend the cause and retry, or drop them", "dead letters: %lld", dead);
 }
 
 static const struct {

@@ -129,8 +129,8 @@ static void print_letter(const json_t *row, const json_t *event)
 	size_t i;
 
 	cli_age(since, (uint64_t)json_integer_value(json_object_get(row, "since_seconds")));
-	printf("plugin   %s\nplace    %s\nstate    %s for %s, tried %lld times\nreason   %s\n", cli_text(row, "plugin"),
-		cli_text(row, "place"), cli_text(row, "state"), since,
+	printf("plugin   %s\nplace    %s\nstate    %s for %s, tries so far: %lld\nreason   %s\n",
+		cli_text(row, "plugin"), cli_text(row, "place"), cli_text(row, "state"), since,
 		(long long)json_integer_value(json_object_get(row, "attempts")), cli_text(row, "reason"));
 	if (event != NULL)
 		printf("event    %s %s\nabout    %s, revision %lld\nfrom     %s to %s, sequence %lld\n",

@@ -267,7 +267,6 @@ static int index_object_revision(struct accepting *a, const struct opened_event 
 
 static int take_event(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
 {
-	struct place held;
 	unsigned n_refused = a->job->n_refused;
 	int r;
 
@@ -276,11 +275,9 @@ static int take_event(struct accepting *a, const struct opened_event *e, const s
 	r = index_persons(a, &e->event); /* also of what is refused: it must be found to be erased */
 	if (r != 0)
 		return r;
-	r = a->w->ops->event_find(a->w->ledger, &e->id, &held);
-	if (r == 0)
+	r = a->w->ops->event_add(a->w->ledger, &e->id, &a->place);
+	if (r == LEDGER_HELD)
 		return mark(a, MARK_REFUSED, "/id: used for an earlier event");
-	if (r == LEDGER_NONE)
-		r = a->w->ops->event_add(a->w->ledger, &e->id, &a->place);
 	if (r == 0)
 		r = e->rules > 0 ? mark_refused(a, &e->problems) : index_object_revision(a, e, leaf);
 	if (r == 0 && a->job->n_refused == n_refused)

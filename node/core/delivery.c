@@ -19,6 +19,7 @@ enum {
 	BEATS_MISSED = 3,     /* idle for so many beats: hung */
 	ERASED_PART = 1000,   /* sequences, ids and subjects in one Erase: well below a frame */
 	DEADLINES_OPEN = 10,  /* one event open for so many deadlines: forgotten */
+	GIVE_UP_MS = 5000,    /* after the drain's end without a commit */
 	READ_AGAIN_MS = 1000, /* after a query that failed */
 };
 
@@ -196,38 +197,73 @@ static void forget_retry(struct delivery *d, struct item *item)
 	memmove(item, item + 1, (--d->n_retries - i) * sizeof *item);
 }
 
-static bool lane_is_open(const struct delivery *d, const struct index_key *lane)
+/* Where the delivery of that number is among the open ones; `n_opens`: nowhere. */
+static size_t find_open(const struct delivery *d, uint64_t number)
 {
+	size_t low = 0, high = d->n_opens;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (d->opens[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < d->n_opens && d->opens[low].number == number ? low : d->n_opens;
+}
+
+/* Whether an event of its lane is open. A page can be full of events that wait, and each is passed over whenever there is room: so
+ * it remembers behind whom. */
+static bool lane_is_open(const struct delivery *d, struct item *item)
+{
+	const struct index_key *lane = &item->event.lane;
+
 	if (d->open_lanes[lane_slot(lane)] == 0)
 		return false;
-	for (size_t i = 0; i < d->n_opens; i++) {
-		const struct open *o = &d->opens[i];
-		const struct item *item = o->retry ? retry_item(d, &o->place) : page_item(d, &o->place);
-
-		if (item != NULL && memcmp(item->event.lane.bytes, lane->bytes, sizeof lane->bytes) == 0)
+	if (item->behind != 0 && find_open(d, item->behind) < d->n_opens)
+		return true;
+	for (size_t i = 0; i < d->n_opens; i++)
+		if (memcmp(d->opens[i].lane.bytes, lane->bytes, sizeof lane->bytes) == 0) {
+			item->behind = d->opens[i].number;
 			return true;
-	}
+		}
 	return false;
 }
 
-/* The lowest sequence of a channel that may still come, also after a crash: the cursor stands before the page's first, whatever is done
- * behind it. */
+static struct floor *find_floor(const struct delivery *d, uint64_t channel)
+{
+	for (size_t i = 0; i < d->n_floors; i++)
+		if (d->floors[i].channel == channel)
+			return &d->floors[i];
+	return NULL;
+}
+
+/* The cursor passes an event. Without memory nothing of its channel counts as settled. */
+static void pass(struct delivery *d, const struct delivered *event)
+{
+	struct floor *f = find_floor(d, event->channel);
+
+	if (f == NULL) {
+		if (!delivery_grow(d, &d->floors, d->n_floors, &d->size_floors, sizeof *d->floors))
+			return;
+		f = &d->floors[d->n_floors++];
+		*f = (struct floor){.channel = event->channel, .incarnation = event->incarnation};
+	}
+	if (f->incarnation != event->incarnation)
+		*f = (struct floor){.channel = event->channel, .incarnation = event->incarnation};
+	f->passed = event->sequence + 1;
+}
+
+/* Below this sequence nothing of the event's channel comes again: a plugin may forget it. It goes by what is durable, since after a crash
+ * the rest comes again. */
 static uint64_t settled_below(const struct delivery *d, const struct delivered *event)
 {
-	uint64_t floor = d->n_held == 0 ? UINT64_MAX : held_floor(d, event->channel),
-		 done = floor_of(d, event->channel);
+	const struct floor *f = find_floor(d, event->channel);
 
-	if (place_compare(&event->place, &d->read_to) > 0)
-		return 0; /* a held row that the cursor has not reached yet: what comes before it is not read */
-	if (done < floor)
-		floor = done;
-	for (size_t i = d->head; i < d->n_page; i++)
-		if (d->page[i].event.channel == event->channel) {
-			if (d->page[i].event.sequence < floor)
-				floor = d->page[i].event.sequence;
-			break; /* a channel's sequences rise with the place, but where it went back */
-		}
-	return floor < event->sequence ? floor : event->sequence;
+	if (f == NULL || f->incarnation != event->incarnation)
+		return 0;
+	return f->safe < event->sequence ? f->safe : event->sequence;
 }
 
 static bool send_event(struct delivery *d, const struct item *item, uint64_t number)
@@ -302,7 +338,7 @@ static void send_item(struct delivery *d, struct item *item, bool retry)
 	if (d->n_opens == 0)
 		d->busy_ms = d->now_ms;
 	d->exclusive = item->alone || item->event.erased != NULL;
-	d->opens[d->n_opens++] = (struct open){number, item->event.place, retry};
+	d->opens[d->n_opens++] = (struct open){number, item->event.place, item->event.lane, retry};
 	d->open_lanes[lane_slot(&item->event.lane)]++;
 	item->number = number;
 	item->sent_ms = d->now_ms;
@@ -311,22 +347,21 @@ static void send_item(struct delivery *d, struct item *item, bool retry)
 /* Takes a delivery off the list of open ones. NULL: there is none of that number, or it was taken off the record meanwhile. */
 static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
 {
-	for (size_t i = 0; i < d->n_opens; i++) {
-		struct open o = d->opens[i];
-		struct item *item;
+	size_t i = find_open(d, number);
+	struct item *item;
+	struct open o;
 
-		if (o.number != number)
-			continue;
-		memmove(&d->opens[i], &d->opens[i + 1], (--d->n_opens - i) * sizeof o);
-		item = o.retry ? retry_item(d, &o.place) : page_item(d, &o.place);
-		*retry = o.retry;
-		assert(item != NULL);
-		d->open_lanes[lane_slot(&item->event.lane)]--;
-		d->exclusive = false;
-		item->number = 0;
-		return item;
-	}
-	return NULL;
+	if (i == d->n_opens)
+		return NULL;
+	o = d->opens[i];
+	memmove(&d->opens[i], &d->opens[i + 1], (--d->n_opens - i) * sizeof o);
+	item = o.retry ? retry_item(d, &o.place) : page_item(d, &o.place);
+	*retry = o.retry;
+	assert(item != NULL);
+	d->open_lanes[lane_slot(&o.lane)]--;
+	d->exclusive = false;
+	item->number = 0;
+	return item;
 }
 
 /* What an erasure lists is not tried any more. */
@@ -377,8 +412,10 @@ static void put_off(struct delivery *d, struct item *item, bool retry, bool dead
 	else
 		d->counters.retried++;
 	if (!retry) {
-		held_add(d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
-		item->settled = true;
+		item->settled = held_add(
+			d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
+		if (!item->settled)
+			d->waiting = d->head; /* without memory for a row it is delivered again */
 		return;
 	}
 	if (row != NULL) {
@@ -390,6 +427,14 @@ static void put_off(struct delivery *d, struct item *item, bool retry, bool dead
 			held_again(d, row, after_ms, reason);
 	}
 	forget_retry(d, item);
+}
+
+/* As long as the plugin asks for, but no longer than the longest pause. 0: as the attempts say. */
+static uint64_t retry_after(const Enlight__Plugin__V1__Result *r)
+{
+	if (!r->has_retry_after_ms)
+		return 0;
+	return r->retry_after_ms < DELIVERY_RETRY_MAX_MS ? r->retry_after_ms : DELIVERY_RETRY_MAX_MS;
 }
 
 static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r)
@@ -412,7 +457,7 @@ static void take_result(struct delivery *d, const Enlight__Plugin__V1__Result *r
 	if (retry && row == NULL)
 		forget_retry(d, item); /* an operator dropped it */
 	else if (again || dead)
-		put_off(d, item, retry, dead, r->has_retry_after_ms ? r->retry_after_ms : 0, 0, reason);
+		put_off(d, item, retry, dead, retry_after(r), 0, reason);
 	else
 		settle(d, item, retry);
 	d->backoff_ms = 0;
@@ -425,12 +470,13 @@ static void close_all(struct delivery *d, bool count)
 
 	while (d->n_opens > 0) {
 		struct item *item = close_open(d, d->opens[0].number, &retry);
-		const struct held_row *row = retry ? held_at(d, &item->event.place) : NULL;
+		const struct held_row *row = item != NULL && retry ? held_at(d, &item->event.place) : NULL;
 		uint32_t deaths = (row == NULL ? 0 : row->deaths) + 1;
 
+		assert(item != NULL);
 		if (retry && row == NULL) {
 			forget_retry(d, item);
-		} else if (!count || item->event.erased != NULL) {
+		} else if (!count) {
 			continue;
 		} else if (!single) {
 			item->alone = d->suspects = true;
@@ -478,7 +524,7 @@ static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
 	d->window = lanes && r->has_window && r->window > 0 ? r->window : 1;
 	if (d->window > DELIVERY_WINDOW_MAX)
 		d->window = DELIVERY_WINDOW_MAX;
-	snprintf(d->version, sizeof d->version, "%s", r->version == NULL ? "" : r->version);
+	delivery_cut(d->version, sizeof d->version, r->version == NULL ? "" : r->version);
 	d->run_state = RUN_READY;
 	d->ready_ms = d->now_ms;
 	delivery_log(d, LOG_LEVEL_INFO, "plugin: ready plugin=%s version=%s order=%s window=%zu", d->name, d->version,
@@ -716,10 +762,8 @@ static void take_query(struct delivery *d, struct query *query)
 static void move_cursor(struct delivery *d)
 {
 	while (d->head < d->n_page && d->page[d->head].settled) {
-		const struct delivered *event = &d->page[d->head].event;
-
-		d->cursor = event->place;
-		floor_note(d, event->channel, event->sequence, &event->place, 0);
+		d->cursor = d->page[d->head].event.place;
+		pass(d, &d->page[d->head].event);
 		delivered_deinit(&d->page[d->head].event);
 		d->head++;
 	}
@@ -751,11 +795,24 @@ static struct item *find_alone(struct delivery *d, bool *retry)
 	return NULL;
 }
 
+/* An erasure goes out with nothing beside it, and of a lane one at a time, here too. */
 static void send_retries(struct delivery *d)
 {
-	for (size_t i = 0; i < d->n_retries && d->n_opens < d->window; i++)
-		if (d->retries[i].number == 0)
-			send_item(d, &d->retries[i], true);
+	for (size_t i = 0; i < d->n_retries && d->n_opens < d->window && !d->exclusive; i++) {
+		struct item *item = &d->retries[i];
+
+		if (item->number != 0 || lane_is_open(d, item) || (item->event.erased != NULL && d->n_opens > 0))
+			continue;
+		send_item(d, item, true);
+	}
+}
+
+/* An erasure is next in the page: what is open ends first, and nothing is added to it. */
+static bool erasure_is_next(const struct delivery *d)
+{
+	const struct item *item = d->waiting < d->n_page ? &d->page[d->waiting] : NULL;
+
+	return item != NULL && item->event.erased != NULL && !item->settled && item->number == 0;
 }
 
 static size_t open_retries(const struct delivery *d)
@@ -794,7 +851,8 @@ static void send_page(struct delivery *d)
 			d->waiting += !skipped;
 			continue;
 		}
-		if (held_at(d, &item->event.place) != NULL) { /* on record since before a crash, ahead of the cursor */
+		if (d->n_held > 0 && held_at(d, &item->event.place) !=
+					     NULL) { /* on record since before a crash, ahead of the cursor */
 			item->settled = true;
 			d->waiting += !skipped;
 			continue;
@@ -807,15 +865,16 @@ static void send_page(struct delivery *d)
 		if (held_blocks(d, &item->event.lane)) {
 			if (d->n_held >= DELIVERY_HELD_MAX && !has_room(d, n_open_retries))
 				return;
-			held_add(
+			item->settled = held_add(
 				d, &item->event, HELD_PARKED, 0, 0, 0, "waits for an earlier event of the same object");
-			item->settled = true;
+			if (!item->settled)
+				return; /* out of memory */
 			d->waiting += !skipped;
 			continue;
 		}
 		if (!has_room(d, n_open_retries))
 			return;
-		if (lane_is_open(d, &item->event.lane)) {
+		if (lane_is_open(d, item)) {
 			skipped = true;
 			continue;
 		}
@@ -842,8 +901,10 @@ static void give_out(struct delivery *d)
 			send_item(d, item, retry);
 		return;
 	}
-	send_retries(d);
-	send_page(d);
+	if (!erasure_is_next(d))
+		send_retries(d);
+	if (!d->exclusive)
+		send_page(d);
 	read_on(d);
 }
 
@@ -901,9 +962,9 @@ static uint64_t wake_ms(const struct delivery *d)
 
 	if (d->run_state == RUN_WAITING)
 		earlier(&wake, d->start_ms);
-	if (d->run_state == RUN_STARTING || d->n_opens > 0)
+	if (d->run_state == RUN_STARTING || (d->run_state == RUN_READY && d->n_opens > 0))
 		earlier(&wake, since + d->deadline_ms);
-	if (d->draining)
+	if (d->draining && d->run_state != RUN_ENDING && d->run_state != RUN_FINISHED)
 		earlier(&wake, d->drain_until_ms);
 	if (d->due_ms != UINT64_MAX && d->due_ms > d->time_ms)
 		earlier(&wake, d->now_ms + (d->due_ms - d->time_ms));
@@ -991,6 +1052,12 @@ static bool all_committed(const struct delivery *d)
 	return !d->committing && d->n_dirty == 0 && place_compare(&d->cursor, &d->committed) == 0;
 }
 
+/* The last commit fails and fails: what it would have said comes again with the next start. */
+static bool given_up(const struct delivery *d)
+{
+	return !d->committing && d->now_ms >= d->drain_until_ms + GIVE_UP_MS;
+}
+
 int delivery_step(struct delivery *d, const struct delivery_input *in, struct delivery_update *up)
 {
 	d->now_ms = in->now_ms;
@@ -1003,7 +1070,7 @@ int delivery_step(struct delivery *d, const struct delivery_input *in, struct de
 	give_out(d);
 	move_cursor(d);
 	held_commit(d);
-	if (d->run_state == RUN_FINISHED && all_committed(d) && !d->reading && !d->loading)
+	if (d->run_state == RUN_FINISHED && (all_committed(d) || given_up(d)) && !d->reading && !d->loading)
 		delivery_act(d, DELIVERY_FINISHED);
 	up->wake_ms = wake_ms(d);
 	d->update = NULL;
@@ -1078,6 +1145,7 @@ void delivery_free(struct delivery *d)
 	free(d->opens);
 	free(d->held);
 	free(d->dirty);
+	free(d->is_dirty);
 	free(d->floors);
 	free(d);
 }

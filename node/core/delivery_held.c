@@ -2,6 +2,7 @@
 #include "core/delivery_state.h"
 
 #include "base/log.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,25 +63,28 @@ bool held_blocks(const struct delivery *d, const struct index_key *lane)
 	return false;
 }
 
-uint64_t held_floor(const struct delivery *d, uint64_t channel)
+/* Notes that a row is to be committed as it is then, or its absence. */
+static void touch(struct delivery *d, const struct held_row *row)
 {
-	uint64_t floor = UINT64_MAX;
+	size_t i = (size_t)(row - d->held);
 
-	for (size_t i = 0; i < d->n_held; i++)
-		if (d->held[i].channel == channel && d->held[i].sequence < floor)
-			floor = d->held[i].sequence;
-	return floor;
+	d->worked = d->held_changed = true;
+	if (d->is_dirty[i])
+		return;
+	assert(d->n_dirty < d->size_dirty);
+	d->is_dirty[i] = true;
+	d->dirty[d->n_dirty++] = row->place;
 }
 
-/* Notes that a row is to be committed as it is then, or its absence. */
-static void touch(struct delivery *d, const struct place *place)
+/* Room for one more row, and for every row among the changed ones. */
+static bool reserve(struct delivery *d)
 {
-	d->worked = d->held_changed = true;
-	for (size_t i = d->n_dirty; i > 0 && i + 16 > d->n_dirty; i--)
-		if (place_compare(&d->dirty[i - 1], place) == 0)
-			return;
-	if (delivery_grow(d, &d->dirty, d->n_dirty, &d->size_dirty, sizeof *d->dirty))
-		d->dirty[d->n_dirty++] = *place;
+	bool room = delivery_grow(d, &d->held, d->n_held, &d->size_held, sizeof *d->held) &&
+		    delivery_grow(d, &d->is_dirty, d->n_held, &d->size_is_dirty, sizeof *d->is_dirty);
+
+	while (room && d->size_dirty < d->n_dirty + d->n_held + 1)
+		room = delivery_grow(d, &d->dirty, d->size_dirty, &d->size_dirty, sizeof *d->dirty);
+	return room;
 }
 
 static void set_state(struct delivery *d, struct held_row *row, enum held_state state)
@@ -88,38 +92,41 @@ static void set_state(struct delivery *d, struct held_row *row, enum held_state 
 	--*count_of(d, row->state);
 	row->state = state;
 	++*count_of(d, state);
-	touch(d, &row->place);
+	touch(d, row);
 }
 
-static void set_reason(struct held_row *row, const char *reason)
+void delivery_cut(char *out, size_t size, const char *text)
 {
-	size_t len = strlen(reason);
+	size_t len = strlen(text);
 
-	if (len > HELD_REASON_MAX)
-		len = HELD_REASON_MAX;
-	while (len > 0 && len < strlen(reason) && ((unsigned char)reason[len] & 0xc0) == 0x80)
+	if (len >= size)
+		len = size - 1;
+	while (len > 0 && text[len] != '\0' && ((unsigned char)text[len] & 0xc0) == 0x80)
 		len--; /* not within a character */
-	memcpy(row->reason, reason, len);
-	row->reason[len] = '\0';
+	memcpy(out, text, len);
+	out[len] = '\0';
 }
 
-static bool insert(struct delivery *d, const struct held_row *row)
+static struct held_row *insert(struct delivery *d, const struct held_row *row)
 {
 	size_t i = seek(d, &row->place);
 
-	if (!delivery_grow(d, &d->held, d->n_held, &d->size_held, sizeof *d->held))
-		return false;
-	memmove(&d->held[i + 1], &d->held[i], (d->n_held++ - i) * sizeof *d->held);
+	if (!reserve(d))
+		return NULL;
+	memmove(&d->held[i + 1], &d->held[i], (d->n_held - i) * sizeof *d->held);
+	memmove(&d->is_dirty[i + 1], &d->is_dirty[i], (d->n_held - i) * sizeof *d->is_dirty);
+	d->n_held++;
 	d->held[i] = *row;
+	d->is_dirty[i] = false;
 	++*count_of(d, row->state);
 	d->held_changed = true;
 	held_count_lane(d, &row->lane, 1);
-	return true;
+	return &d->held[i];
 }
 
 int delivery_load_held(struct delivery *d, const struct held_row *row)
 {
-	return insert(d, row) ? 0 : -ENOMEM;
+	return insert(d, row) != NULL ? 0 : -ENOMEM;
 }
 
 /* When to try again: twice as long each time. */
@@ -139,43 +146,47 @@ static void log_dead(struct delivery *d, const struct held_row *row)
 		row->reason);
 }
 
-void held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
+bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason)
 {
-	struct held_row row = {
-		.place = event->place,
-		.channel = event->channel,
-		.sequence = event->sequence,
-		.lane = event->lane,
-		.state = state,
-		.attempts = attempts,
-		.deaths = deaths,
-		.since_ms = d->time_ms,
-	};
+	struct held_row row =
+				{
+					.place = event->place,
+					.channel = event->channel,
+					.sequence = event->sequence,
+					.lane = event->lane,
+					.state = state,
+					.attempts = attempts,
+					.deaths = deaths,
+					.since_ms = d->time_ms,
+				},
+			*added;
 
 	memcpy(row.plugin, d->name, sizeof row.plugin);
 	memcpy(row.source, event->source, sizeof row.source);
 	memcpy(row.topic, event->topic, sizeof row.topic);
-	set_reason(&row, reason);
+	delivery_cut(row.reason, sizeof row.reason, reason);
 	if (state == HELD_RETRYING)
 		row.next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(attempts));
-	if (!insert(d, &row))
-		return;
-	touch(d, &row.place);
+	added = insert(d, &row);
+	if (added == NULL)
+		return false;
+	touch(d, added);
 	if (state == HELD_DEAD)
-		log_dead(d, &row);
+		log_dead(d, added);
+	return true;
 }
 
 void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason)
 {
 	row->next_ms = d->time_ms + (retry_after_ms != 0 ? retry_after_ms : back_off(row->attempts));
-	set_reason(row, reason);
+	delivery_cut(row->reason, sizeof row->reason, reason);
 	set_state(d, row, HELD_RETRYING);
 }
 
 void held_die(struct delivery *d, struct held_row *row, const char *reason)
 {
-	set_reason(row, reason);
+	delivery_cut(row->reason, sizeof row->reason, reason);
 	set_state(d, row, HELD_DEAD);
 	log_dead(d, row);
 }
@@ -199,16 +210,18 @@ static void release_lane(struct delivery *d, const struct index_key *lane)
 void held_settle(struct delivery *d, const struct place *place)
 {
 	struct held_row *row = held_at(d, place), gone;
+	size_t i;
 
 	if (row == NULL)
 		return;
 	gone = *row;
+	i = (size_t)(row - d->held);
+	touch(d, row);
 	--*count_of(d, gone.state);
 	held_count_lane(d, &gone.lane, -1);
 	d->n_held--;
-	memmove(row, row + 1, (d->n_held - (size_t)(row - d->held)) * sizeof *row);
-	touch(d, place);
-	floor_note(d, gone.channel, gone.sequence, &(struct place){0}, d->commit_number + 1);
+	memmove(&d->held[i], &d->held[i + 1], (d->n_held - i) * sizeof *d->held);
+	memmove(&d->is_dirty[i], &d->is_dirty[i + 1], (d->n_held - i) * sizeof *d->is_dirty);
 	if (d->held_lanes[lane_slot(&gone.lane)] != 0)
 		release_lane(d, &gone.lane);
 }
@@ -249,7 +262,8 @@ void held_load(struct delivery *d)
 	size_t room = d->n_retries < d->window ? d->window - d->n_retries : 0;
 
 	find_due(d);
-	if (d->loading || room == 0 || d->n_retries >= d->n_retrying || !is_due(d, d->due_ms))
+	if (d->loading || d->now_ms < d->not_again_ms || room == 0 || d->n_retries >= d->n_retrying ||
+		!is_due(d, d->due_ms))
 		return;
 	query = query_new(QUERY_DELIVERIES);
 	if (query == NULL || (query->deliveries.places = calloc(room, sizeof(struct place))) == NULL) {
@@ -303,69 +317,18 @@ void held_loaded(struct delivery *d, struct deliveries_query *query)
 	}
 }
 
-/* ---- what a crash would bring again ---- */
-
-void floor_note(struct delivery *d, uint64_t channel, uint64_t sequence, const struct place *until, uint64_t commit)
-{
-	struct floor *f = d->floors;
-
-	while (f != d->floors + d->n_floors && f->channel != channel)
-		f++;
-	if (f == d->floors + d->n_floors) {
-		if (!delivery_grow(d, &d->floors, d->n_floors, &d->size_floors, sizeof *f)) {
-			d->floors_lost = true;
-			return;
-		}
-		f = &d->floors[d->n_floors++];
-		*f = (struct floor){
-			.channel = channel, .now.sequence = sequence, .now.until = *until, .now.commit = commit};
-		f->next.sequence = UINT64_MAX;
-		return;
-	}
-	if (f->next.sequence == UINT64_MAX) {
-		f->next.until = (struct place){0};
-		f->next.commit = 0;
-	}
-	if (sequence < f->next.sequence)
-		f->next.sequence = sequence;
-	if (place_compare(until, &f->next.until) > 0)
-		f->next.until = *until;
-	if (commit > f->next.commit)
-		f->next.commit = commit;
-}
-
-uint64_t floor_of(const struct delivery *d, uint64_t channel)
-{
-	for (size_t i = 0; i < d->n_floors; i++) {
-		const struct floor *f = &d->floors[i];
-
-		if (f->channel == channel)
-			return f->now.sequence < f->next.sequence ? f->now.sequence : f->next.sequence;
-	}
-	return d->floors_lost ? 0 : UINT64_MAX;
-}
-
-/* A commit is durable, and the cursor up to where it says. */
-static void drop_floors(struct delivery *d)
-{
-	for (size_t i = d->n_floors; i-- > 0;) {
-		struct floor *f = &d->floors[i];
-
-		while (f->now.sequence != UINT64_MAX && f->now.commit <= d->commit_number &&
-			place_compare(&f->now.until, &d->committed) <= 0) {
-			f->now.sequence = f->next.sequence;
-			f->now.until = f->next.until;
-			f->now.commit = f->next.commit;
-			f->next.sequence = UINT64_MAX;
-		}
-		if (f->now.sequence == UINT64_MAX)
-			*f = d->floors[--d->n_floors];
-	}
-	if (d->n_dirty == 0 && place_compare(&d->cursor, &d->committed) == 0)
-		d->floors_lost = false;
-}
-
 /* ---- commits ---- */
+
+/* What comes no more when this commit is durable: what the cursor has passed and no row holds. */
+static void find_floors(struct delivery *d)
+{
+	for (size_t i = 0; i < d->n_floors; i++)
+		d->floors[i].next = d->floors[i].passed;
+	for (size_t i = 0; i < d->n_held; i++)
+		for (size_t k = 0; k < d->n_floors; k++)
+			if (d->floors[k].channel == d->held[i].channel && d->floors[k].next > d->held[i].sequence)
+				d->floors[k].next = d->held[i].sequence;
+}
 
 static bool fill(struct delivery *d, struct delivery_job *job)
 {
@@ -404,8 +367,10 @@ void held_commit(struct delivery *d)
 		return;
 	}
 	a->job = job;
-	d->n_dirty = 0;
-	d->commit_number++;
+	find_floors(d);
+	d->n_sent = d->n_dirty;
+	if (d->n_held > 0)
+		memset(d->is_dirty, 0, d->n_held * sizeof *d->is_dirty);
 	d->committing = true;
 	d->worked = false;
 	d->commit_ms = d->now_ms;
@@ -416,13 +381,15 @@ void held_committed(struct delivery *d, const struct delivery_job *job)
 	d->committing = false;
 	if (job->done) {
 		d->committed = job->cursor;
-		drop_floors(d);
-		return;
+		for (size_t i = 0; i < d->n_floors; i++)
+			d->floors[i].safe = d->floors[i].next;
+		d->n_dirty -= d->n_sent;
+		if (d->n_dirty > 0)
+			memmove(d->dirty, d->dirty + d->n_sent, d->n_dirty * sizeof *d->dirty);
+	} else {
+		delivery_log(
+			d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);
+		d->not_again_ms = d->now_ms + FAILED_COMMIT_MS;
 	}
-	delivery_log(d, LOG_LEVEL_WARN, "plugin: its cursor could not be stored, trying again plugin=%s", d->name);
-	d->not_again_ms = d->now_ms + FAILED_COMMIT_MS;
-	for (size_t i = 0; i < job->n_puts; i++)
-		touch(d, &job->puts[i].place);
-	for (size_t i = 0; i < job->n_removes; i++)
-		touch(d, &job->removes[i]);
+	d->n_sent = 0;
 }

@@ -17,6 +17,7 @@ enum run_state {
 struct item {
 	struct delivered event;
 	uint64_t number; /* of its Deliver; 0: not open */
+	uint64_t behind; /* of a page: the Deliver that it was seen to wait for; 0: none */
 	uint64_t sent_ms;
 	uint32_t attempt;
 	size_t part;  /* of an erasure: so many frames of it are done */
@@ -24,23 +25,22 @@ struct item {
 	bool settled; /* of a page: done, or held */
 };
 
-/* Lanes that may not be entered, counted by hash: most questions are answered without a look at the rows. */
-enum { LANE_SLOTS = 1024 };
-
-/* The lowest sequence of a channel that a crash of the node would bring again, though it is done: until the cursor is durable up to `until`, and
- * the commit of that number is. What is done meanwhile waits behind it, for the same. */
+/* Of a channel: what lies below `safe` comes no more, also after a crash of the node. */
 struct floor {
 	uint64_t channel;
-	struct {
-		uint64_t sequence; /* UINT64_MAX: none */
-		struct place until;
-		uint64_t commit;
-	} now, next;
+	uint32_t incarnation;
+	uint64_t passed; /* by the cursor: every sequence below */
+	uint64_t next;   /* what the running commit makes safe */
+	uint64_t safe;
 };
+
+/* Lanes that may not be entered, counted by hash: most questions are answered without a look at the rows. */
+enum { LANE_SLOTS = 1024 };
 
 struct open {
 	uint64_t number;
 	struct place place;
+	struct index_key lane;
 	bool retry; /* in `retries`, else in the page */
 };
 
@@ -72,7 +72,7 @@ struct delivery {
 	struct item *retries;
 	size_t n_retries, size_retries;
 	struct open *opens;
-	size_t n_opens, size_opens; /* in the order in which they were sent */
+	size_t n_opens, size_opens; /* in the order in which they were sent: rising by number */
 	bool suspects;              /* some item may have to go out alone */
 	bool exclusive;             /* what is open must be alone */
 	uint16_t open_lanes[LANE_SLOTS], held_lanes[LANE_SLOTS];
@@ -83,17 +83,19 @@ struct delivery {
 	size_t n_retrying, n_dead, n_parked;
 	uint64_t due_ms; /* the earliest next_ms of what is retried; UINT64_MAX: nothing is */
 	bool held_changed;
-	struct place *dirty; /* of rows that changed since the last commit: there now, or not any more */
-	size_t n_dirty, size_dirty;
+	/* Places whose rows changed since the last commit: there now, or not any more. The first n_sent are in the running commit. There is
+	 * always room for every row that is not among them, so that a change of a row never lacks memory. */
+	struct place *dirty;
+	bool *is_dirty; /* by row */
+	size_t n_dirty, n_sent, size_dirty, size_is_dirty;
 	bool committing;
-	bool worked;            /* the plugin did something since: the cursor is worth a commit at once */
-	uint64_t commit_ms;     /* when the last one began */
-	uint64_t not_again_ms;  /* one failed: not before */
-	uint64_t commit_number; /* of the last one that began */
+	bool worked;           /* the plugin did something since: the cursor is worth a commit at once */
+	uint64_t commit_ms;    /* when the last one began */
+	uint64_t not_again_ms; /* one failed: not before */
+	bool full_said;
+
 	struct floor *floors;
 	size_t n_floors, size_floors;
-	bool floors_lost; /* there was no memory for one: nothing counts as settled until all is durable */
-	bool full_said;
 
 	size_t n_publishing;
 	uint64_t lines_ms;
@@ -120,10 +122,11 @@ struct delivery_action *delivery_act(struct delivery *d, enum delivery_action_ki
 void delivery_log(struct delivery *d, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* delivery_held.c */
+void delivery_cut(char *out, size_t size, const char *text); /* as much as fits, in whole characters (UTF-8) */
 struct held_row *held_at(const struct delivery *d, const struct place *place); /* NULL: none */
 bool held_blocks(const struct delivery *d, const struct index_key *lane);      /* a row of the lane is held */
-/* Puts an event on record. */
-void held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
+/* Puts an event on record. False: out of memory, it is not; it must not be passed. */
+bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason);
 /* Tries a row again: after `retry_after_ms` (0: as the attempts say). */
 void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_ms, const char *reason);
@@ -134,11 +137,6 @@ void held_load(struct delivery *d); /* asks for the events of rows that are due 
 void held_loaded(struct delivery *d, struct deliveries_query *query);
 void held_commit(struct delivery *d); /* makes what changed durable, when it is time */
 void held_committed(struct delivery *d, const struct delivery_job *job);
-uint64_t held_floor(
-	const struct delivery *d, uint64_t channel); /* lowest sequence of the channel that is held; UINT64_MAX */
-/* Something is done, but a crash would bring it again until the cursor or the next commit is durable. */
-void floor_note(struct delivery *d, uint64_t channel, uint64_t sequence, const struct place *until, uint64_t commit);
-uint64_t floor_of(const struct delivery *d, uint64_t channel); /* UINT64_MAX: none */
 void held_count_lane(struct delivery *d, const struct index_key *lane, int by);
 
 static inline size_t lane_slot(const struct index_key *lane)

@@ -12,7 +12,7 @@ static const ProtobufCMessageDescriptor *const decision = &enlight__event__v1__d
 static const ProtobufCMessageDescriptor *const erasure = &enlight__event__v1__erasure__descriptor;
 static const ProtobufCMessageDescriptor *const withdrawal = &enlight__event__v1__withdrawal__descriptor;
 
-void event_deinit(struct event *e)
+static void free_strings(struct event *e)
 {
 	free(e->id);
 	free(e->type);
@@ -25,6 +25,14 @@ void event_deinit(struct event *e)
 	free(e->persons);
 	free(e->data_class);
 	free(e->keep_until);
+}
+
+void event_deinit(struct event *e)
+{
+	if (e->memory != NULL)
+		free(e->memory);
+	else
+		free_strings(e);
 	*e = (struct event){0};
 }
 
@@ -85,8 +93,20 @@ bool event_add_person(struct event *e, struct bytes person)
 	return true;
 }
 
-/* Numbers as in log.proto. False: out of memory. */
-static bool take_field(struct event *e, const struct wire_field *f)
+/* Copies into the block at `*at`, which moves behind it. */
+static char *put(uint8_t **at, struct bytes b)
+{
+	char *out = (char *)*at;
+
+	if (b.len > 0)
+		memcpy(out, b.data, b.len);
+	out[b.len] = '\0';
+	*at += b.len + 1;
+	return out;
+}
+
+/* Numbers as in log.proto. */
+static void take_field(struct event *e, const struct wire_field *f, uint8_t **at)
 {
 	char **const texts[] = {[2] = &e->id,
 		[3] = &e->type,
@@ -99,22 +119,24 @@ static bool take_field(struct event *e, const struct wire_field *f)
 	switch (f->number) {
 	case 1:
 		memcpy(e->salt, f->content.data, f->content.len);
-		return true;
+		break;
 	case 6:
 		e->revision = f->value;
-		return true;
+		break;
 	case 7:
-		e->data = bytes_of(bytes_dup(f->content), f->content.len);
-		return e->data.data != NULL;
+		e->data = bytes_of(put(at, f->content), f->content.len);
+		break;
 	case 9:
-		return event_add_person(e, f->content);
+		e->persons[e->n_persons++] = put(at, f->content);
+		break;
 	default:
-		return f->number > 11 || copy_bytes(texts[f->number], f->content);
+		if (f->number <= 11)
+			*texts[f->number] = put(at, f->content);
 	}
 }
 
-/* Lengths that the wire does not know. */
-static bool lengths_valid(struct bytes packed)
+/* Lengths that the wire does not know. Tells how many persons there are. */
+static bool lengths_valid(struct bytes packed, size_t *n_persons)
 {
 	static const size_t max[12] = {[1] = SALT_LEN,
 		[2] = ID_MAX,
@@ -126,17 +148,17 @@ static bool lengths_valid(struct bytes packed)
 		[9] = PERSON_MAX,
 		[10] = ID_MAX,
 		[11] = ID_MAX};
-	size_t persons = 0;
 	struct wire_field f;
 
+	*n_persons = 0;
 	while (wire_next(&packed, &f)) {
 		if (f.number == 6 && f.value == 0)
 			return false;
 		if (f.number > 11 || f.number == 6)
 			continue;
-		persons += f.number == 9 ? 1 : 0;
+		*n_persons += f.number == 9 ? 1 : 0;
 		if (f.content.len > max[f.number] || (f.number == 1 && f.content.len != SALT_LEN) ||
-			persons > PERSONS_MAX)
+			*n_persons > PERSONS_MAX)
 			return false;
 	}
 	return true;
@@ -145,16 +167,21 @@ static bool lengths_valid(struct bytes packed)
 int event_unpack(struct event *out, struct bytes packed)
 {
 	struct wire_field f;
+	size_t n_persons;
+	uint8_t *at;
 
 	*out = (struct event){0};
 	if (packed.len > EVENT_MAX || !wire_valid(&enlight__log__v1__event__descriptor, packed) ||
-		!lengths_valid(packed))
+		!lengths_valid(packed, &n_persons))
 		return EVENT_MALFORMED;
+	/* Pointers first. A text and its NUL are shorter than the same text with its tag and length. */
+	out->memory = malloc(n_persons * sizeof *out->persons + packed.len);
+	if (out->memory == NULL)
+		return -ENOMEM;
+	out->persons = out->memory;
+	at = (uint8_t *)(out->persons + n_persons);
 	while (wire_next(&packed, &f))
-		if (!take_field(out, &f)) {
-			event_deinit(out);
-			return -ENOMEM;
-		}
+		take_field(out, &f, &at);
 	out->topic = topic_of_type(out->type);
 	return 0;
 }

@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 /* One event in the clear. All strings are owned by the struct and NUL-terminated; release with event_deinit(). The zeroed
- * value is empty. */
+ * value is empty. What was unpacked lies in one block, `memory`; else each string is an allocation of its own. */
 struct event {
 	uint8_t salt[SALT_LEN];
 	char *id;
@@ -27,6 +27,7 @@ struct event {
 	size_t n_persons;
 	char *data_class;
 	char *keep_until; /* YYYY-MM-DD */
+	void *memory;
 };
 
 struct draft {

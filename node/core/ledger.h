@@ -15,6 +15,7 @@
 enum {
 	LEDGER_NONE = 1, /* there is no such row */
 	LEDGER_FULL,     /* the disk, or its limit, is reached: nothing more may be added in this transaction */
+	LEDGER_HELD,     /* there is such a row already, and it stays */
 };
 
 struct place {
@@ -115,7 +116,7 @@ struct ledger_ops {
 	int (*set_aside)(void *ledger, uint64_t channel, uint64_t above);
 
 	int (*event_find)(void *ledger, const struct index_key *key, struct place *out);
-	int (*event_add)(void *ledger, const struct index_key *key, const struct place *place); /* replaces */
+	int (*event_add)(void *ledger, const struct index_key *key, const struct place *place); /* also LEDGER_HELD */
 	int (*object_find)(void *ledger, const struct index_key *key, struct object_row *out);
 	int (*object_put)(void *ledger, const struct index_key *key, const struct object_row *row);
 	int (*person_add)(

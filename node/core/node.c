@@ -751,15 +751,19 @@ static void tick(struct node *n)
 		read_tick(n, n->peers[i]->session);
 		serve_tick(n, n->peers[i]->session);
 	}
+	n->ticked_ms = n->now_ms;
 }
 
-/* Ticks are cheap; a steady one while something may be due keeps the timers simple. */
+/* Ticks are cheap; a steady one while something may be due keeps the timers simple. They are counted from the last one, so that a
+ * node which is never idle has them too. */
 static uint64_t wake_ms(const struct node *n)
 {
+	uint64_t wake = n->ticked_ms + 1000;
+
 	for (size_t i = 0; i < n->n_peers; i++)
 		if (n->peers[i]->session != NULL && n->peers[i]->session->heads_due)
-			return n->now_ms + 100;
-	return n->now_ms + 1000;
+			wake = n->ticked_ms + 100;
+	return wake > n->now_ms ? wake : n->now_ms;
 }
 
 static void dispatch(struct node *n, const struct node_input *in)

@@ -135,6 +135,7 @@ struct node {
 	uint64_t next_serial;
 	uint64_t last_number;
 	bool started;
+	uint64_t ticked_ms;      /* the last NODE_TICK */
 	struct unsaved *unsaved; /* in the order in which they came into force */
 	bool saving;             /* the first is under way */
 	bool save_failed;        /* the last try */

@@ -21,6 +21,7 @@ struct publishing {
 	struct index_key event_key, object_key;
 	struct digest data;
 	struct object_row object; /* the last revision; revision 0: none */
+	size_t body_before;       /* the segment's length without this event */
 };
 
 /* Notes what is wrong with the present draft; the worst outcome stays. */
@@ -273,9 +274,12 @@ static int append(struct publishing *p, struct bytes packed, struct published *r
 	struct segment *s;
 	int r = BATCH_FULL;
 
-	if (cw->n_segments > 0)
+	if (cw->n_segments > 0) {
+		p->body_before = cw->segments[cw->n_segments - 1].builder.body.len;
 		r = batch_add(&cw->segments[cw->n_segments - 1].builder, packed, &result->leaf);
+	}
 	if (r == BATCH_FULL) {
+		p->body_before = 0;
 		r = open_segment(p->w, cw);
 		if (r == 0)
 			r = batch_add(&cw->segments[cw->n_segments - 1].builder, packed, &result->leaf);
@@ -288,7 +292,7 @@ static int append(struct publishing *p, struct bytes packed, struct published *r
 	return 0;
 }
 
-/* What finds the event again. */
+/* What finds the event again. LEDGER_HELD: another event has its id. */
 static int index_published(struct publishing *p, const struct published *result)
 {
 	struct object_row object = {result->revision, p->data, result->leaf, result->place};
@@ -304,6 +308,19 @@ static int index_published(struct publishing *p, const struct published *result)
 		r = ops->person_add(p->w->ledger, &person, result->place.number);
 	}
 	return r;
+}
+
+/* An id that was there already: what was appended for it goes again. */
+static int take_back(struct publishing *p)
+{
+	struct batch_builder *b = &p->cw->segments[p->cw->n_segments - 1].builder;
+	struct place place;
+	int r;
+
+	batch_truncate(b, b->n - 1, p->body_before);
+	p->job->results[p->i] = (struct published){0};
+	r = p->w->ops->event_find(p->w->ledger, &p->event_key, &place);
+	return r == 0 ? publish_again(p, &place) : r;
 }
 
 static int publish_new(struct publishing *p)
@@ -328,7 +345,9 @@ static int publish_new(struct publishing *p)
 	r = append(p, bytes_of(packed, len), result);
 	if (r == 0)
 		r = index_published(p, result);
-	if (r == 0)
+	if (r == LEDGER_HELD)
+		r = take_back(p);
+	else if (r == 0)
 		r = forget_withdrawn(p);
 	free(packed);
 	return r;
@@ -351,15 +370,14 @@ static int publish_draft(struct publishing *p)
 	index_object(&p->object_key, &w->c->store_keys, w->c->member, e->topic->name, e->subject);
 	index_data(&p->data, &w->c->store_keys, e->data);
 
-	r = w->ops->event_find(w->ledger, &p->event_key, &place);
+	r = w->ops->object_find(w->ledger, &p->object_key, &p->object);
+	if (r == LEDGER_NONE)
+		p->object = (struct object_row){0}; /* so the event is hardly known: see when its id is added */
+	else if (r == 0)
+		r = w->ops->event_find(w->ledger, &p->event_key, &place);
 	if (r == 0)
 		return publish_again(p, &place);
 	if (r != LEDGER_NONE)
-		return r;
-	r = w->ops->object_find(w->ledger, &p->object_key, &p->object);
-	if (r == LEDGER_NONE)
-		p->object = (struct object_row){0};
-	else if (r != 0)
 		return r;
 	r = check_judged(p);
 	if (r == 0)

@@ -25,7 +25,6 @@ static void send_heads(struct node *n, struct session *s)
 	size_t i = 0;
 
 	s->heads_due = false;
-	s->heads_ms = n->now_ms;
 	while (i < n->n_channels) {
 		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 		Enlight__Link__V1__Heads message = ENLIGHT__LINK__V1__HEADS__INIT;
@@ -45,8 +44,10 @@ static void send_heads(struct node *n, struct session *s)
 		}
 		message.head = pointers;
 		frame.heads = &message;
-		if (message.n_head > 0)
-			node_send(n, s->connection, s, &frame);
+		if (message.n_head == 0)
+			continue;
+		s->heads_ms = n->now_ms; /* who had nothing to show may show its first channel at once */
+		node_send(n, s->connection, s, &frame);
 	}
 }
 

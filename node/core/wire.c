@@ -1,7 +1,9 @@
 #include "core/wire.h"
 
 #include "core/limits.h"
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,36 +332,75 @@ bool wire_next(struct bytes *rest, struct wire_field *out)
 	return true;
 }
 
-/* What protobuf-c may still allocate. */
-struct cap {
-	size_t left;
+/* Where protobuf-c puts a message and all that hangs on it: a list of blocks, most often of one, which are released together. The message
+ * itself comes first, so it leads to them. */
+struct block {
+	struct block *next;
+	size_t size, used;
+	max_align_t data[];
+};
+struct arena {
+	struct block *first, *last;
+	size_t left; /* of what may be allocated */
 	bool no_memory;
 };
 
-static void *cap_alloc(void *context, size_t size)
-{
-	struct cap *cap = context;
-	void *p;
+enum { BLOCK_BYTES = 2048 }; /* what is larger has a block to itself */
 
-	if (size > cap->left)
-		return NULL;
-	p = malloc(size > 0 ? size : 1);
-	if (p == NULL)
-		cap->no_memory = true;
+static bool arena_grow(struct arena *a, size_t size)
+{
+	struct block *b;
+
+	if (size < BLOCK_BYTES)
+		size = BLOCK_BYTES;
+	b = malloc(sizeof *b + size);
+	if (b == NULL) {
+		a->no_memory = true;
+		return false;
+	}
+	*b = (struct block){.size = size};
+	if (a->last == NULL)
+		a->first = b;
 	else
-		cap->left -= size;
+		a->last->next = b;
+	a->last = b;
+	return true;
+}
+
+static void *arena_alloc(void *context, size_t size)
+{
+	struct arena *a = context;
+	uint8_t *p;
+
+	if (size > a->left)
+		return NULL;
+	a->left -= size;
+	size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	if ((a->last == NULL || size > a->last->size - a->last->used) && !arena_grow(a, size))
+		return NULL;
+	p = (uint8_t *)a->last->data + a->last->used;
+	a->last->used += size;
 	return p;
 }
 
-static void cap_free(void *context, void *p)
+static void arena_free(void *context, void *p)
 {
-	free(p);
+}
+
+static void blocks_free(struct block *b)
+{
+	while (b != NULL) {
+		struct block *next = b->next;
+
+		free(b);
+		b = next;
+	}
 }
 
 void *wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes packed, size_t cap_bytes)
 {
-	struct cap cap = {cap_bytes, false};
-	ProtobufCAllocator allocator = {cap_alloc, cap_free, &cap};
+	struct arena arena = {.left = cap_bytes};
+	ProtobufCAllocator allocator = {arena_alloc, arena_free, &arena};
 	void *message;
 
 	if (!wire_valid(type, packed)) {
@@ -367,15 +408,18 @@ void *wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes packed, s
 		return NULL;
 	}
 	message = protobuf_c_message_unpack(type, &allocator, packed.len, packed.data);
-	if (message == NULL)
-		errno = cap.no_memory ? ENOMEM : EPROTO;
+	if (message == NULL) {
+		blocks_free(arena.first);
+		errno = arena.no_memory ? ENOMEM : EPROTO;
+	}
+	assert(message == NULL || message == arena.first->data);
 	return message;
 }
 
 void wire_free(void *message)
 {
 	if (message != NULL)
-		protobuf_c_message_free_unpacked(message, NULL);
+		blocks_free((struct block *)((uint8_t *)message - offsetof(struct block, data)));
 }
 
 uint8_t *wire_pack(const void *message, size_t *len)

@@ -113,6 +113,13 @@ out:
 
 /* ---- writing ---- */
 
+static void forget(struct buffer *b, size_t n)
+{
+	if (n > 0)
+		memmove(b->data, b->data + n, b->len - n);
+	b->len -= n;
+}
+
 static void write_unsent(struct process *p)
 {
 	while (p->in >= 0 && p->unsent_from < p->unsent.len) {
@@ -128,6 +135,9 @@ static void write_unsent(struct process *p)
 	}
 	if (p->unsent_from == p->unsent.len || p->in < 0) {
 		buffer_clear(&p->unsent);
+		p->unsent_from = 0;
+	} else if (p->unsent_from > p->unsent.len / 2) {
+		forget(&p->unsent, p->unsent_from);
 		p->unsent_from = 0;
 	}
 }
@@ -183,13 +193,6 @@ static int read_length(struct bytes b, size_t *used)
 		}
 	}
 	return -2;
-}
-
-static void forget(struct buffer *b, size_t n)
-{
-	if (n > 0)
-		memmove(b->data, b->data + n, b->len - n);
-	b->len -= n;
 }
 
 static void give_frames(struct process *p, const struct process_handler *h)

@@ -73,7 +73,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_BATCH_HOLDING] =
 		"SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last >= ?2 ORDER BY last LIMIT 1",
 	[SQL_EVENT_FIND] = "SELECT number, slot FROM event WHERE key = ?1",
-	[SQL_EVENT_ADD] = "INSERT OR REPLACE INTO event(key, number, slot) VALUES (?1, ?2, ?3)",
+	[SQL_EVENT_ADD] = "INSERT INTO event(key, number, slot) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
 	[SQL_OBJECT_FIND] = "SELECT number, slot, revision, data, leaf FROM object WHERE key = ?1"
 			    " ORDER BY number DESC, slot DESC LIMIT 1",
 	[SQL_OBJECT_PUT] = "INSERT OR REPLACE INTO object(key, number, slot, revision, data, leaf)"
@@ -372,6 +372,7 @@ int store_open(struct store **out, const char *url, const struct store_options *
 
 	*out = NULL;
 	*why = NULL;
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks for it; it takes a lock for each allocation */
 	if (s == NULL)
 		goto out;
 	s->lock_fd = -1;
@@ -713,10 +714,12 @@ static int event_add(void *ledger, const struct index_key *key, const struct pla
 {
 	struct store *s = ledger;
 	struct call c = call(s, SQL_EVENT_ADD);
+	int r;
 
 	call_key(&c, key);
 	call_place(&c, place);
-	return run(s, &c);
+	r = run(s, &c);
+	return r == 0 && sqlite3_changes(s->db) == 0 ? LEDGER_HELD : r;
 }
 
 static int object_find(void *ledger, const struct index_key *key, struct object_row *out)

@@ -1,6 +1,5 @@
 #include "ewp/convert.h"
 
-#include "core/digest.h"
 #include "core/event.h"
 #include "core/handle.h"
 #include "ewp/document.h"
@@ -31,7 +30,7 @@ struct conversion {
 	struct spot *spots; /* of the event under construction */
 	size_t n_spots, spots_size;
 	const char *lifted; /* pointer to what lift_credits() put there; NULL: nothing */
-	json_t *seen;       /* subject: [line, id] of each event so far */
+	json_t *seen;       /* subject: [line, data] of each event so far */
 	int error;
 };
 
@@ -495,42 +494,6 @@ static void pointer_to(char out[static POINTER_MAX], const char *place)
 			*s = '/';
 }
 
-static void add_part(struct buffer *b, const char *s)
-{
-	buffer_be32(b, (uint32_t)strlen(s));
-	buffer_str(b, s);
-}
-
-/* `out` has 37 bytes. What it is made of, and why, stands at ewp_convert(). */
-static int make_id(char *out, const struct conversion *c, const char *audience, const char *subject, const json_t *data)
-{
-	char *text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS), hex[33];
-	struct buffer b = {0};
-	struct digest digest;
-	int r = text == NULL ? -ENOMEM : 0;
-
-	if (r == 0) {
-		add_part(&b, "enlight-ewp id 1");
-		add_part(&b, c->in->member);
-		add_part(&b, audience);
-		add_part(&b, c->topic->type);
-		add_part(&b, subject);
-		add_part(&b, text);
-		add_part(&b, c->in->edition == NULL ? "" : c->in->edition);
-		r = b.error;
-	}
-	if (r == 0) {
-		digest_plain(&digest, bytes_of(b.data, b.len));
-		digest.bytes[6] = (uint8_t)((digest.bytes[6] & 0x0f) | 0x80);
-		digest.bytes[8] = (uint8_t)((digest.bytes[8] & 0x3f) | 0x80);
-		hex_encode(hex, digest.bytes, 16);
-		snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-	}
-	buffer_deinit(&b);
-	free(text);
-	return r;
-}
-
 /* Where in the data that stands which a problem of an attribute is about. */
 static void place_of_problem(char out[static POINTER_MAX], const struct conversion *c, const char *pointer)
 {
@@ -592,7 +555,7 @@ static int check_event(struct conversion *c, json_t *event)
 
 	r = draft_from_json(&draft, event, c->in->member, &problems);
 	if (r == 0)
-		r = draft_complete(&draft, "", "2026-01-01T00:00:00Z", "2026-01-01"); /* the node's to fill in */
+		r = draft_complete(&draft, "-", "2026-01-01T00:00:00Z", "2026-01-01"); /* the node's to fill in */
 	if (r == 0)
 		r = event_validate(&draft.event, c->in->member, draft.audience, &problems);
 	if (r > 0)
@@ -603,18 +566,18 @@ static int check_event(struct conversion *c, json_t *event)
 }
 
 /* Whether the object was met before in this document. The same twice is one event; two states of one object are a mistake. */
-static bool is_repeated(struct conversion *c, const xmlNode *node, const char *subject, const char *id)
+static bool is_repeated(struct conversion *c, const xmlNode *node, const char *subject, json_t *data)
 {
 	const json_t *before = json_object_get(c->seen, subject);
 	unsigned long line = (unsigned long)json_integer_value(json_array_get(before, 0));
 
 	if (before == NULL) {
-		if (json_object_set_new(c->seen, subject, json_pack("[I, s]", (json_int_t)document_line(node), id)) !=
+		if (json_object_set_new(c->seen, subject, json_pack("[I, O]", (json_int_t)document_line(node), data)) !=
 			0)
 			c->error = -ENOMEM;
 		return false;
 	}
-	if (strcmp(json_string_value(json_array_get(before, 1)), id) == 0)
+	if (json_equal(json_array_get(before, 1), data))
 		remark_add(&c->out->left_out, document_line(node), "not carried: %s: the same as in line %lu",
 			c->kind->object, line);
 	else
@@ -659,21 +622,18 @@ static const char *audience_of(struct conversion *c, const json_t *data)
 static void make_event(struct conversion *c, const xmlNode *node, json_t *data)
 {
 	const char *audience = audience_of(c, data);
-	char subject[POINTER_MAX], id[37];
+	char subject[POINTER_MAX];
 	json_t *event = NULL;
 
 	if (audience == NULL)
 		return;
 	snprintf(subject, sizeof subject, "%s/%s", c->topic->family, text_at(data, c->topic->id));
-	c->error = make_id(id, c, audience, subject, data);
-	if (c->error != 0)
-		return;
-	event = json_pack("{ss, ss, ss, ss, ss, ss, ss, sO}", "specversion", "1.0", "id", id, "source", c->in->member,
-		"type", c->topic->type, "subject", subject, "enlightaudience", audience, "datacontenttype",
-		"application/json", "data", data);
+	event = json_pack("{ss, ss, ss, ss, ss, ss, sO}", "specversion", "1.0", "source", c->in->member, "type",
+		c->topic->type, "subject", subject, "enlightaudience", audience, "datacontenttype", "application/json",
+		"data", data);
 	if (event == NULL || check_event(c, event) < 0)
 		c->error = -ENOMEM;
-	else if (!is_repeated(c, node, subject, id))
+	else if (!is_repeated(c, node, subject, data))
 		print_event(c, event);
 	json_decref(event);
 }

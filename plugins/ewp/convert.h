@@ -16,7 +16,6 @@ struct ewp_request {
 	struct bytes text;    /* the document, at most DOCUMENT_MAX bytes (document.h) */
 	const char *member;   /* whose document it is: a valid handle */
 	const char *audience; /* in its one form (handle.h); NULL: not given */
-	const char *edition;  /* goes into the ids (below); NULL: none */
 	const char *schemas;  /* folder of official schemas; NULL: they are not asked */
 };
 
@@ -34,11 +33,10 @@ struct ewp_result {
 	struct remarks left_out; /* what events cannot carry, also when something was refused */
 };
 
-/* Converts one document. An event's id is a UUID (RFC 9562, version 8) made of a hash over member, audience, topic, subject, data
- * and edition. So the same state of an object has the same id however often it is converted, and a node answers `again` to what
- * it was given before: a run that broke off can simply be repeated. But an id names one event for ever. An object that changes
- * and then changes back would come with its first id, and the node would take it for the first event. Another edition for each
- * export prevents that; what has not changed since the last one is then answered `unchanged` instead. */
+/* Converts one document. Events have no id: the node gives each its own. What a document says is the state of its objects, and the
+ * node answers `unchanged` where that is what it published last: a run that broke off can simply be repeated, and an object that
+ * changes and then changes back is news both times. An id made of what is said could not tell the two apart: it names one event
+ * for ever. */
 int ewp_convert(struct ewp_result *out, const struct ewp_request *in);
 void ewp_result_deinit(struct ewp_result *r);
 

@@ -13,7 +13,7 @@
 
 const char *argp_program_version = "enlight-ewp " ENLIGHT_VERSION;
 
-enum { KEY_MEMBER = 0x100, KEY_AUDIENCE, KEY_SCHEMAS, KEY_EDITION };
+enum { KEY_MEMBER = 0x100, KEY_AUDIENCE, KEY_SCHEMAS };
 
 static const struct argp_option options[] = {
 	{"member", KEY_MEMBER, "HANDLE", 0, "Whose document it is: the member that will publish the events"},
@@ -21,9 +21,6 @@ static const struct argp_option options[] = {
 		"Who may read courses; network: all members. A nomination goes to its receiving university alone"},
 	{"schemas", KEY_SCHEMAS, "DIR", 0,
 		"Check the document against the official schemas first: DIR/catalog.xml and what it names"},
-	{"edition", KEY_EDITION, "TEXT", 0,
-		"Goes into the events' ids. Give each export its own (its date), so that what changes and changes back "
-		"is news"},
 	{0},
 };
 
@@ -37,13 +34,10 @@ static const char doc[] =
 	"be - for the "
 	"standard input."
 	"\vExample:\n"
-	"  enlight-ewp convert --member uniba.sk --audience network \\\n"
-	"      --schemas ewp/schemas --edition \"$(date +%F)\" courses.xml > events\n"
+	"  enlight-ewp convert --member uniba.sk --audience network --schemas ewp/schemas courses.xml > events\n"
 	"  enlight publish events\n"
 	"  enlight-ewp convert --member uniba.sk nominations.xml | enlight publish\n\n"
-	"The same state of an object has the same id each time, and an id names one event for ever. So repeat a run as "
-	"often as "
-	"you like, and give the next export its own --edition.\n\n"
+	"Repeat a run as often as you like: what says nothing new is answered as unchanged.\n\n"
 	"Exit status:\n"
 	"   0  done\n"
 	"  64  the command line is wrong\n"
@@ -54,7 +48,7 @@ static const char doc[] =
 
 struct settings {
 	const char *verb, *file;
-	const char *member, *audience, *schemas, *edition;
+	const char *member, *audience, *schemas;
 };
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
@@ -70,9 +64,6 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SCHEMAS:
 		s->schemas = arg;
-		return 0;
-	case KEY_EDITION:
-		s->edition = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num == 0)
@@ -185,7 +176,7 @@ static int read_file(const struct settings *s, void **text, size_t *len)
 
 static int run_convert(const struct settings *s)
 {
-	struct ewp_request request = {.member = s->member, .edition = s->edition, .schemas = s->schemas};
+	struct ewp_request request = {.member = s->member, .schemas = s->schemas};
 	struct ewp_result result = {0};
 	char *audience = NULL;
 	void *text = NULL;
@@ -220,7 +211,7 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0 || argp_parse(&parser, argc, argv, 0, NULL, &s) != 0)
 		return EX_OSERR;
 	r = strcmp(s.verb, "fields") == 0 ? run_fields() : run_convert(&s);
-	if (fflush(stdout) != 0 && r == EX_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && r == EX_OK) {
 		say("cannot write", strerror(errno));
 		r = EX_IOERR;
 	}

@@ -206,6 +206,10 @@ static int compile_rows(struct mapping *m, struct table *t, struct rows *rows)
 		r = compile_columns(m, t->of, rows->key, rows->n_key, &scope);
 	if (r == 0)
 		r = compile_columns(m, t->of, rows->columns, rows->n_columns, &scope);
+	for (size_t i = 0; rows->place.personal && i < rows->n_key; i++) {
+		if (!rows->key[i].place.item_number && !settings_given(m->settings, &rows->key[i].personal))
+			rows->key[i].personal = true;
+	}
 	for (size_t i = 0; rows->place.personal && i < rows->n_columns; i++) {
 		if (!settings_given(m->settings, &rows->columns[i].personal))
 			rows->columns[i].personal = true;
@@ -287,7 +291,7 @@ static void check_columns(struct mapping *m, const struct table *t)
 	}
 }
 
-static bool any_personal(const struct column *columns, size_t n)
+bool any_personal(const struct column *columns, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (columns[i].personal)
@@ -301,7 +305,8 @@ static void check_blank(struct mapping *m, const struct table *t)
 	bool any = any_personal(t->columns, t->n_columns);
 
 	for (size_t i = 0; i < t->n_rows; i++)
-		any = any || any_personal(t->rows[i].columns, t->rows[i].n_columns);
+		any = any || any_personal(t->rows[i].columns, t->rows[i].n_columns) ||
+		      any_personal(t->rows[i].key, t->rows[i].n_key);
 	if (!any)
 		settings_problem(
 			m->settings, &t->erased, "erased: no column is personal; give those that are `personal: true`");
@@ -316,6 +321,14 @@ static void check_shared(struct mapping *m, const struct table *t, const struct 
 		strcasecmp(t->revision, other->revision) == 0)
 		settings_problem(m->settings, &t->revision,
 			"revision: is that of the table in line %u too; each topic counts its own",
+			mapping_line(m, &other->table));
+	if (strcasecmp(t->table, other->table) == 0 && t->withdrawn != NULL && other->withdrawn != NULL &&
+		(table_deletes_withdrawn(t) || table_deletes_withdrawn(other) ||
+			strcasecmp(t->withdrawn, other->withdrawn) == 0))
+		settings_problem(m->settings, &t->withdrawn,
+			"withdrawn: the table in line %u is the same: each topic needs a column of its own, so that "
+			"one "
+			"taken back leaves the other",
 			mapping_line(m, &other->table));
 	for (size_t i = 0; i < t->n_rows; i++) {
 		for (size_t j = 0; j < other->n_rows; j++) {

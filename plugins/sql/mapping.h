@@ -74,6 +74,7 @@ int mapping_read(struct mapping *out, const char *file, struct problems *problem
 int mapping_parse(struct mapping *out, const char *file, struct bytes text, struct problems *problems);
 void mapping_deinit(struct mapping *m);
 
+bool any_personal(const struct column *columns, size_t n);
 bool table_deletes_withdrawn(const struct table *t); /* else `withdrawn` is a column that gets the time */
 bool table_deletes_erased(const struct table *t);    /* else personal columns are blanked */
 

@@ -124,10 +124,10 @@ static void apply_each(struct state *s, struct window *w)
 
 	for (size_t i = 0; i < w->n; i++) {
 		/* What was made ready knows the statements of the connection it was made for. */
-		if (s->session.db != NULL)
+		r = s->session.db == NULL ? DATABASE_LOST : session_apply(&s->session, &w->asked[i], 1, &trouble);
+		if (r == DATABASE_REFUSED &&
+			s->session.db != NULL) /* perhaps its own commit was still under way: look again */
 			r = session_apply(&s->session, &w->asked[i], 1, &trouble);
-		else
-			r = DATABASE_LOST;
 		judge(s, r, &trouble, w->results[i]);
 		enlight_beat(s->enlight);
 	}
@@ -138,7 +138,7 @@ static void apply(struct state *s, struct window *w)
 	struct trouble trouble = {0};
 	int r = session_apply(&s->session, w->asked, w->n, &trouble);
 
-	if (w->n > 1 && (r == DATABASE_REFUSED || r == DATABASE_MISMATCH)) {
+	if (r == DATABASE_REFUSED || (w->n > 1 && (r == DATABASE_MISMATCH || r == DATABASE_LATER))) {
 		apply_each(s, w);
 		return;
 	}

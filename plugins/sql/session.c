@@ -121,8 +121,8 @@ static int finish(struct session *s, int r, struct trouble *trouble)
 {
 	if (r == 0)
 		r = database_commit(s->db, trouble);
-	else
-		database_rollback(s->db);
+	if (r != 0)
+		database_rollback(s->db); /* also after a commit that failed: what it held would spoil the next one */
 	if (r == DATABASE_LOST)
 		session_close(s);
 	return r;

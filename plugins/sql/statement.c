@@ -260,7 +260,9 @@ static int write_rows(struct writing *w, struct rows_sql *out, const struct tabl
 		r = write_add(w, &out->add, t, rows);
 	if (r == 0)
 		r = write_rows_withdraw(w, &out->withdraw, t, rows);
-	if (r == 0)
+	if (r == 0 && !table_deletes_erased(t) && any_personal(rows->key, rows->n_key))
+		r = write_clear(w, &out->erase, t, rows); /* a key cannot be empty: the rows go */
+	else if (r == 0)
 		r = write_erase(w, &out->erase, t, rows->table, rows->columns, rows->n_columns);
 	return r;
 }

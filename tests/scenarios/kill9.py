@@ -32,9 +32,12 @@ class Publisher(threading.Thread):
             while self.n_answered < self.n_events and not self.stopped:
                 n = min(self.random.randint(1, BATCH_MAX), self.n_events - self.n_answered)
                 audience = self.random.choice(self.audiences)
-                self.publish([course(self.node.member.handle, audience) for _ in range(n)])
+                self.publish([self.event(audience) for _ in range(n)])
         except Exception as error:
             self.trouble = error
+
+    def event(self, audience):
+        return course(self.node.member.handle, audience)
 
     def publish(self, events):
         while not self.stopped:

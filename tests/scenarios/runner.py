@@ -11,7 +11,8 @@ def test_wrong_names():
     log = harness.ROOT / "build-asan/.ninja_log"
     before = log.stat().st_mtime_ns if log.exists() else None
     for words, wanted in ((["bogus"], "there is no bogus"), (["wire", "bogus", "unit/none"], "there is no bogus, unit/none"),
-                          (["analyse/none"], "there is no analyse/none"), (["--bogus"], "--bogus")):
+                          (["analyse/none"], "there is no analyse/none"), (["--bogus"], "--bogus"), (["fuzz", "--minutes", "1", "none"], "nothing to fuzz is called none"),
+                          (["wire", "--minutes", "1"], "--minutes goes with fuzz")):
         done = harness.run([RUN, *words], expect=64)
         check(wanted in done.stderr and "build" not in done.stdout, f"tests/run {' '.join(words)}", done.stdout, done.stderr)
     equal(log.stat().st_mtime_ns if log.exists() else None, before, "when something was built last")

@@ -417,6 +417,21 @@ def test_sqlite_locked():
     plugin.drain()
 
 
+def test_sqlite_commit_refused():
+    """SQLite: what the database refuses only at the commit spoils nothing that comes after it"""
+    tables = TABLES.replace("code VARCHAR(60),", "code VARCHAR(60) REFERENCES campus (code) DEFERRABLE INITIALLY DEFERRED,")
+    registrar = Registrar("SQLite", "CREATE TABLE campus (code VARCHAR(60) PRIMARY KEY);" + tables,
+                          MAPPING.replace("{connection}", "{connection};FKSupport=1"))
+    plugin = registrar.plugin()
+    outcome, reason = plugin.deliver(course(1, code="nowhere"))
+    check(outcome == "reject" and "constraint" in reason, "the bad one", reason)
+    numbers = [plugin.hand(course(i)) for i in range(2, 6)] + [plugin.hand(course(6, code="nowhere"))]
+    equal([plugin.outcome(number) if isinstance(plugin.outcome(number), str) else plugin.outcome(number)[0] for number in numbers],
+          ["done"] * 4 + ["reject"], "the others")
+    equal(registrar.count("joint_course"), 4, "rows")
+    plugin.drain()
+
+
 @on_each()
 def plugin_killed(registrar):
     """kill -9 of the plugin at random: what it answered is there, and everything is there once when it was handed out again."""

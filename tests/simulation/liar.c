@@ -17,6 +17,7 @@ struct lying {
 	struct session *s; /* NULL: none */
 	Frame *f;
 	uint64_t number; /* of the frame, by the node */
+	uint8_t *claim;  /* in its Hello, when that is a lie; owned */
 };
 
 /* ---- frames ---- */
@@ -243,9 +244,8 @@ static void lie_claim(struct lying *l)
 	assert(claim != NULL);
 	honest = claim->from;
 	claim->from = (char *)other;
-	free(l->f->hello->claim.data);
-	l->f->hello->claim.data = wire_pack(claim, &len);
-	l->f->hello->claim.len = len;
+	l->claim = wire_pack(claim, &len);
+	l->f->hello->claim = wire_bytes(l->claim, len);
 	claim->from = honest;
 	wire_free(claim);
 	l->w->n_lies++;
@@ -310,6 +310,7 @@ static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool 
 		--*extra_of(&l); /* what was sent in its place has its number */
 	*frame = goes ? pack(&l, l.f) : (struct bytes){0};
 	wire_free(l.f);
+	free(l.claim);
 }
 
 /* ---- life ---- */

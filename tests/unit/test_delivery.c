@@ -9,6 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool stepping;           /* only what the delivery allocates fails */
+static size_t allocations_left; /* the one that brings it to 0 fails; 0: none does */
+
+static bool fails(void)
+{
+	return stepping && allocations_left != 0 && --allocations_left == 0;
+}
+
+#include "failing_memory.h"
+
 /* One delivery with everything around it played: a log of events, a durable state, a process that is told things, and the clock. What the
  * delivery asks for is answered at once, unless a test holds it back. */
 
@@ -31,6 +41,7 @@ struct play {
 		bool erase;
 	} events[EVENTS_MAX];      /* event i has place (i + 1, 0) and sequence i + 1 */
 	size_t n_events, n_erased; /* events; what each erasure lists: so many from the first */
+	size_t page_events;        /* are read at once */
 	struct place cursor;       /* durable */
 	struct held_row held[ROWS_MAX];
 	size_t n_held;
@@ -38,7 +49,8 @@ struct play {
 	size_t n_open;
 	size_t told; /* ids to be forgotten */
 	unsigned starts, kills, commits, drains;
-	bool alive, finished, hold_commits, fail_commits, fail_queries, hold_pages;
+	bool may_fail; /* memory does */
+	bool alive, finished, hold_commits, fail_commits, fail_queries;
 	struct job *held_job;
 	char said[512]; /* the last line of the log */
 	unsigned lines;
@@ -86,10 +98,6 @@ static void answer_query(struct play *p, struct query *query)
 	struct delivery_input in = {.kind = DELIVERY_READ, .query = query};
 
 	q->next = q->after;
-	if (p->hold_pages && q->n_places == 0) {
-		query_free(query);
-		return;
-	}
 	if (p->fail_queries) {
 		query->result = -EIO;
 	} else {
@@ -97,7 +105,8 @@ static void answer_query(struct play *p, struct query *query)
 		for (size_t i = 0; i < q->n_places; i++)
 			if (q->places[i].number <= p->n_events)
 				q->events[q->n_events++] = delivered_of(p, q->places[i].number - 1);
-		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < 600; i++) {
+		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < p->page_events;
+			i++) {
 			q->events[q->n_events++] = delivered_of(p, i);
 			q->next = (struct place){i + 1, 0};
 		}
@@ -197,10 +206,14 @@ static void act(struct play *p, struct delivery_action *a)
 static void feed(struct play *p, struct delivery_input *in)
 {
 	struct delivery_update up = {0};
+	int r;
 
 	in->now_ms = p->now_ms;
 	in->time_ms = p->time_ms;
-	ck_assert_int_eq(delivery_step(p->d, in, &up), 0);
+	stepping = true;
+	r = delivery_step(p->d, in, &up);
+	stepping = false;
+	ck_assert(r == 0 || (r == -ENOMEM && p->may_fail));
 	p->wake_ms = up.wake_ms;
 	p->result = up.result;
 	for (size_t i = 0; i < up.n_actions; i++)
@@ -332,6 +345,7 @@ static struct play *play_new(void)
 	p->now_ms = 100000;
 	p->time_ms = 1700000000000;
 	p->n_erased = 1;
+	p->page_events = 600;
 	return p;
 }
 
@@ -443,97 +457,35 @@ START_TEST(test_cursor)
 }
 END_TEST
 
-/* `settled` is the lowest sequence of the channel that may still come: in the page, or held, or after a crash of the node. */
+/* `settled` is the lowest sequence of the channel that may come again: not committed yet, or held. What is done and not durable comes again
+ * after a crash, so it does not count. */
 START_TEST(test_settled)
 {
 	struct play *p = play_new();
-
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 1);
-	ck_assert_uint_eq(p->open[0].settled, 1);
-	result(p, 0, "done");
-	ck_assert_uint_eq(p->open[0].settled, 1); /* the cursor is not durable yet */
-	result(p, 0, "reject");
-	ck_assert_uint_eq(p->open[0].sequence, 3);
-	ck_assert_uint_eq(p->open[0].settled, 2);
-	play_free(p);
-}
-END_TEST
-
-/* What is done and not durable comes again after a crash of the node, so it does not count as settled: also when only an event of
- * another channel holds the cursor back. */
-START_TEST(test_settled_is_durable)
-{
-	struct play *p = play_new();
+	struct job *job;
 
 	for (int i = 0; i < 6; i++)
 		add(p, i);
-	p->hold_commits = true;
 	begin(p);
-	ready(p, "lanes", 2);
-	for (int i = 0; i < 4; i++)
-		result(p, 0, "done");
-	ck_assert_uint_eq(p->open[1].sequence, 6);
-	ck_assert_uint_eq(p->open[1].settled, 1);
-	p->hold_commits = false;
-	if (p->held_job != NULL)
-		commit(p, p->held_job);
-	p->held_job = NULL;
-	result(p, 0, "done");
-	add(p, 7);
-	stored(p);
-	ck_assert_uint_gt(p->open[p->n_open - 1].settled, 4);
-	play_free(p);
-}
-END_TEST
-
-/* A held row may be durable before the cursor is: when it is tried again after a crash, what comes before it may come again too. */
-START_TEST(test_settled_of_a_row_ahead)
-{
-	struct play *p = play_new();
-
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 3);
-	result(p, 2, "retry");
-	result(p, 1, "done");
-	ck_assert_uint_eq(p->cursor.number, 0);
-	ck_assert_uint_eq(p->n_held, 1);
-	p->time_ms += DELIVERY_RETRY_MAX_MS;
-	p->hold_pages = true;
-	begin(p);
-	ready(p, "lanes", 3);
-	ck_assert_uint_eq(p->open[0].sequence, 3);
+	ready(p, "lanes", 1);
 	ck_assert_uint_eq(p->open[0].settled, 0);
-	play_free(p);
-}
-END_TEST
-
-/* A held row that was durable before the cursor is the same event when the page brings it: it does not wait for itself. */
-START_TEST(test_row_ahead_is_one)
-{
-	struct play *p = play_new();
-
-	for (int i = 0; i < 3; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 3);
-	result(p, 1, "reject");
-	ck_assert_uint_eq(p->cursor.number, 0);
-	ck_assert_uint_eq(p->n_held, 1);
-	begin(p);
-	ready(p, "lanes", 3);
+	p->hold_commits = true;
 	result(p, 0, "done");
+	ck_assert_uint_eq(p->open[0].settled, 0);
 	result(p, 0, "done");
-	ck_assert_uint_eq(p->cursor.number, 3);
-	ck_assert_uint_eq(p->n_held, 1);
-	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 2), 0);
-	ck_assert_uint_eq(p->n_open, 1);
+	ck_assert_uint_eq(p->open[0].sequence, 3);
+	ck_assert_uint_eq(p->open[0].settled, 0); /* the first one's commit still runs */
+	job = p->held_job;
+	p->held_job = NULL;
+	p->hold_commits = false;
+	commit(p, job);
+	result(p, 0, "reject");
+	ck_assert_uint_eq(p->open[0].settled, 3); /* both are durable by now */
 	result(p, 0, "done");
-	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->open[0].sequence, 5);
+	ck_assert_uint_eq(p->open[0].settled, 3); /* the third one is held */
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->open[0].settled, 3);
 	play_free(p);
 }
 END_TEST
@@ -554,6 +506,31 @@ START_TEST(test_many)
 	}
 	ck_assert_uint_eq(next, 3001);
 	ck_assert_uint_eq(p->cursor.number, 3000);
+	play_free(p);
+}
+END_TEST
+
+/* What waits for its lane costs next to nothing each time it is passed over, however many there are. The time limit is the test. */
+START_TEST(test_crowded_lanes)
+{
+	enum { LANES = 200, DEPTH = 20 };
+	struct play *p = play_new();
+	uint64_t next[LANES];
+
+	for (int i = 0; i < LANES * DEPTH; i++)
+		add(p, i / DEPTH);
+	for (int lane = 0; lane < LANES; lane++)
+		next[lane] = (uint64_t)lane * DEPTH + 1;
+	p->page_events = LANES * DEPTH;
+	begin(p);
+	ready(p, "lanes", LANES);
+	for (size_t i = 0; p->n_open > 0; i = (i + 7) % (p->n_open + 1)) {
+		size_t k = i % p->n_open;
+
+		ck_assert_uint_eq(p->open[k].sequence, next[(p->open[k].sequence - 1) / DEPTH]++);
+		result(p, k, "done");
+	}
+	ck_assert_uint_eq(p->cursor.number, LANES * DEPTH);
 	play_free(p);
 }
 END_TEST
@@ -657,6 +634,33 @@ START_TEST(test_ailing_plugin)
 		result(p, 0, "done");
 	ck_assert_uint_eq(p->n_held, 0);
 	ck_assert_uint_eq(p->cursor.number, 500);
+	play_free(p);
+}
+END_TEST
+
+/* A plugin that asks for an hour is asked again after the longest pause, not before. */
+START_TEST(test_retry_in_an_hour)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	r.number = p->open[0].number;
+	r.outcome = (char *)"retry";
+	r.has_retry_after_ms = true;
+	r.retry_after_ms = 3600000;
+	frame.result = &r;
+	p->n_open = 0;
+	say(p, &frame);
+	for (int i = 0; i < DELIVERY_RETRY_MAX_MS / 1000; i++) {
+		ck_assert_uint_eq(p->n_open, 0);
+		beat(p);
+		wait_ms(p, 1000);
+	}
+	ck_assert_uint_eq(p->n_open, 1);
 	play_free(p);
 }
 END_TEST
@@ -883,6 +887,69 @@ static void early_publish(struct play *p)
 	say(p, &frame);
 }
 
+/* What the process does in the next test: events 1 and 5 are refused at first, 2 is retried at first, it dies with 4 and what else it
+ * has, once; all else is done. `acted` counts what was done, by sequence. */
+static void live(struct play *p, unsigned *acted, bool *died)
+{
+	unsigned greeted = 0, buried = 0;
+
+	for (unsigned rounds = 0; rounds < 2000 && (p->cursor.number < p->n_events || p->n_held > 0); rounds++) {
+		uint64_t sequence = p->n_open == 0 ? 0 : p->open[0].sequence;
+
+		if (p->kills > buried) {
+			buried = p->kills;
+			ended(p);
+		} else if (!p->alive) {
+			wait_ms(p, 100);
+		} else if (greeted < p->starts) {
+			greeted = p->starts;
+			ready(p, "lanes", 3);
+		} else if (p->n_open == 0) {
+			beat(p);
+			for (size_t i = 0; i < p->n_held; i++)
+				if (p->held[i].state == HELD_DEAD)
+					operate(p, DELIVERY_RETRY, p->held[i].place.number);
+			wait_ms(p, 500);
+		} else if (sequence == 4 && !*died) {
+			*died = true;
+			ended(p);
+		} else if (acted[sequence]++ == 0 && (sequence == 1 || sequence == 2 || sequence == 5)) {
+			result(p, 0, sequence == 2 ? "retry" : "reject");
+		} else {
+			result(p, 0, "done");
+		}
+	}
+}
+
+/* Whichever allocation fails, no event is passed over: in the end each was done, what was refused after it was retried, and nothing leaks. */
+START_TEST(test_memory_fails)
+{
+	size_t n = 0;
+	bool failed = true;
+
+	while (failed) {
+		struct play *p = play_new();
+		unsigned acted[16] = {0};
+		bool died = false;
+
+		for (int i = 0; i < 8; i++)
+			add(p, i % 4);
+		begin(p);
+		p->may_fail = true;
+		allocations_left = ++n;
+		live(p, acted, &died);
+		failed = allocations_left == 0;
+		allocations_left = 0;
+		ck_assert_msg(p->cursor.number == 8 && p->n_held == 0,
+			"stuck after allocation %zu failed: %d, %zu held", n, (int)p->cursor.number, p->n_held);
+		for (uint64_t i = 1; i <= 8; i++)
+			ck_assert_uint_ge(acted[i], i == 1 || i == 2 || i == 5 ? 2 : 1);
+		play_free(p);
+	}
+	ck_assert_uint_gt(n, 50);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	void (*misbehave)(struct play *p);
@@ -966,6 +1033,32 @@ START_TEST(test_crash)
 		result(p, 0, "done");
 	ck_assert_uint_eq(p->n_held, 2);
 	ck_assert_uint_eq(p->cursor.number, 4);
+	play_free(p);
+}
+END_TEST
+
+/* A row can be durable before the cursor has passed its event. After a crash the event, read again, is known, and does not wait behind itself. */
+START_TEST(test_crash_with_a_row_ahead)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 1);
+	begin(p);
+	ready(p, "lanes", 2);
+	result(p, index_of(p, 2), "reject");
+	ck_assert_uint_eq(p->cursor.number, 0);
+	ck_assert_uint_eq(p->n_held, 1);
+	begin(p);
+	ready(p, "lanes", 2);
+	ck_assert_uint_eq(p->n_open, 1);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 2);
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert(p->held[0].state == HELD_DEAD);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 2), 0);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
 	play_free(p);
 }
 END_TEST
@@ -1145,14 +1238,12 @@ int main(void)
 	tcase_add_test(tc, test_in_order_waits);
 	tcase_add_test(tc, test_cursor);
 	tcase_add_test(tc, test_settled);
-	tcase_add_test(tc, test_settled_is_durable);
-	tcase_add_test(tc, test_settled_of_a_row_ahead);
-	tcase_add_test(tc, test_row_ahead_is_one);
 	tcase_add_test(tc, test_many);
 	tcase_add_test(tc, test_dead_and_parked);
 	tcase_add_test(tc, test_drop);
 	tcase_add_test(tc, test_back_off);
 	tcase_add_test(tc, test_ailing_plugin);
+	tcase_add_test(tc, test_retry_in_an_hour);
 	tcase_add_test(tc, test_clock_set_back);
 	tcase_add_test(tc, test_deaths);
 	tcase_add_test(tc, test_restarts);
@@ -1161,6 +1252,7 @@ int main(void)
 	tcase_add_test(tc, test_idle);
 	tcase_add_test(tc, test_flood_of_words);
 	tcase_add_test(tc, test_crash);
+	tcase_add_test(tc, test_crash_with_a_row_ahead);
 	tcase_add_test(tc, test_commits_gather);
 	tcase_add_test(tc, test_failures);
 	tcase_add_test(tc, test_too_many_held);
@@ -1168,7 +1260,12 @@ int main(void)
 	tcase_add_test(tc, test_drain_deadline);
 	tcase_add_test(tc, test_erasure);
 	tcase_add_test(tc, test_large_erasure);
+	tcase_add_test(tc, test_memory_fails);
 	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("crowd");
+	tcase_set_timeout(tc, 5);
+	tcase_add_test(tc, test_crowded_lanes);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

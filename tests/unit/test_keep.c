@@ -6,7 +6,7 @@
 struct driven {
 	struct world w;
 	struct node *node;
-	uint64_t now_ms;
+	uint64_t now_ms, wake_ms;
 	struct job *job;       /* to be committed; NULL: none */
 	struct buffer answers; /* "TAG durable" or "TAG not yet" of each that was given */
 	unsigned errors;       /* logged */
@@ -37,6 +37,7 @@ static int feed(struct driven *d, struct node_input in)
 	in.now_ms = in.time_ms = d->now_ms;
 	ck_assert_int_eq(node_step(d->node, &in, &up), 0);
 	result = up.result;
+	d->wake_ms = up.wake_ms;
 	carry_out(d, &up);
 	return result;
 }
@@ -175,6 +176,25 @@ START_TEST(test_tried_again)
 }
 END_TEST
 
+/* What happens without a pause puts no tick off: heads, credit and deadlines hang on them. */
+START_TEST(test_busy_node_ticks)
+{
+	struct driven d;
+	uint64_t due_ms;
+
+	drive(&d);
+	due_ms = d.wake_ms;
+	while (d.now_ms < due_ms) {
+		d.now_ms += 10;
+		feed(&d, (struct node_input){.kind = NODE_READY, .connection = 99});
+		ck_assert_uint_le(d.wake_ms, due_ms);
+	}
+	tick(&d, 0);
+	ck_assert_uint_gt(d.wake_ms, d.now_ms);
+	stop(&d);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("keep");
@@ -182,6 +202,7 @@ int main(void)
 
 	tcase_add_test(tc, test_told_when_durable);
 	tcase_add_test(tc, test_tried_again);
+	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -78,6 +78,8 @@ START_TEST(test_the_same_id_again)
 	ck_refused(
 		publish_one(&w, world_course("CR/1", "network", "a", "3")), PUBLISH_CONFLICT, "/id", "another event");
 	ck_refused(publish_one(&w, world_course("CR/1", READER, "a", "1")), PUBLISH_CONFLICT, "/id", "another event");
+	ck_refused(
+		publish_one(&w, world_course("CR/9", "network", "a", "1")), PUBLISH_CONFLICT, "/id", "another event");
 	twice[0] = world_course("CR/7", "network", "t", "1");
 	twice[1] = world_course("CR/7", "network", "t", "1");
 	job = publish(&w, twice, 2);

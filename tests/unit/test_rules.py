@@ -38,6 +38,11 @@ class Node:
         self.process.stdin.flush()
         return self.process.stdout.readline().split()
 
+    def close(self):
+        self.process.stdin.close()
+        if self.process.wait() != 0:
+            sys.exit(f'the C program ended with {self.process.returncode}')
+
 
 def bend(rng, text):
     """The text with a few characters put in, taken out or exchanged."""
@@ -118,6 +123,7 @@ def main():
     rng = random.Random(seed)
     compare_kinds(rng, node, contract)
     refused = compare_events(rng, node, contract, vectors)
+    node.close()
     print(f'seed {seed}: {TEXTS_EACH} texts of each kind, {EVENTS_EACH * len(vectors["events"])} events, {refused} refused')
 
 

@@ -175,7 +175,9 @@ static const struct {
 	{"one revision for two",
 		HEAD KEY "  - topic: course.decision\n    table: course\n    revision: REVISION\n    key: {university: "
 			 "source, s: subject}\n",
-		"9:15: revision: is that of the table in line 4 too; each topic counts its own"},
+		"7:5: withdrawn: the table in line 4 is the same: each topic needs a column of its own, so that one "
+		"taken back "
+		"leaves the other\n9:15: revision: is that of the table in line 4 too; each topic counts its own"},
 	{"a list's table for two",
 		HEAD KEY
 		"    rows: [{table: a, each: data.contains, columns: {x: .}}, {table: a, each: data.runs, columns: {x: "

@@ -238,12 +238,30 @@ START_TEST(test_kinds)
 }
 END_TEST
 
+/* A control character is found wherever it stands, and no other byte is taken for one. */
+START_TEST(test_control_characters)
+{
+	char text[21];
+
+	for (int c = 0; c < 256; c++)
+		for (size_t at = 0; at < sizeof text; at++) {
+			bool control = c < 0x20 || c == 0x7f, space = c == '\t' || c == '\n' || c == '\r';
+
+			memset(text, 0xe9, sizeof text);
+			text[at] = (char)c;
+			ck_assert_int_eq(rule_holds(RULE_LINE, text, sizeof text), !control);
+			ck_assert_int_eq(rule_holds(RULE_TEXT, text, sizeof text), !control || space);
+		}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("topic");
 	TCase *tc = tcase_create("topic");
 
 	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_control_characters);
 	tcase_add_test(tc, test_rows_are_whole);
 	tcase_add_test(tc, test_messages);
 	tcase_add_test(tc, test_places);
