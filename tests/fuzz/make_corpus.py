@@ -240,7 +240,7 @@ def node():
     work = bytes([2, 3])
     put("node", "dialled", b"\x00" + up + bytes([0x07, 0, 2, 0, 1, 0x08, 0, 0, 0x08, 0, 1]) + work)
     put("node", "dials in", b"\x00" + ut + bytes([0x27, 0, 2, 2, 3, 0x28, 0, 0, 0x28, 0, 1, 0x28, 0, 2]) + work)
-    put("node", "fork", b"\x00" + ut + bytes([0x27, 0, 1, 6, 0x28, 0, 0, 2, 0x28, 0, 5, 2, 0x28, 0, 6]) + work)
+    put("node", "fork", b"\x00" + ut + bytes([0x27, 0, 1, 6, 0x28, 0, 0, 2, 0x28, 0, 6, 2, 0x28, 0, 7]) + work)
     put("node", "gap", b"\x00" + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 2]) + work + bytes([0xF0]) + work)
     put("node", "not ours", b"\x00" + ut + bytes([0x27, 0, 1, 4, 0x28, 0, 4, 0x28, 0, 0x80]) + work)
     put("node", "publishes", b"\x00" + ut + bytes([0x04, 2, 0x14, 2, 0x2A, 0, 0x0C, 255, 3, 0x2B, 0, 0, 2, 0x24, 2, 3, 0x2B, 0, 1, 2]))
