@@ -102,6 +102,7 @@ struct peer {
 	char last_error[96];
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
+	size_t receipts;   /* the same of its receipts */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
