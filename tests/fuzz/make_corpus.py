@@ -171,6 +171,10 @@ def notes():
         return (f"enlight card 1\nnetwork {digest}\nmember {handle}\nnumber {number}\n"
                 f"endpoint tcp://node.example:4847\n{lines}takes {takes}\n")
 
+    claim = message((1, 1), (2, 1), (3, bytes.fromhex(digest)), (4, "ut.ee"), (5, "ugent.be"), (6, node_key("ut.ee", 1)[1]),
+                    (7, node_key("ugent.be", 1)[1]), (8, bytes(32)), (9, b"\x09" + bytes(31)), (10, bytes(16)), (11, 1),
+                    (12, 1700000000000), (13, 1))
+    put("frame", "hello of a member", message((2, message((1, claim), (2, bytes(64))))))
     everybody = 0b00111111
     put("note", "first roster", b"\x00" + first.encode())
     put("note", "second roster", bytes([everybody & 0b010101]) + second.encode())
