@@ -543,7 +543,7 @@ def fuzz(parser, report, arguments):
         parser.error("--minutes goes with fuzz (tests/run fuzz --minutes N [NAME...]) and with sim-long")
     if unknown:
         parser.error(f"nothing to fuzz is called {', '.join(unknown)}; there are {', '.join(fuzzing.names())}")
-    fuzzing.fuzz(report, build, targets, arguments.minutes, JOBS)
+    fuzzing.fuzz(report, build, targets, arguments.minutes, len(os.sched_getaffinity(0)))
     return report.finish()
 
 

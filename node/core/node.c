@@ -581,17 +581,27 @@ static void take_frame(struct node *n, const struct node_input *in)
 
 /* ---- commits ---- */
 
+static void count_receipt(struct node *n, const struct receipt_job *r)
+{
+	struct peer *p = node_peer(n, r->peer);
+
+	if (p != NULL)
+		p->receipts -= r->packed.len < p->receipts ? r->packed.len : p->receipts;
+	if (r->lost)
+		serve_lost_receipt(n, r->peer);
+	if (r->good)
+		n->counters.receipts++;
+	else
+		node_log(n, LOG_LEVEL_WARN, "receipt: refused peer=%s why=\"%s\"", r->peer, r->why);
+}
+
 static void count_job(struct node *n, const struct job *j)
 {
 	if (j->kind == JOB_PUBLISH && j->publish.outcome == PUBLISH_OK)
 		for (size_t i = 0; i < j->publish.n_drafts; i++)
 			n->counters.published += j->publish.results[i].state == PUBLISH_NEW;
-	if (j->kind == JOB_RECEIPT && j->receipt.good)
-		n->counters.receipts++;
-	if (j->kind == JOB_RECEIPT && j->receipt.lost)
-		serve_lost_receipt(n, j->receipt.peer);
-	if (j->kind == JOB_RECEIPT && !j->receipt.good)
-		node_log(n, LOG_LEVEL_WARN, "receipt: refused peer=%s why=\"%s\"", j->receipt.peer, j->receipt.why);
+	if (j->kind == JOB_RECEIPT)
+		count_receipt(n, &j->receipt);
 }
 
 static void take_changed_channel(struct node *n, const struct changed_channel *changed)

@@ -23,6 +23,7 @@ enum {
 	CREDIT_WINDOW = 2 << 20, /* bytes a reader is ready to take from one peer */
 	RETRY_MS = 5000,         /* before asking again for what was refused or did not fit */
 	MEETINGS_MAX = 64,       /* Hellos of others under way */
+	RECEIPTS_MAX = 2 << 20,  /* bytes of one reader's receipts that wait for a commit; further ones are left out */
 };
 
 struct node_options {

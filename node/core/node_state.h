@@ -70,7 +70,6 @@ struct session {
 	uint64_t heads_ms; /* when Heads were sent last */
 
 	int64_t granted;         /* what the peer may still send us */
-	size_t unfinished;       /* bytes delivered whose commit is not done */
 	uint64_t paused_ms;      /* no credit is given before; 0: not paused */
 	uint64_t heads_retry_ms; /* heads that are not good are not refused again before */
 	struct reading *readings;
@@ -102,6 +101,8 @@ struct peer {
 	unsigned failures;
 	char last_error[96];
 	struct session *session;
+	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
+	size_t receipts;   /* the same of its receipts */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };

@@ -1,7 +1,7 @@
 /* read - what this node fetches from its peers: streams of the channels that a peer publishes and this node may read.
  *
  * Credit is what bounds everything: a peer may send what was granted, and more is granted as deliveries become durable. So what is
- * in flight, queued and being verified is at most CREDIT_WINDOW for each peer. */
+ * in flight, queued and being verified is at most CREDIT_WINDOW for each peer, however often it says Hello. */
 #include "core/node_state.h"
 
 #include "core/handle.h"
@@ -69,7 +69,7 @@ static bool over_quota(const struct node *n, const char *publisher)
 /* How much more the peer may send now: up to the window, less what is under way. */
 static uint64_t credit_due(struct node *n, struct session *s)
 {
-	int64_t due = CREDIT_WINDOW - s->granted - (int64_t)s->unfinished;
+	int64_t due = CREDIT_WINDOW - s->granted - (int64_t)s->peer->unfinished;
 
 	if (s->paused_ms > n->now_ms || over_quota(n, s->peer->member) || due < CREDIT_WINDOW / 2)
 		return 0;
@@ -345,7 +345,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		ask_again(n, s);
 		return;
 	}
-	s->unfinished += frame_len;
+	s->peer->unfinished += frame_len;
 	node_act_commit(n, job);
 }
 
@@ -418,9 +418,12 @@ void read_accepted(struct node *n, struct job *job)
 {
 	struct accept_job *a = &job->accept;
 	struct session *s = node_session(n, job->tag);
+	struct peer *p = node_peer(n, a->peer);
 	struct header h = {0};
 	struct reading *rd = NULL;
 
+	if (p != NULL)
+		p->unfinished -= a->frame_len < p->unfinished ? a->frame_len : p->unfinished;
 	if (header_decode(&h, a->batch.header) != 0)
 		return;
 	if (a->outcome == ACCEPT_OK)
@@ -430,14 +433,12 @@ void read_accepted(struct node *n, struct job *job)
 		node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s: stopped, both headers are kept",
 			a->peer, h.audience);
 	}
-	if (s != NULL) {
-		s->unfinished -= a->frame_len < s->unfinished ? a->frame_len : s->unfinished;
+	if (s != NULL)
 		rd = find_reading(s, h.audience);
-	}
 	if (rd != NULL)
 		accept_failed(n, s, rd, a);
-	if (s != NULL)
-		grant(n, s);
+	if (p != NULL && p->session != NULL)
+		grant(n, p->session);
 	header_deinit(&h);
 }
 

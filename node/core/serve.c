@@ -300,13 +300,17 @@ void serve_published(struct node *n, const struct own_batch *batches, size_t n_b
 
 void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__SignedReceipt *receipt)
 {
-	struct job *job = job_new(JOB_RECEIPT, n->trust);
+	struct job *job;
 
-	if (receipt->signature.len != SIGNATURE_LEN) {
+	if (receipt->signature.len != SIGNATURE_LEN || receipt->receipt.len > HEADER_MAX) {
 		node_refuse(n, s->connection, s, REFUSE_MALFORMED, "not a receipt");
-		job_free(job);
 		return;
 	}
+	if (s->peer->receipts + receipt->receipt.len > RECEIPTS_MAX) {
+		serve_lost_receipt(n, s->peer->member);
+		return;
+	}
+	job = job_new(JOB_RECEIPT, n->trust);
 	if (job != NULL)
 		job->receipt.packed = bytes_of(
 			bytes_dup(bytes_of(receipt->receipt.data, receipt->receipt.len)), receipt->receipt.len);
@@ -317,6 +321,7 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	}
 	memcpy(job->receipt.signature, receipt->signature.data, SIGNATURE_LEN);
 	memcpy(job->receipt.peer, s->peer->member, sizeof job->receipt.peer);
+	s->peer->receipts += receipt->receipt.len;
 	node_act_commit(n, job);
 }
 

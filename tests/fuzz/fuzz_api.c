@@ -157,13 +157,21 @@ static void answer_query(struct play *p, struct query *q)
 	if (q->kind == QUERY_EVENTS) {
 		q->events.events = json_array();
 		q->events.next = q->events.after;
+		if (q->events.after.number < op_last_number(p)) {
+			q->events.next.number++;
+			json_array_append_new(
+				q->events.events, json_pack("{s:s, s:s}", "id", "event", "cursor", "1.0"));
+		}
 	}
 	api_queried(p->api, q);
 }
 
 static void turn(struct play *p)
 {
+	api_timeout_ms(p->api);
 	api_turn(p->api, p->now_ms);
+	if (p->n_queries > 0)
+		api_committed(p->api); /* also while a stream waits for its page */
 	while (p->n_jobs > 0)
 		answer_job(p, p->jobs[--p->n_jobs]);
 	while (p->n_queries > 0)

@@ -1,6 +1,7 @@
-/* What stands in a request line: routes, the parts of paths, percent-encoding, cursors and media types. The input is lines: method,
- * path, cursor, Content-Type. */
+/* What stands in a request's head: routes, the parts of paths, percent-encoding, hosts, cursors and media types. The input is lines: method,
+ * path (or Host), cursor, Content-Type. */
 #include "api/cloudevents.h"
+#include "api/door.h"
 #include "api/filter.h"
 #include "core/wire.h"
 #include "fuzz.h"
@@ -44,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (place_parse(&place, cursor))
 		must(place.number <= INT64_MAX && place.index <= PLACE_INDEX_MAX);
 	media_type_find(type);
+	must(!door_host_is_loopback(path) || strchr(path, '/') == NULL);
 	topic_pattern_valid(cursor);
 	free(method);
 	free(path);

@@ -90,7 +90,7 @@ def events():
         put("event", "refused " + e["topic"] + " " + e["at"], bytes.fromhex(e["packed"]))
     names = [f'\\"{word}\\"' for word in words]
     put_dictionary("json_event", names)
-    course = next(e["event"] for e in v["events"] if e["topic"] == "course.offering")
+    course = {**next(e["event"] for e in v["events"] if e["topic"] == "course.offering"), "source": "ut.ee"}
     packed = next(e["packed"] for e in v["events"] if e["topic"] == "course.offering")
     one = json.dumps(course, separators=(",", ":"), ensure_ascii=False)
     data = json.dumps(course["data"], separators=(",", ":"), ensure_ascii=False)
@@ -98,7 +98,7 @@ def events():
     attributes = [(5, message((1, k), (2, message((3, str(x))))))
                   for k, x in course.items() if k not in ("id", "source", "specversion", "type", "data")]
     event = message((1, course["id"]), (2, course["source"]), (3, course["specversion"]), (4, course["type"]), *attributes,
-                    (6, bytes.fromhex(packed)[:40]))
+                    (6, data_of(bytes.fromhex(packed))))
     for kind in range(8):
         put("cloudevents", f"one {kind}", bytes([kind]) + one.encode())
         put("cloudevents", f"many {kind}", bytes([kind]) + f"[{one},{one}]".encode())
@@ -106,7 +106,30 @@ def events():
         put("cloudevents", f"packed {kind}", bytes([kind]) + event)
         put("cloudevents", f"packed many {kind}", bytes([kind]) + field(1, event) + field(1, event))
     put_dictionary("cloudevents", names + list(course) + ["data_base64", "datacontenttype"])
-    return one
+    return one, event, headers, data
+
+
+def data_of(event):
+    """The data of a packed Event: its field 7."""
+    at = 0
+    while at < len(event):
+        key, at = varint_at(event, at)
+        value, at = varint_at(event, at)
+        if key & 7 == 2:
+            if key >> 3 == 7:
+                return event[at:at + value]
+            at += value
+    return b""
+
+
+def varint_at(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            return value, at
 
 
 # ---- notes of the targets' own network (world.h) ----
@@ -148,6 +171,10 @@ def notes():
         return (f"enlight card 1\nnetwork {digest}\nmember {handle}\nnumber {number}\n"
                 f"endpoint tcp://node.example:4847\n{lines}takes {takes}\n")
 
+    claim = message((1, 1), (2, 1), (3, bytes.fromhex(digest)), (4, "ut.ee"), (5, "ugent.be"), (6, node_key("ut.ee", 1)[1]),
+                    (7, node_key("ugent.be", 1)[1]), (8, bytes(32)), (9, b"\x09" + bytes(31)), (10, bytes(16)), (11, 1),
+                    (12, 1700000000000), (13, 1))
+    put("frame", "hello of a member", message((2, message((1, claim), (2, bytes(64))))))
     everybody = 0b00111111
     put("note", "first roster", b"\x00" + first.encode())
     put("note", "second roster", bytes([everybody & 0b010101]) + second.encode())
@@ -217,7 +244,7 @@ def node():
     work = bytes([2, 3])
     put("node", "dialled", b"\x00" + up + bytes([0x07, 0, 2, 0, 1, 0x08, 0, 0, 0x08, 0, 1]) + work)
     put("node", "dials in", b"\x00" + ut + bytes([0x27, 0, 2, 2, 3, 0x28, 0, 0, 0x28, 0, 1, 0x28, 0, 2]) + work)
-    put("node", "fork", b"\x00" + ut + bytes([0x27, 0, 1, 6, 0x28, 0, 0, 2, 0x28, 0, 5, 2, 0x28, 0, 6]) + work)
+    put("node", "fork", b"\x00" + ut + bytes([0x27, 0, 1, 6, 0x28, 0, 0, 2, 0x28, 0, 6, 2, 0x28, 0, 7]) + work)
     put("node", "gap", b"\x00" + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 2]) + work + bytes([0xF0]) + work)
     put("node", "not ours", b"\x00" + ut + bytes([0x27, 0, 1, 4, 0x28, 0, 4, 0x28, 0, 0x80]) + work)
     put("node", "publishes", b"\x00" + ut + bytes([0x04, 2, 0x14, 2, 0x2A, 0, 0x0C, 255, 3, 0x2B, 0, 0, 2, 0x24, 2, 3, 0x2B, 0, 1, 2]))
@@ -227,14 +254,14 @@ def node():
     put("node", "blocked", b"\x01" + ut + bytes([5, 7]) + work + bytes([0x28, 0, 0, 5, 3]) + ut + work)
     put("node", "trouble", b"\x00" + ut + bytes([0x04, 2, 0x2E, 1, 0x14, 2, 0x2E, 3, 0x2E, 5, 0x2E, 7, 0xF0, 0xF0, 0xF0]) + work)
     put("node", "long", b"\x00" + up + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 0, 0x28, 0, 2, 2, 3, 0x04, 2, 0x14, 2, 0x24, 2]) +
-        bytes([0x2A, 0, 0x0C, 255, 3, 3, 0x2A, 0, 0x0D, 255, 3, 0x2B, 0, 0, 2, 0x2D, 0, 0xFE, 2, 0x07, 0, 2, 0, 1, 0x08, 0, 0, 2]) +
+        bytes([0x2A, 0, 0x2C, 255, 0, 3, 3, 0x2A, 0, 0x0D, 255, 3, 0x2B, 0, 0, 2, 0x2D, 0, 0xFE, 2, 0x07, 0, 2, 0, 1, 0x08, 0, 0, 2]) +
         bytes([0xF0, 0xF0, 0x2F, 0, 0x2C, 0, 0x49, 0x5, 6, 0x5, 3, 2, 0x50, 0x01, 1, 0x36, 0, 0x38, 0, 1]) + work * 4)
     put("node", "full", b"\x01" + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 0, 0xF2, 0xF0, 0x28, 0, 0, 2, 0x2F, 0]))
 
 
 # ---- HTTP, settings, mappings, EWP ----
 
-def http(event):
+def http(event, packed, headers, data):
     def request(who, how, text, body=""):
         head = f"{text} HTTP/1.1\r\nHost: localhost\r\n"
         if body:
@@ -248,10 +275,19 @@ def http(event):
         body = '{"reason": "a reason"}' if method != "GET" and "events" not in path else ""
         put("api", f"{method} {path}", request(0, 0, f"{method} {filled}", body))
         put("route", f"{method} {path}", f"{method}\n{filled}\n7.0\napplication/cloudevents+json; charset=utf-8")
-    post = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cloudevents+json\r\n"
+    for host in ("localhost", "127.0.0.1:4848", "[::1]:1", "evil.example"):
+        put("route", f"host {host}", f"GET\n{host}\n1.\ntext/plain")
+    begin = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+    post = f"{begin}application/cloudevents+json\r\n"
+    for kind, body in (("application/cloudevents-batch+json", f"[{event},{event}]".encode()), ("application/cloudevents+protobuf", packed),
+                       ("application/cloudevents-batch+protobuf", field(1, packed) * 2)):
+        put("api", f"publish {kind[23:]}", b"\x00\x00" + f"{begin}{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    attributes = "".join(f"ce-{line}\r\n" for line in headers.splitlines())
+    put("api", "publish binary", b"\x00\x00" + f"{begin}application/json\r\n{attributes}Content-Length: {len(data.encode())}\r\n\r\n{data}".encode())
     put("api", "publish", b"\x01\x00" + f"{post}Content-Length: {len(event.encode())}\r\n\r\n{event}".encode())
     put("api", "chunked", b"\x01\x00" + f"{post}Transfer-Encoding: chunked\r\n\r\n{len(event.encode()):x}\r\n{event}\r\n0\r\n\r\n".encode())
     put("api", "full", b"\x01\x02" + f"{post}Content-Length: {len(event.encode())}\r\n\r\n{event}".encode())
+    put("api", "unblock", request(0, 0, "DELETE /v1/peers/rug.nl/block"))
     put("api", "page", request(2, 0, "GET /v1/events?after=0.0&limit=10&source=ut.ee&topic=course.*&audience=network&data=true"))
     put("api", "two", request(3, 1, "GET /livez") + b"HEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
     put("api", "stream", bytes([2, 0]) + b"GET /v1/events/stream HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 3.0\r\n\r\n")
@@ -326,10 +362,10 @@ def ewp():
 
 
 link()
-one_event = events()
+examples = events()
 notes()
 plugins()
 node()
-http(one_event)
+http(*examples)
 settings()
 ewp()

@@ -21,10 +21,10 @@ static void check_session(struct network *w, const struct member *m, const struc
 {
 	const struct member *other = NULL;
 
-	if (s->granted > CREDIT_WINDOW || (!m->liar && s->unfinished > CREDIT_WINDOW + FRAME_MAX))
+	if (s->granted > CREDIT_WINDOW || (!m->liar && peer->unfinished > CREDIT_WINDOW + FRAME_MAX))
 		network_break(w,
 			"more is under way than the credit window: member %s, peer %s, granted %lld, unfinished %zu",
-			m->handle, peer->member, (long long)s->granted, s->unfinished);
+			m->handle, peer->member, (long long)s->granted, peer->unfinished);
 	for (size_t i = 0; i < m->n_pipes; i++) {
 		const struct pipe *p = m->pipes[i];
 
