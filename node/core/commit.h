@@ -108,9 +108,9 @@ struct delivery_job {
 
 struct job {
 	enum job_kind kind;
-	uint64_t tag;                   /* the loop's own; not looked at */
-	uint32_t connection;            /* where it came from; not looked at */
-	struct trust *trust;            /* a reference, given up by job_free() */
+	uint64_t tag;        /* the loop's own; not looked at */
+	uint32_t connection; /* where it came from; not looked at */
+	struct trust *trust; /* of PUBLISH, ACCEPT, RECEIPT, made in its order; a reference, given up by job_free() */
 	struct commit_changes *changes; /* of its transaction; on the first job of each; owned */
 	union {
 		struct publish_job publish;

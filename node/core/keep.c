@@ -27,7 +27,7 @@ static char *copy_text(const char *text, bool *good)
 /* The commit worker gets a copy: what is not durable must be there for the next try. */
 static struct job *copy_job(const struct job *from)
 {
-	struct job *job = job_new(from->kind, from->trust);
+	struct job *job = job_new(from->kind, NULL);
 	bool good = true;
 
 	if (job == NULL)

@@ -399,7 +399,7 @@ static void keep_note(struct node *n, struct bytes text, uint64_t tag)
 {
 	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
 	struct problems problems = {0};
-	struct job *job = job_new(JOB_NOTE, n->trust);
+	struct job *job = job_new(JOB_NOTE, NULL);
 	struct card card = {0};
 	int r = 0;
 
@@ -664,7 +664,7 @@ static int take_block(struct node *n, const struct node_input *in)
 
 	if (p == NULL)
 		return -ENOENT;
-	job = job_new(JOB_SETTING, n->trust);
+	job = job_new(JOB_SETTING, NULL);
 	if (job == NULL)
 		return -ENOMEM;
 	if (asprintf(&job->setting.name, "blocked %s", in->member) < 0)

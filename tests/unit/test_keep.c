@@ -176,6 +176,48 @@ START_TEST(test_tried_again)
 }
 END_TEST
 
+/* The card that a batch of this transaction, which publishes one event before something older is written, is sealed under. */
+static struct digest sealed_under(struct driven *d, struct job *older)
+{
+	struct draft draft =
+		world_draft(READER, "course.offering", "course/CR", "network", "a", "{\"courseId\": \"CR\"}");
+	struct job *jobs[2] = {world_publish_job(&d->w, &draft, 1), older};
+	struct commit_changes *changes = NULL;
+	struct header h = {0};
+	struct digest card;
+
+	trust_unref(jobs[0]->trust);
+	jobs[0]->trust = trust_ref(node_trust(d->node));
+	memory_ledger_begin(d->w.reader);
+	ck_assert_int_eq(
+		commit_run(d->w.reading, &memory_ledger_ops, d->w.reader, jobs, 2, NOW_MS, d->w.seed, &changes), 0);
+	memory_ledger_commit(d->w.reader);
+	ck_assert_int_eq(header_decode(&h, changes->batches[0].batch.header), 0);
+	card = h.card;
+	header_deinit(&h);
+	commit_changes_free(changes);
+	job_free(jobs[0]);
+	return card;
+}
+
+/* What waited to be written brings no earlier cards back: a batch in its transaction is sealed under the card in force. */
+START_TEST(test_kept_late)
+{
+	struct driven d;
+	struct digest card;
+
+	drive(&d);
+	ck_assert_int_eq(block(&d, OTHER, 1), 0);
+	commit(&d, true);
+	give_card(&d, READER, 2);
+	tick(&d, 1000);
+	ck_assert_ptr_nonnull(d.job);
+	card = sealed_under(&d, d.job);
+	ck_assert(digest_equal(&card, &trust_card(node_trust(d.node), READER)->note.digest));
+	stop(&d);
+}
+END_TEST
+
 /* What happens without a pause puts no tick off: heads, credit and deadlines hang on them. */
 START_TEST(test_busy_node_ticks)
 {
@@ -202,6 +244,7 @@ int main(void)
 
 	tcase_add_test(tc, test_told_when_durable);
 	tcase_add_test(tc, test_tried_again);
+	tcase_add_test(tc, test_kept_late);
 	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
