@@ -756,6 +756,8 @@ static int event_add(void *ledger, const struct index_key *name, const struct pl
 	struct key key = {0};
 
 	key_name(&key, name);
+	if (row_find(ledger, EVENTS, key_view(&key)) != NULL)
+		return LEDGER_HELD;
 	return put(ledger, EVENTS, &key, bytes_of(place, sizeof *place));
 }
 
