@@ -48,7 +48,6 @@ static struct job *copy_job(const struct job *from)
 
 static void save_next(struct node *n)
 {
-	size_t before = n->update->n_actions;
 	struct job *job;
 
 	if (n->unsaved == NULL || n->saving || (n->save_failed && n->now_ms < n->save_ms))
@@ -57,8 +56,7 @@ static void save_next(struct node *n)
 	if (job == NULL)
 		n->short_of_memory = true; /* the next tick tries again */
 	else
-		node_act_commit(n, job);
-	n->saving = n->update->n_actions > before;
+		n->saving = node_act_commit(n, job);
 }
 
 void keep_nothing(struct node *n, uint64_t tag)

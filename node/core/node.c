@@ -42,7 +42,7 @@ void node_act_simple(struct node *n, enum node_action_kind kind)
 	act(n, kind);
 }
 
-void node_act_commit(struct node *n, struct job *job)
+bool node_act_commit(struct node *n, struct job *job)
 {
 	struct node_action *a = act(n, NODE_COMMIT);
 
@@ -50,6 +50,7 @@ void node_act_commit(struct node *n, struct job *job)
 		a->job = job;
 	else
 		job_free(job);
+	return a != NULL;
 }
 
 void node_act_kept(struct node *n, uint64_t tag, bool durable)
@@ -62,7 +63,7 @@ void node_act_kept(struct node *n, uint64_t tag, bool durable)
 	a->durable = durable;
 }
 
-void node_act_query(struct node *n, struct query *query)
+bool node_act_query(struct node *n, struct query *query)
 {
 	struct node_action *a = act(n, NODE_QUERY);
 
@@ -70,6 +71,7 @@ void node_act_query(struct node *n, struct query *query)
 		a->query = query;
 	else
 		query_free(query);
+	return a != NULL;
 }
 
 void node_log(struct node *n, int level, const char *format, ...)

@@ -64,7 +64,6 @@ struct session {
 	int64_t credit; /* what the peer will still take */
 	struct stream *streams;
 	size_t n_streams, next_stream;
-	bool querying;
 	bool busy; /* frames wait for the connection: no batches and no heads until it is ready */
 	bool heads_due;
 	uint64_t heads_ms; /* when Heads were sent last */
@@ -103,6 +102,8 @@ struct peer {
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
 	size_t receipts;   /* the same of its receipts */
+	uint64_t
+		querying; /* serial of the session that the query under way was made for, which may have ended; 0: none */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
@@ -152,8 +153,9 @@ struct node {
 
 /* node.c: actions. A failed allocation is noted and becomes the step's -ENOMEM. */
 void node_act_hang_up(struct node *n, uint32_t connection);
-void node_act_commit(struct node *n, struct job *job);    /* taken */
-void node_act_query(struct node *n, struct query *query); /* taken */
+/* Both take what they are given; false: out of memory, it will not be done. */
+bool node_act_commit(struct node *n, struct job *job);
+bool node_act_query(struct node *n, struct query *query);
 void node_act_kept(struct node *n, uint64_t tag, bool durable);
 void node_act_simple(struct node *n, enum node_action_kind kind);
 void node_log(struct node *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -345,8 +345,10 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		ask_again(n, s);
 		return;
 	}
-	s->peer->unfinished += frame_len;
-	node_act_commit(n, job);
+	if (node_act_commit(n, job))
+		s->peer->unfinished += frame_len;
+	else
+		ask_again(n, s);
 }
 
 /* Nothing more is taken from this channel for a while; the peer is told, once. */

@@ -1,7 +1,7 @@
 /* serve - what this node sends: heads, and batches to those who fetch them, within the credit they gave.
  *
  * A reader that is at the end of a channel gets a new batch from memory as soon as it is durable. One that is behind gets it from the
- * store, page by page: one query at a time for each session. One that takes nothing gets nothing more: what waits for it is at most a page. */
+ * store, page by page: one query at a time for each peer, however often it says Hello. One that takes nothing gets nothing more: what waits for it is at most a page. */
 #include "core/node_state.h"
 
 #include "core/handle.h"
@@ -112,7 +112,7 @@ static void pump(struct node *n, struct session *s)
 	struct stream *st;
 	struct query *q;
 
-	if (s->credit <= 0 || s->querying || s->busy)
+	if (s->credit <= 0 || s->peer->querying != 0 || s->busy)
 		return;
 	st = next_behind(n, s);
 	if (st == NULL)
@@ -131,9 +131,10 @@ static void pump(struct node *n, struct session *s)
 	q->fetch.headers_only = st->headers_only;
 	q->fetch.max_bytes = s->credit < PAGE_BYTES ? (size_t)s->credit : PAGE_BYTES;
 	memcpy(q->fetch.session_key, s->key, sizeof q->fetch.session_key);
-	s->querying = true;
+	if (!node_act_query(n, q))
+		return; /* the next tick asks again */
+	s->peer->querying = s->serial;
 	st->asked = true;
-	node_act_query(n, q);
 }
 
 /* The reader has been sent everything up to here. */
@@ -219,15 +220,29 @@ static void remove_stream(struct session *s, struct stream *st)
 	s->next_stream = 0;
 }
 
+/* Whose query has been answered may ask again; a session that began meanwhile has waited for that. */
+static void query_ended(struct node *n, uint64_t serial)
+{
+	for (size_t i = 0; i < n->n_peers; i++) {
+		struct peer *p = n->peers[i];
+
+		if (p->querying != serial)
+			continue;
+		p->querying = 0;
+		if (p->session != NULL && p->session->serial != serial)
+			pump(n, p->session);
+	}
+}
+
 void serve_fetched(struct node *n, struct query *query)
 {
 	struct session *s = node_session(n, query->tag);
 	const struct fetch_query *f = &query->fetch;
 	struct stream *st = NULL;
 
+	query_ended(n, query->tag);
 	if (s == NULL)
 		return;
-	s->querying = false;
 	for (size_t i = 0; i < s->n_streams; i++)
 		if (s->streams[i].channel == f->channel && s->streams[i].asked)
 			st = &s->streams[i];
@@ -321,8 +336,8 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 	}
 	memcpy(job->receipt.signature, receipt->signature.data, SIGNATURE_LEN);
 	memcpy(job->receipt.peer, s->peer->member, sizeof job->receipt.peer);
-	s->peer->receipts += receipt->receipt.len;
-	node_act_commit(n, job);
+	if (node_act_commit(n, job))
+		s->peer->receipts += receipt->receipt.len;
 }
 
 /* A reader gives its receipt again when it is shown a head that it holds. */

@@ -256,6 +256,8 @@ def node():
     put("node", "long", b"\x00" + up + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 0, 0x28, 0, 2, 2, 3, 0x04, 2, 0x14, 2, 0x24, 2]) +
         bytes([0x2A, 0, 0x2C, 255, 0, 3, 3, 0x2A, 0, 0x0D, 255, 3, 0x2B, 0, 0, 2, 0x2D, 0, 0xFE, 2, 0x07, 0, 2, 0, 1, 0x08, 0, 0, 2]) +
         bytes([0xF0, 0xF0, 0x2F, 0, 0x2C, 0, 0x49, 0x5, 6, 0x5, 3, 2, 0x50, 0x01, 1, 0x36, 0, 0x38, 0, 1]) + work * 4)
+    again = bytes([1, 1]) + b"".join(bytes([wire << 4 | 6, 0, wire << 4 | 10, 0, 0x0C, 255]) for wire in (1, 2, 3))
+    put("node", "asks in new sessions", b"\x00" + bytes([4, 2]) + again * 6 + work * 8)
     put("node", "full", b"\x01" + ut + bytes([0x27, 0, 1, 2, 0x28, 0, 0, 0xF2, 0xF0, 0x28, 0, 0, 2, 0x2F, 0]))
 
 
