@@ -102,8 +102,7 @@ struct peer {
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
 	size_t receipts;   /* the same of its receipts */
-	uint64_t
-		querying; /* serial of the session that the query under way was made for, which may have ended; 0: none */
+	uint64_t querying; /* serial of the session that asked what is being read, which may have ended; 0: none */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
