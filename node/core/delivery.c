@@ -382,23 +382,26 @@ static void erase_held(struct delivery *d, const struct erased *e)
 
 static void settle(struct delivery *d, struct item *item, bool retry)
 {
-	if (item->event.erased != NULL && ++item->part < erased_parts(item->event.erased))
+	struct delivered event = item->event;
+
+	if (event.erased != NULL && ++item->part < erased_parts(event.erased))
 		return; /* the next part goes out now */
 	d->worked = true;
-	if (item->event.erased != NULL) {
-		d->counters.erased++;
-		erase_held(d, item->event.erased);
-	} else {
-		d->counters.done++;
-	}
 	if (retry) {
-		struct place place = item->event.place;
-
+		item->event = (struct delivered){0}; /* it is needed longer than its item */
 		forget_retry(d, item);
-		held_settle(d, &place);
+		held_settle(d, &event.place);
 	} else {
 		item->settled = true;
 	}
+	if (event.erased != NULL) {
+		d->counters.erased++;
+		erase_held(d, event.erased);
+	} else {
+		d->counters.done++;
+	}
+	if (retry)
+		delivered_deinit(&event);
 }
 
 /* Not now, or never. */
