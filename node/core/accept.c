@@ -30,6 +30,12 @@ static int refuse(struct accepting *a, enum accept_outcome outcome, const char *
 	return 0;
 }
 
+/* A head that another reader showed: it is compared, and nothing is taken from it. */
+static bool witnessed(const struct accepting *a)
+{
+	return a->job->witness[0] != '\0';
+}
+
 static bool accepted(const struct accepting *a)
 {
 	return a->job->outcome == ACCEPT_OK;
@@ -66,6 +72,8 @@ static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
+	if (witnessed(a) && a->o->key_revoked)
+		return refuse(a, ACCEPT_FORGED, "shown by another reader, under a key that may have been stolen");
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
@@ -78,6 +86,11 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
 	if (r != 0)
 		return r;
+	free((void *)a->job->contradicted.data); /* of a try before */
+	a->job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
+	if (a->job->contradicted.data == NULL)
+		return -ENOMEM;
+	memcpy(a->job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
 	a->cw->row.stopped = true;
 	a->cw->changed = true;
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
@@ -132,6 +145,8 @@ static int check_position(struct accepting *a)
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
 	if (h->incarnation <= row->incarnation && h->first <= row->last)
 		return check_held(a);
+	if (witnessed(a))
+		return refuse(a, ACCEPT_HELD, "more than is held; there is nothing to compare it with");
 	if (h->key < row->key)
 		return refuse(a, ACCEPT_FORGED, "the key number fell");
 	if (h->incarnation > row->incarnation)
@@ -445,7 +460,7 @@ int work_accept(struct work *w, struct accept_job *job)
 	r = check(&a);
 	if (r == 0 && accepted(&a))
 		r = take(&a);
-	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw != NULL && a.cw->row.last > 0)
+	if (r == 0 && job->outcome == ACCEPT_HELD && !witnessed(&a) && a.cw != NULL && a.cw->row.last > 0)
 		a.cw->receipt = true; /* the first one may have been lost with the session */
 	free(a.erased);
 	opened_free(job->opened); /* large; should the job be run again, it is opened again */

@@ -4,7 +4,7 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), view.c (what
+ * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), view.c (what
  * operators see). They share node_state.h. The conversation is described in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H

@@ -53,6 +53,7 @@ void read_deinit(struct session *s)
 	for (size_t i = 0; i < s->n_readings; i++)
 		free(s->readings[i].audience);
 	free(s->readings);
+	free(s->told);
 }
 
 /* What one publisher's batches take here. */
@@ -233,9 +234,13 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		header_deinit(&h);
 		return;
 	}
+	if (strcmp(h.publisher, publisher) != 0) {
+		witness_head(n, s, &h, packed, head->signature.data);
+		goto out;
+	}
 	key = trust_sign_key(n->trust, publisher, h.key, &state);
-	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
-		!audience_has(h.audience, n->member) || !trust_knows(n->trust, h.audience) || key == NULL ||
+	if (!digest_equal(&h.network, trust_network(n->trust)) || !audience_has(h.audience, n->member) ||
+		!trust_knows(n->trust, h.audience) || key == NULL ||
 		!header_verify(packed, head->signature.data, key)) {
 		refuse_head(n, s, "a head that is not the publisher's, or not for this node");
 		goto out;
@@ -391,9 +396,6 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		rd->why = a->why;
 		break;
 	case ACCEPT_FORK:
-		n->counters.forks++;
-		refuse_batch(n, s, rd, a);
-		break;
 	case ACCEPT_STOPPED:
 		refuse_batch(n, s, rd, a);
 		break;
@@ -430,11 +432,12 @@ void read_accepted(struct node *n, struct job *job)
 		return;
 	if (a->outcome == ACCEPT_OK)
 		note_accepted(n, a, h.audience);
-	if (a->outcome == ACCEPT_FORK && s == NULL) {
+	if (a->outcome == ACCEPT_FORK) {
 		n->counters.forks++;
-		node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s: stopped, both headers are kept",
-			a->peer, h.audience);
+		witness_tell(n, a, h.audience);
 	}
+	if (a->witness[0] != '\0')
+		witness_judged(n, a);
 	if (s != NULL)
 		rd = find_reading(s, h.audience);
 	if (rd != NULL)
@@ -474,7 +477,7 @@ static void batch_refused(struct node *n, struct session *s, const char *audienc
 	node_log(n, LOG_LEVEL_ERROR, "channel: a reader refused a batch of ours reader=%s audience=%s", s->peer->member,
 		audience == NULL ? "" : audience);
 	s->problem = "it refused a batch of ours";
-	s->heads_due = true; /* it may have been a head that was spoilt on its way */
+	serve_heads_again(s, s->heads_ms); /* it may have been a head that was spoilt on its way */
 }
 
 void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)

@@ -26,7 +26,7 @@ struct opened {
 	int header_result; /* header_decode() */
 	struct header header;
 	struct digest digest;
-	bool key_known, signed_well;
+	bool key_known, key_revoked, signed_well;
 	bool body_opened; /* it was tried: */
 	bool unwrapped;
 	uint8_t key[BATCH_KEY_LEN];

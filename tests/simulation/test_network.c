@@ -175,6 +175,40 @@ START_TEST(test_silent_reader)
 }
 END_TEST
 
+/* A publisher that shows two readers different histories is found by both when they meet, though it shows each of them one only; also by a
+ * third one that comes later. */
+START_TEST(test_two_histories)
+{
+	struct network *w = network_new((uint64_t)_i + 600, 4);
+	struct memory_ledger *copy;
+	struct node_counters c;
+
+	network_cut(w, 0, 3);
+	network_run(w, 10000);
+	copy = memory_ledger_copy(network_ledger(w, 0));
+	network_cut(w, 0, 2);
+	network_publish(w, 0, "network", "CR/1");
+	network_run(w, 5000);
+	network_cut(w, 0, 1);
+	network_go_back(w, 0, copy);
+	network_heal(w, 0, 2);
+	for (int i = 0; i <= _i; i++) {
+		network_publish(w, 0, "network", "CR/2");
+		network_run(w, 500);
+	}
+	network_run(w, 60000);
+	for (size_t reader = 1; reader <= 2; reader++) {
+		node_counters(network_node(w, reader), &c);
+		ck_assert_uint_eq(c.stopped, 1);
+	}
+	network_heal(w, 0, 3);
+	network_run(w, 60000);
+	node_counters(network_node(w, 3), &c);
+	ck_assert_uint_eq(c.stopped, 1);
+	network_free(w);
+}
+END_TEST
+
 struct flip {
 	uint32_t at;
 	unsigned left;
@@ -268,6 +302,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_catching_up, 0, 1);
 	tcase_add_loop_test(tc, test_lost_frames, 0, 5);
 	tcase_add_test(tc, test_silent_reader);
+	tcase_add_loop_test(tc, test_two_histories, 0, 5);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
 	tcase_add_test(tc, test_receipts_that_could_not_be_stored);
 	tcase_add_test(tc, test_repeatable);
