@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, serve.c, view.c and witness.c. */
+/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, recover.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -27,8 +27,9 @@ struct channel {
 	uint64_t version; /* rises with each change of any channel's head (node.version) */
 };
 
-/* A channel of the peer's that we read in a session. */
+/* A channel that we read from the peer in a session: of its own, or of ours that it holds more of. */
 struct reading {
+	char publisher[HANDLE_MAX + 1];
 	char *audience;
 	uint32_t incarnation; /* of the head the peer announced */
 	uint64_t announced;
@@ -214,6 +215,14 @@ void read_changed(struct node *n, const struct changed_channel *changed);
 void read_tick(struct node *n, struct session *s);
 void read_deinit(struct session *s);
 void send_receipt(struct node *n, struct session *s, const struct channel *c);
+struct reading *find_reading(const struct session *s, const char *publisher, const char *audience); /* NULL: none */
+struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience);
+void fetch_channel(struct node *n, struct session *s, struct reading *rd);
+
+/* recover.c */
+void recover_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
+	const uint8_t *signature); /* of a channel of ours */
+void recover_accepted(struct node *n, struct reading *rd);
 
 /* serve.c */
 void serve_begin(struct node *n, struct session *s);

@@ -12,15 +12,21 @@ enum { STREAMS_MAX = 4096, PAGE_BYTES = 512 << 10, CREDIT_MAX = 64 << 20 };
 
 /* ---- heads ---- */
 
-static bool may_read(const struct node *n, const struct session *s, const struct channel *c)
+static bool is_publisher(const struct session *s, const struct channel *c)
 {
-	return audience_has(c->row.audience, s->peer->member) && trust_is_member(n->trust, s->peer->member);
+	return strcmp(c->row.publisher, s->peer->member) == 0;
 }
 
-/* What is shown are our own channels and those that we read, to their other readers. */
+static bool may_read(const struct node *n, const struct session *s, const struct channel *c)
+{
+	return (audience_has(c->row.audience, s->peer->member) || is_publisher(s, c)) &&
+	       trust_is_member(n->trust, s->peer->member);
+}
+
+/* What is shown are our own channels, and those that we read: to their other readers, and to their publisher. */
 bool serve_shows(const struct node *n, const struct session *s, const struct channel *c)
 {
-	return c->header.data != NULL && strcmp(c->row.publisher, s->peer->member) != 0 && may_read(n, s, c);
+	return c->header.data != NULL && may_read(n, s, c);
 }
 
 /* Heads that were not shown in this session since they changed, as many frames as it takes to stay below the limit. */
@@ -262,6 +268,14 @@ static void query_ended(struct node *n, uint64_t serial)
 	}
 }
 
+/* A publisher that fetched its own channel has all of it that we hold; what comes now it publishes itself. */
+static bool given_back(const struct node *n, const struct session *s, const struct stream *st)
+{
+	const struct channel *c = node_channel_id(n, st->channel);
+
+	return c != NULL && is_publisher(s, c) && !behind(n, st);
+}
+
 void serve_fetched(struct node *n, struct query *query)
 {
 	struct session *s = node_session(n, query->tag);
@@ -304,6 +318,8 @@ void serve_fetched(struct node *n, struct query *query)
 	if (st != NULL) {
 		st->asked = false;
 		st->checked = true;
+		if (given_back(n, s, st))
+			remove_stream(s, st);
 	}
 	pump(n, s);
 }

@@ -73,15 +73,14 @@ json_t *node_peers(const struct node *n, uint64_t now_ms)
 static const char *channel_trouble(const struct node *n, const struct channel *c)
 {
 	const struct peer *p = node_peer(n, c->row.publisher);
+	const struct reading *rd;
 
 	if (c->row.stopped)
 		return "fork: two histories were shown";
 	if (p == NULL || p->session == NULL)
 		return NULL;
-	for (size_t i = 0; i < p->session->n_readings; i++)
-		if (strcmp(p->session->readings[i].audience, c->row.audience) == 0)
-			return p->session->readings[i].why;
-	return NULL;
+	rd = find_reading(p->session, c->row.publisher, c->row.audience);
+	return rd == NULL ? NULL : rd->why;
 }
 
 static json_t *receipts_json(const struct channel *c)
@@ -140,6 +139,8 @@ json_t *node_not_ready(const struct node *n)
 	else if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
 		 sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
 		why = "this member's card lists another key under the number in use";
+	else if (node_recovers(n))
+		why = "this node's disk went back: what it had published is being fetched from a reader";
 	if (why != NULL && reasons != NULL)
 		json_array_append_new(reasons, json_string(why));
 	return reasons;
