@@ -38,7 +38,8 @@ struct database {
 	unsigned n_prepared;
 };
 
-/* What an error means: the first row that fits. A state is a class or a whole one. */
+/* What an error means: the first row that fits. A state is a class or a whole one. Of what comes with success only a class
+ * 01 that stands here counts: MariaDB's driver calls it that when a strict server took nothing. */
 static const struct verdict {
 	const char *dbms, *state;
 	int native; /* 0: any */
@@ -61,7 +62,10 @@ static const struct verdict {
 	{"MariaDB", NULL, 1364, DATABASE_MISMATCH, "a column that must have a value is not in the mapping"},
 	{"MariaDB", NULL, 1366, DATABASE_REFUSED, "a value is not of the column's type"},
 	{"MariaDB", NULL, 1836, DATABASE_LOST, "the database can only be read"},
+	{"MariaDB", NULL, 3819, DATABASE_REFUSED, "a constraint of the database forbids it"},
 	{"MariaDB", NULL, 4025, DATABASE_REFUSED, "a constraint of the database forbids it"},
+	{"MariaDB", "01", 0, DATABASE_REFUSED, "a value does not fit its column"},
+	{NULL, "01004", 0, DATABASE_REFUSED, "a value does not fit its column"},
 	{NULL, "08", 0, DATABASE_LOST, "the connection to the database is lost"},
 	{NULL, "21", 0, DATABASE_REFUSED, "a value does not fit the database"},
 	{NULL, "22", 0, DATABASE_REFUSED, "a value does not fit its column"},
@@ -79,12 +83,13 @@ static const struct verdict {
 	{NULL, "45", 0, DATABASE_REFUSED, "a trigger of the database forbids it"},
 	{NULL, "54", 0, DATABASE_REFUSED, "a value is too large for the database"},
 	{NULL, "53", 0, DATABASE_LATER, "the database is short of resources"},
-	{NULL, "55", 0, DATABASE_LATER, "the database is busy"}, {NULL, "57014", 0, DATABASE_LATER, "it took too long"},
+	{NULL, "55", 0, DATABASE_LATER, "the database is busy"},
+	{NULL, "57014", 0, DATABASE_LATER, "it took too long"},
 	{NULL, "57", 0, DATABASE_LOST, "the database is shutting down"},
 	{NULL, "HYT00", 0, DATABASE_LATER, "it took too long"},
 	{NULL, "IM", 0, DATABASE_LOST, "ODBC has no such data source or driver"},
 	{NULL, "P0", 0, DATABASE_REFUSED, "a trigger of the database forbids it"},
-	{NULL, "", 0, DATABASE_LOST, "the database fails"}, /* what nobody knows is tried again, from the beginning */
+	{NULL, "", 0, DATABASE_FAILS, "the database fails"},
 };
 
 static const struct verdict *verdict_of(const struct dbms *dbms, const char *state, int native)
@@ -99,31 +104,68 @@ static const struct verdict *verdict_of(const struct dbms *dbms, const char *sta
 	return v;
 }
 
-/* What is wrong with a handle. */
-static int judge(const struct dbms *dbms, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
+static SQLPOINTER number(uintptr_t n)
+{
+	return (SQLPOINTER)n; /* ODBC passes numbers in pointers. NOLINT(performance-no-int-to-ptr) */
+}
+
+/* What record `n` of a handle says. NULL: there is none, and `out` says that it fails. */
+static const struct verdict *judge_record(
+	const struct dbms *dbms, SQLSMALLINT type, SQLHANDLE handle, SQLSMALLINT n, struct trouble *out)
 {
 	SQLCHAR state[6] = "HY000", text[1];
 	SQLINTEGER native = 0;
 	SQLSMALLINT len;
-	const struct verdict *v;
+	bool found = SQL_SUCCEEDED(SQLGetDiagRec(type, handle, n, state, &native, text, sizeof text, &len));
+	const struct verdict *v = verdict_of(dbms, (const char *)state, native);
 
-	SQLGetDiagRec(type, handle, 1, state, &native, text, sizeof text, &len);
-	v = verdict_of(dbms, (const char *)state, native);
 	*out = (struct trouble){.what = v->what, .native = native, .words = v->words};
 	memcpy(out->sqlstate, state, 5);
-	return v->what;
+	return found ? v : NULL;
 }
 
-static int judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+/* What is wrong with a handle of the connection. */
+static int judge(struct database *db, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
 {
-	int r = judge(db->dbms, SQL_HANDLE_STMT, h, out);
+	SQLUINTEGER dead = SQL_CD_FALSE;
 
+	judge_record(db->dbms, type, handle, 1, out);
+	if (out->what == DATABASE_FAILS && db->connected)
+		SQLGetConnectAttr(db->connection, SQL_ATTR_CONNECTION_DEAD, &dead, 0, NULL);
+	if (dead == SQL_CD_TRUE)
+		out->what = DATABASE_LOST;
+	return out->what;
+}
+
+/* Gives up what the statement was about to do, and names it. */
+static int blame(SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
 	if (s != NULL) {
 		out->table = s->table;
 		out->at = s->at;
 	}
 	SQLFreeStmt(h, SQL_CLOSE);
-	return r;
+	return out->what;
+}
+
+static int judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
+	judge(db, SQL_HANDLE_STMT, h, out);
+	return blame(h, s, out);
+}
+
+/* What a success came with: 0 unless it is one of those that are none. */
+static int judge_information(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
+	const struct verdict *v;
+	SQLSMALLINT n = 1;
+
+	while ((v = judge_record(db->dbms, SQL_HANDLE_STMT, h, n, out)) != NULL) {
+		if (v->state != NULL && strncmp(v->state, "01", 2) == 0)
+			return blame(h, s, out);
+		n++;
+	}
+	return 0;
 }
 
 /* ---- connecting ---- */
@@ -140,11 +182,6 @@ static const struct dbms *dbms_of(SQLHDBC connection)
 	return &other_system;
 }
 
-static SQLPOINTER number(uintptr_t n)
-{
-	return (SQLPOINTER)n; /* ODBC passes numbers in pointers. NOLINT(performance-no-int-to-ptr) */
-}
-
 static int set_up(struct database *db, struct trouble *trouble)
 {
 	char quote[NAME_LEN] = "\"";
@@ -157,7 +194,7 @@ static int set_up(struct database *db, struct trouble *trouble)
 		r = database_do(db, db->dbms->session[i], trouble);
 	if (r == 0 && !SQL_SUCCEEDED(SQLSetConnectAttr(
 			      db->connection, SQL_ATTR_AUTOCOMMIT, number(SQL_AUTOCOMMIT_OFF), SQL_IS_UINTEGER)))
-		r = judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		r = judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	return r;
 }
 
@@ -178,7 +215,7 @@ int database_open(struct database **out, const char *connection, struct trouble 
 	SQLSetConnectAttr(db->connection, SQL_ATTR_LOGIN_TIMEOUT, number(LOGIN_TIMEOUT_S), SQL_IS_UINTEGER);
 	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
 		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
-	r = db->connected ? set_up(db, trouble) : judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+	r = db->connected ? set_up(db, trouble) : judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!db->connected)
 		trouble->what = r = DATABASE_LOST;
 	if (r != 0)
@@ -223,7 +260,7 @@ int database_do(struct database *db, const char *sql, struct trouble *trouble)
 	int r = 0;
 
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)sql, SQL_NTS)))
 		r = judge_statement(db, h, NULL, trouble);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
@@ -248,7 +285,7 @@ static int prepare(struct database *db, const struct statement *s, SQLHSTMT *out
 	if (*out != NULL)
 		return 0;
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLPrepare(h, (SQLCHAR *)s->sql, SQL_NTS))) {
 		r = judge_statement(db, h, s, trouble);
 		SQLFreeHandle(SQL_HANDLE_STMT, h);
@@ -296,9 +333,11 @@ static int execute(struct database *db, const struct statement *s, const char *c
 		done = bind(*h, (SQLUSMALLINT)(i + 1), s->params[i].type, values[i], &lens[i]);
 	if (SQL_SUCCEEDED(done))
 		done = SQLExecute(*h);
-	if (SQL_SUCCEEDED(done)) {
+	if (done == SQL_SUCCESS_WITH_INFO)
+		r = judge_information(db, *h, s, trouble);
+	if (r == 0 && SQL_SUCCEEDED(done)) {
 		*changed = SQL_SUCCEEDED(SQLRowCount(*h, &rows)) && rows > 0;
-	} else if (done != SQL_NO_DATA) /* which some drivers say when no row was changed */
+	} else if (r == 0 && done != SQL_NO_DATA) /* which some drivers say when no row was changed */
 		r = judge_statement(db, *h, s, trouble);
 	if (r == 0)
 		SQLFreeStmt(*h, SQL_RESET_PARAMS);
@@ -355,7 +394,7 @@ int database_commit(struct database *db, struct trouble *trouble)
 {
 	if (SQL_SUCCEEDED(SQLEndTran(SQL_HANDLE_DBC, db->connection, SQL_COMMIT)))
 		return 0;
-	return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+	return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 }
 
 void database_rollback(struct database *db)
@@ -462,7 +501,7 @@ static int look_at(struct look *l, const char *name)
 	snprintf(schema, sizeof schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof schema - 1,
 		dot != NULL ? name : l->schema);
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db->dbms, SQL_HANDLE_DBC, l->db->connection, l->trouble);
+		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
 	if (!SQL_SUCCEEDED(SQLColumns(
 		    h, catalog ? in : NULL, SQL_NTS, catalog ? NULL : in, SQL_NTS, (SQLCHAR *)table, SQL_NTS, NULL, 0)))
 		r = judge_statement(l->db, h, NULL, l->trouble);
@@ -592,7 +631,7 @@ static int look_at_schema(struct look *l)
 	if (l->db->dbms->schema == NULL)
 		return 0;
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db->dbms, SQL_HANDLE_DBC, l->db->connection, l->trouble);
+		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
 	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->schema, SQL_NTS)))
 		r = judge_statement(l->db, h, NULL, l->trouble);
 	else if (SQL_SUCCEEDED(SQLFetch(h)))

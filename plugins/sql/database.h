@@ -12,6 +12,7 @@ enum {
 	DATABASE_LATER,    /* busy, deadlock, full: the same may work another time */
 	DATABASE_MISMATCH, /* the mapping and the database do not fit: an operator must mend one of them */
 	DATABASE_REFUSED,  /* it will never take these values */
+	DATABASE_FAILS,    /* nobody knows why: perhaps because of these values, perhaps a new connection helps */
 };
 struct trouble {
 	int what;

@@ -138,7 +138,7 @@ static void apply(struct state *s, struct window *w)
 	struct trouble trouble = {0};
 	int r = session_apply(&s->session, w->asked, w->n, &trouble);
 
-	if (r == DATABASE_REFUSED || (w->n > 1 && (r == DATABASE_MISMATCH || r == DATABASE_LATER))) {
+	if (r > 0 && r != DATABASE_LOST && (w->n > 1 || r == DATABASE_REFUSED)) {
 		apply_each(s, w);
 		return;
 	}

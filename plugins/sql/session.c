@@ -40,8 +40,9 @@ int session_open(struct session *s, struct trouble *trouble)
 	bool done = false;
 	int r;
 
-	if (s->db != NULL)
+	if (s->db != NULL && !s->doubtful)
 		return 0;
+	session_close(s);
 	r = database_open(&s->db, s->mapping.connection, trouble);
 	if (r != 0)
 		return r;
@@ -64,6 +65,7 @@ void session_close(struct session *s)
 {
 	database_close(s->db);
 	s->db = NULL;
+	s->doubtful = false;
 	sql_deinit(&s->sql);
 }
 
@@ -116,7 +118,8 @@ static int seen(void *context, const struct statement *s, const char *const *val
 	return r;
 }
 
-/* Makes what was done durable, or undoes it; a connection that failed is given up. */
+/* Makes what was done durable, or undoes it. A connection that is lost is given up at once. One that fails in no known way, or
+ * knows tables that are no longer so, is still good for other events. */
 static int finish(struct session *s, int r, struct trouble *trouble)
 {
 	if (r == 0)
@@ -125,6 +128,8 @@ static int finish(struct session *s, int r, struct trouble *trouble)
 		database_rollback(s->db); /* also after a commit that failed: what it held would spoil the next one */
 	if (r == DATABASE_LOST)
 		session_close(s);
+	else if (r == DATABASE_MISMATCH || r == DATABASE_FAILS)
+		s->doubtful = true;
 	return r;
 }
 

@@ -9,12 +9,14 @@
 struct session {
 	struct mapping mapping;
 	struct database *db;                               /* NULL: not connected */
+	bool doubtful;                                     /* it is to connect and look anew */
 	struct sql sql;                                    /* as long as `db` */
 	void (*complain)(void *context, const char *text); /* about what does not fit */
 	void *context;
 };
 
-/* Connects unless it is, looks whether everything is there, and creates the table of applied events when it is not. 0, one of
+/* Connects unless it is, looks whether everything is there, and creates the table of applied events when it is not. So it
+ * does again after something failed that this may mend. Call it before what is made ready for the connection. 0, one of
  * database.h's, or -ENOMEM. */
 int session_open(struct session *s, struct trouble *trouble);
 void session_close(struct session *s);

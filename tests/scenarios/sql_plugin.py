@@ -432,6 +432,47 @@ def test_sqlite_commit_refused():
     plugin.drain()
 
 
+def test_mariadb_enum():
+    """MariaDB: a value that an ENUM does not have is rejected, in the row or in one of a list's, also where the server is not strict"""
+    enum = TABLES.replace("code VARCHAR(60)", "code ENUM('a', 'b')").replace("language VARCHAR(8)", "language ENUM('en', 'et')")
+    registrar = Registrar("MariaDB", enum)
+    registrar.query("SET GLOBAL sql_mode = ''")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1, code="a")), "done", "a value that it has")
+    for what, data in (("the row", {"code": "x"}), ("a list's row", {"runs": [{"runId": "R1", "language": "de"}]})):
+        outcome, reason = plugin.deliver(course(1, 2, **data))
+        check(outcome == "reject" and "a value does not fit its column (SQLSTATE 01000, code 1265)" in reason, what, reason)
+    numbers = [plugin.hand(course(i, code="x" if i == 5 else "b")) for i in range(2, 9)]
+    equal([i for i, number in enumerate(numbers, 2) if plugin.outcome(number) != "done"], [5], "those of a window not done")
+    equal(registrar.query("SELECT code, revision FROM joint_course WHERE course_id = 'C1'"), [("a", "1")], "the row is as it was")
+    equal((registrar.count("joint_course"), registrar.count("joint_course_run")), (7, 14), "rows")
+    plugin.drain()
+
+
+UNKNOWN = {
+    "PostgreSQL": ["CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION USING ERRCODE = ''ZZ123''; END'",
+                   "CREATE TRIGGER fails BEFORE INSERT ON joint_course FOR EACH ROW WHEN (NEW.code = 'odd') EXECUTE FUNCTION fails()"],
+    "MariaDB": ["CREATE TRIGGER fails BEFORE INSERT ON joint_course FOR EACH ROW "
+                "IF NEW.code = 'odd' THEN SIGNAL SQLSTATE 'ZZ123'; END IF"],
+}
+
+
+@on_each("PostgreSQL", "MariaDB")
+def unknown_failure(registrar):
+    """what fails in a way that nobody knows is tried again for itself; nothing else of the window waits for it."""
+    for sql in UNKNOWN[registrar.name]:
+        registrar.query(sql)
+    plugin = registrar.plugin()
+    numbers = [plugin.hand(course(i, code="odd" if i in (0, 40) else "good")) for i in range(100)]
+    outcomes = [plugin.outcome(number) for number in numbers]
+    equal([i for i, outcome in enumerate(outcomes) if outcome != "done"], [0, 40], "those not done")
+    outcome, reason = outcomes[40]
+    check(outcome == "retry" and "joint_course: the database fails (SQLSTATE ZZ123" in reason, "the odd one", reason)
+    equal(plugin.deliver(course(0, code="good")), "done", "when it fails no more")
+    equal(registrar.count("joint_course"), 99, "rows")
+    plugin.drain()
+
+
 @on_each()
 def plugin_killed(registrar):
     """kill -9 of the plugin at random: what it answered is there, and everything is there once when it was handed out again."""
