@@ -16,17 +16,25 @@ enum { LOGIN_TIMEOUT_S = 10, NAME_LEN = 128, CELL_LEN = 96 };
 struct dbms {
 	const char *name;       /* as it calls itself */
 	const char *session[2]; /* said first; times are in UTC, and values are not cut to fit */
-	const char *schema;     /* query for the schema of names without one; NULL: its driver knows */
-	bool catalogs;          /* what stands in front of a table is to ODBC a catalogue */
+	struct wait {
+		const char *sql; /* the number comes behind it */
+		unsigned unit_ms;
+	} waits[2];         /* how long a statement waits for a lock */
+	const char *schema; /* query for the schema of names without one; NULL: its driver knows */
+	bool catalogs;      /* what stands in front of a table is to ODBC a catalogue */
 };
+/* clang-format off */
+#define MARIADB .session = {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, \
+	.waits = {{"SET innodb_lock_wait_timeout = ", 1000}, {"SET lock_wait_timeout = ", 1000}}, .catalogs = true
 static const struct dbms systems[] = {
-	{"MariaDB", {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, NULL,
-		true},
-	{"MySQL", {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, NULL, true},
-	{"PostgreSQL", {"SET TIME ZONE 'UTC'", NULL}, "SELECT current_schema()", false},
-	{"SQLite", {NULL, NULL}, NULL, false},
+	{"MariaDB", MARIADB},
+	{"MySQL", MARIADB},
+	{"PostgreSQL", .session = {"SET TIME ZONE 'UTC'"}, .waits = {{"SET lock_timeout = ", 1}},
+		.schema = "SELECT current_schema()"},
+	{"SQLite", .waits = {{"PRAGMA busy_timeout = ", 1}}},
 };
-static const struct dbms other_system = {"", {NULL, NULL}, NULL, false};
+/* clang-format on */
+static const struct dbms other_system = {""};
 
 struct database {
 	SQLHENV environment;
@@ -182,7 +190,18 @@ static const struct dbms *dbms_of(SQLHDBC connection)
 	return &other_system;
 }
 
-static int set_up(struct database *db, struct trouble *trouble)
+static int set_wait(struct database *db, const struct wait *wait, uint64_t wait_ms, struct trouble *trouble)
+{
+	char sql[NAME_LEN];
+
+	if (wait->sql == NULL)
+		return 0;
+	snprintf(sql, sizeof sql, "%s%llu", wait->sql,
+		(unsigned long long)((wait_ms + wait->unit_ms - 1) / wait->unit_ms));
+	return database_do(db, sql, trouble);
+}
+
+static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble)
 {
 	char quote[NAME_LEN] = "\"";
 	int r = 0;
@@ -192,13 +211,15 @@ static int set_up(struct database *db, struct trouble *trouble)
 	db->quote = quote[0];
 	for (size_t i = 0; r == 0 && i < 2 && db->dbms->session[i] != NULL; i++)
 		r = database_do(db, db->dbms->session[i], trouble);
+	for (size_t i = 0; r == 0 && i < 2; i++)
+		r = set_wait(db, &db->dbms->waits[i], wait_ms, trouble);
 	if (r == 0 && !SQL_SUCCEEDED(SQLSetConnectAttr(
 			      db->connection, SQL_ATTR_AUTOCOMMIT, number(SQL_AUTOCOMMIT_OFF), SQL_IS_UINTEGER)))
 		r = judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	return r;
 }
 
-int database_open(struct database **out, const char *connection, struct trouble *trouble)
+int database_open(struct database **out, const char *connection, uint64_t wait_ms, struct trouble *trouble)
 {
 	struct database *db = calloc(1, sizeof *db);
 	int r = -ENOMEM;
@@ -215,7 +236,7 @@ int database_open(struct database **out, const char *connection, struct trouble 
 	SQLSetConnectAttr(db->connection, SQL_ATTR_LOGIN_TIMEOUT, number(LOGIN_TIMEOUT_S), SQL_IS_UINTEGER);
 	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
 		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
-	r = db->connected ? set_up(db, trouble) : judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	r = db->connected ? set_up(db, wait_ms, trouble) : judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!db->connected)
 		trouble->what = r = DATABASE_LOST;
 	if (r != 0)

@@ -25,8 +25,9 @@ struct trouble {
 
 struct database;
 
-/* Connects and sets the session up. On success the caller closes `*out`. */
-int database_open(struct database **out, const char *connection, struct trouble *trouble);
+/* Connects and sets the session up; a statement waits for locks of others no longer than `wait_ms`, then it is DATABASE_LATER.
+ * On success the caller closes `*out`. */
+int database_open(struct database **out, const char *connection, uint64_t wait_ms, struct trouble *trouble);
 void database_close(struct database *db); /* NULL is a no-op */
 char database_quote(const struct database *db);
 

@@ -61,7 +61,7 @@ static int check_database(struct session *s)
 	struct trouble trouble = {0};
 	char words[SESSION_WORDS_MAX];
 	bool done = false;
-	int r = database_open(&s->db, s->mapping.connection, &trouble);
+	int r = database_open(&s->db, s->mapping.connection, s->mapping.wait_ms, &trouble);
 
 	if (r == 0)
 		r = database_look(s->db, &s->mapping, &done, note, &s->mapping, &trouble);

@@ -112,6 +112,8 @@ const struct setting mapping_settings[] = {
 		.help = "What ODBC connects to: `DSN=NAME` with the rest, the password too, in odbc.ini."},
 	{"done", SETTING_TEXT, offsetof(struct mapping, done), .check = check_table, .fallback = "enlight_done",
 		.help = "The table of applied events; created when absent."},
+	{"wait", SETTING_DURATION, offsetof(struct mapping, wait_ms), .fallback = "10s", .min = 1, .max = 600000,
+		.help = "How long a statement waits for a lock that another holds; well below the plugin's `deadline`."},
 	{"tables", SETTING_GROUPS, offsetof(struct mapping, tables), offsetof(struct mapping, n_tables), .required = true,
 		.members = table_rows, .member_size = sizeof(struct table), .help = "Which events become which rows."},
 	{0},

@@ -60,6 +60,7 @@ struct table {
 
 struct mapping {
 	char *connection, *done;
+	uint64_t wait_ms;
 	struct table *tables;
 	size_t n_tables;
 	char *file;

@@ -43,7 +43,7 @@ int session_open(struct session *s, struct trouble *trouble)
 	if (s->db != NULL && !s->doubtful)
 		return 0;
 	session_close(s);
-	r = database_open(&s->db, s->mapping.connection, trouble);
+	r = database_open(&s->db, s->mapping.connection, s->mapping.wait_ms, trouble);
 	if (r != 0)
 		return r;
 	r = database_look(s->db, &s->mapping, &done, complain, &found, trouble);
@@ -87,6 +87,8 @@ static int run(void *context, const struct statement *s, const char *const *valu
 	struct doing *d = context;
 
 	(void)note;
+	if (d->session->beat != NULL)
+		d->session->beat(d->session->context);
 	return database_run(d->session->db, s, values, changed, d->trouble);
 }
 

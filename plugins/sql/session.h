@@ -12,6 +12,7 @@ struct session {
 	bool doubtful;                                     /* it is to connect and look anew */
 	struct sql sql;                                    /* as long as `db` */
 	void (*complain)(void *context, const char *text); /* about what does not fit */
+	void (*beat)(void *context);                       /* before each statement: it may take long */
 	void *context;
 };
 

@@ -278,6 +278,18 @@ void work_deinit(struct work *w)
 	*w = (struct work){0};
 }
 
+size_t work_size(const struct work *w)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < w->n_tables; i++) {
+		n++;
+		for (size_t j = 0; j < w->tables[i].table->n_rows; j++)
+			n += w->tables[i].rows[j].n;
+	}
+	return n;
+}
+
 /* ---- running ---- */
 
 /* A statement with the values of its parameters; `item` is that of a list's row, or NULL. */

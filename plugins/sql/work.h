@@ -48,6 +48,9 @@ int work_prepare(
 	struct work *out, const struct sql *sql, const struct work_event *event, char reason[static WORK_REASON_MAX]);
 void work_deinit(struct work *w);
 
+/* How many rows it can write. */
+size_t work_size(const struct work *w);
+
 /* What carries statements out. Both return 0, or what work_run() is to return. `note` is for people. */
 struct executor {
 	void *context;

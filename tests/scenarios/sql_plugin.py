@@ -107,9 +107,9 @@ def withdrawal(subject, topic, revision):
 class Plugin:
     """enlight-sql as a node runs it."""
 
-    def __init__(self, folder, expect_ready=True):
+    def __init__(self, folder, expect_ready=True, beat_ms=5000):
         self.pb = plugin_messages()
-        self.number = self.sequence = 0
+        self.number = self.sequence = self.beats = 0
         self.results, self.logs, self.buffer = {}, [], b""
         self.errors = open(folder / "stderr", "a+")
         self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
@@ -117,7 +117,7 @@ class Plugin:
         start = self.pb.ToPlugin()
         start.start.protocol, start.start.member, start.start.name = 1, "ugent.be", "registrar"
         start.start.settings, start.start.state = json.dumps({"mapping": "mapping.yaml"}), str(folder)
-        start.start.beat_ms, start.start.folder = 5000, str(folder)
+        start.start.beat_ms, start.start.folder = beat_ms, str(folder)
         self.send(start)
         if expect_ready:
             ready = self.read_until(lambda: self.ready)
@@ -153,6 +153,7 @@ class Plugin:
             self.ready = frame.ready
         if frame.HasField("result"):
             self.results[frame.result.number] = frame.result
+        self.beats += frame.HasField("beat")
         if frame.HasField("log"):
             self.logs.append(frame.log.text)
         return True
@@ -247,8 +248,13 @@ class Registrar:
     def count(self, table):
         return int(self.query(f"SELECT COUNT(*) FROM {table}")[0][0])
 
-    def plugin(self):
-        return Plugin(self.folder)
+    def wait(self, how_long):
+        """How long the plugin is to wait for a lock."""
+        with open(self.mapping, "a") as file:
+            file.write(f"wait: {how_long}\n")
+
+    def plugin(self, **how):
+        return Plugin(self.folder, **how)
 
 
 def on_each(*names):
@@ -403,9 +409,65 @@ def database_killed(registrar):
     plugin.drain()
 
 
+@on_each("PostgreSQL", "MariaDB")
+def row_locked(registrar):
+    """a row that another holds is waited for, not for long, and holds up no other; when it is free all comes in order."""
+    registrar.wait("1s")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1)), "done", "before")
+    registrar.client.begin()
+    registrar.query("UPDATE joint_course SET code = 'theirs' WHERE university = 'ut.ee' AND course_id = 'C1'")
+    numbers = [plugin.hand(course(i, 2)) for i in range(1, 50)]
+    outcomes = [plugin.outcome(number) for number in numbers]
+    equal([i for i, outcome in enumerate(outcomes, 1) if outcome != "done"], [1], "those not done")
+    equal(outcomes[0][0], "retry", "the one that is held")
+    registrar.client.rollback()
+    equal([plugin.deliver(course(1, revision, f"Title {revision}")) for revision in (2, 3)], ["done"] * 2, "when it is free")
+    equal(registrar.query("SELECT title, revision FROM joint_course WHERE course_id = 'C1'"), [("Title 3", "3")], "the row")
+    equal(registrar.count("joint_course"), 49, "rows")
+    plugin.drain()
+
+
+@on_each("PostgreSQL", "MariaDB")
+def table_locked(registrar):
+    """a table that another holds is waited for some times a window, not for each of its events; when it is free all is applied."""
+    registrar.wait("1s")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(0)), "done", "before")
+    if registrar.name == "PostgreSQL":
+        registrar.client.begin()
+        registrar.query("LOCK TABLE joint_course")
+    else:
+        registrar.query("LOCK TABLES joint_course WRITE")
+    numbers = [plugin.hand(course(i)) for i in range(1, 200)]
+    equal({plugin.outcome(number)[0] for number in numbers}, {"retry"}, "while it is held")
+    if registrar.name == "PostgreSQL":
+        registrar.client.rollback()
+    else:
+        registrar.query("UNLOCK TABLES")
+    numbers = [plugin.hand(course(i)) for i in range(1, 200)]
+    equal({plugin.outcome(number) for number in numbers}, {"done"}, "when it is free")
+    equal(registrar.count("joint_course"), 200, "rows")
+    plugin.drain()
+
+
+@on_each("PostgreSQL")
+def large(registrar):
+    """a window with many rows is several transactions, and the plugin says that it is alive between its statements."""
+    registrar.query("ALTER TABLE joint_course_run ADD COLUMN written_by BIGINT DEFAULT txid_current()")
+    plugin = registrar.plugin(beat_ms=3)
+    numbers = [plugin.hand(course(i, runs=[{"runId": f"R{j}"} for j in range(900)])) for i in range(12)]
+    equal({plugin.outcome(number) for number in numbers}, {"done"}, "all of them")
+    largest = registrar.query("SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM joint_course_run GROUP BY written_by) AS transactions")
+    check(900 <= int(largest[0][0]) <= 4096, "rows of the largest transaction", largest)
+    check(plugin.beats >= 100, "signs of life", plugin.beats)
+    plugin.drain()
+
+
 def test_sqlite_locked():
     """SQLite: a database that another holds is waited for"""
     registrar = Registrar("SQLite")
+    registrar.wait("300ms")
     plugin = registrar.plugin()
     equal(plugin.deliver(course(1)), "done", "before")
     registrar.query("BEGIN EXCLUSIVE")
