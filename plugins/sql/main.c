@@ -220,7 +220,7 @@ static int dry_run(char **words)
 
 	if (r == 0 && !read_event(&event, words[1]))
 		r = EX_DATAERR;
-	if (r == 0 && sql_init(&sql, &mapping, '"') != 0)
+	if (r == 0 && sql_init(&sql, &mapping, '"', "") != 0)
 		r = out_of_memory();
 	if (r == 0)
 		r = print_event(&sql, &event, words[1]);

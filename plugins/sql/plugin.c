@@ -59,10 +59,14 @@ static int start(struct enlight *e, const void *settings, void **out)
 	s->session.complain = complain;
 	s->session.beat = beat;
 	s->session.context = s;
+	if (asprintf(&s->session.owner, "%s/%s", enlight_member(e), enlight_name(e)) < 0)
+		s->session.owner = NULL;
 	r = mapping_read(&s->session.mapping, o->mapping, &problems);
 	for (size_t i = 0; i < problems.n; i++)
 		enlight_log(e, ENLIGHT_ERROR, "%s: %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
+	if (s->session.owner == NULL)
+		r = -ENOMEM;
 	if (r == 0) {
 		*out = s;
 		return 0;

@@ -53,7 +53,7 @@ int session_open(struct session *s, struct trouble *trouble)
 		r = DATABASE_MISMATCH;
 	}
 	if (r == 0)
-		r = sql_init(&s->sql, &s->mapping, database_quote(s->db));
+		r = sql_init(&s->sql, &s->mapping, database_quote(s->db), s->owner);
 	if (r == 0 && !done)
 		r = create_done(s, trouble);
 	if (r != 0)
@@ -73,6 +73,7 @@ void session_deinit(struct session *s)
 {
 	session_close(s);
 	mapping_deinit(&s->mapping);
+	free(s->owner);
 }
 
 /* ---- the executor that is a database ---- */

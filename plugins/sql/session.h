@@ -5,9 +5,10 @@
 #include "database.h"
 #include "work.h"
 
-/* The zeroed value but for `mapping` is ready; release with session_deinit(). */
+/* The zeroed value but for `mapping` and `owner` is ready; release with session_deinit(). */
 struct session {
 	struct mapping mapping;
+	char *owner;                                       /* whose applied events are; freed by session_deinit() */
 	struct database *db;                               /* NULL: not connected */
 	bool doubtful;                                     /* it is to connect and look anew */
 	struct sql sql;                                    /* as long as `db` */

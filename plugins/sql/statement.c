@@ -408,12 +408,12 @@ static int write_create(struct writing *w, char *out[static 3], const struct map
 	return out[0] == NULL || out[1] == NULL || out[2] == NULL ? -ENOMEM : 0;
 }
 
-int sql_init(struct sql *out, const struct mapping *m, char quote)
+int sql_init(struct sql *out, const struct mapping *m, char quote, const char *owner)
 {
 	struct writing w = {.quote = quote, .sql = out};
 	int r;
 
-	*out = (struct sql){.mapping = m};
+	*out = (struct sql){.mapping = m, .owner = owner};
 	out->tables = calloc(m->n_tables + 1, sizeof *out->tables);
 	if (out->tables == NULL)
 		return -ENOMEM;

@@ -19,7 +19,7 @@ enum param_kind {
 	PARAM_DONE,       /* index: enum done_value */
 };
 enum done_value {
-	DONE_EVENT,  /* digest of source and id */
+	DONE_EVENT,  /* digest of owner, source and id */
 	DONE_SOURCE, /* as they are, for people */
 	DONE_ID,
 	DONE_CHANNEL, /* digest of the channel, to forget by */
@@ -57,14 +57,16 @@ struct table_sql {
 /* All statements of a mapping; a statement without text is not needed. */
 struct sql {
 	const struct mapping *mapping;
+	const char *owner; /* of what is in the table of applied events, part of its digests */
 	struct table_sql *tables;
 	struct statement seen, record, prune;
 	char *create[3]; /* what makes the table of applied events */
 	unsigned n;      /* statements */
 };
 
-/* Writes the statements, with names between `quote`s. 0 or -ENOMEM; released with sql_deinit() in any case. */
-int sql_init(struct sql *out, const struct mapping *m, char quote);
+/* Writes the statements, with names between `quote`s. What another `owner` applied is not applied: each has a mapping of its
+ * own. Mapping and owner are borrowed until sql_deinit(). 0 or -ENOMEM; released with sql_deinit() in any case. */
+int sql_init(struct sql *out, const struct mapping *m, char quote, const char *owner);
 void sql_deinit(struct sql *s);
 
 #endif

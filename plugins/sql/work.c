@@ -19,13 +19,15 @@ static char *number_text(uint64_t n)
 	return asprintf(&out, "%llu", (unsigned long long)n) < 0 ? NULL : out;
 }
 
-/* Digest of texts, each with its NUL, as the 64 digits they are found by; memory the caller frees. NULL: out of memory. */
-static char *digest_text(const char *a, const char *b, const char *c)
+/* Digest of owner and texts, each with its NUL, as the 64 digits they are found by; memory the caller frees. NULL: out of
+ * memory. */
+static char *digest_text(const struct sql *sql, const char *a, const char *b, const char *c)
 {
 	uint8_t digest[DIGEST_LEN];
 	struct buffer in = {0};
 	char *out = malloc(2 * DIGEST_LEN + 1);
 
+	buffer_add(&in, sql->owner, strlen(sql->owner) + 1);
 	buffer_add(&in, a, strlen(a) + 1);
 	buffer_add(&in, b, strlen(b) + 1);
 	if (c != NULL)
@@ -175,13 +177,13 @@ static int make_done(struct work *w, const struct work_event *e)
 	char incarnation[16];
 
 	snprintf(incarnation, sizeof incarnation, "%u", (unsigned)e->incarnation);
-	w->done[DONE_EVENT] = digest_text(e->source, e->id, NULL);
+	w->done[DONE_EVENT] = digest_text(w->sql, e->source, e->id, NULL);
 	w->done[DONE_SOURCE] = strdup(e->source);
 	w->done[DONE_ID] = strdup(e->id);
-	w->done[DONE_CHANNEL] = digest_text(e->source, e->audience, incarnation);
+	w->done[DONE_CHANNEL] = digest_text(w->sql, e->source, e->audience, incarnation);
 	w->done[DONE_SEQUENCE] = number_text(e->sequence);
 	w->done[DONE_SETTLED] = number_text(e->settled);
-	w->own_object = digest_text(e->source, e->topic, e->subject);
+	w->own_object = digest_text(w->sql, e->source, e->topic, e->subject);
 	for (size_t i = 0; i <= DONE_SETTLED; i++) {
 		if (w->done[i] == NULL)
 			return -ENOMEM;
@@ -223,7 +225,7 @@ static int make_tables(struct preparing *p, struct work *w, const struct work_ev
 		r = state ? make_state(p, t, e) : make_withdrawal(p, t, e, withdrawn_revision);
 		if (r != 0 || state || w->done[DONE_OBJECT] != NULL)
 			continue;
-		w->done[DONE_OBJECT] = digest_text(e->source, withdrawn, e->subject);
+		w->done[DONE_OBJECT] = digest_text(w->sql, e->source, withdrawn, e->subject);
 		w->done[DONE_REVISION] = number_text(withdrawn_revision);
 		if (w->done[DONE_OBJECT] == NULL || w->done[DONE_REVISION] == NULL)
 			r = -ENOMEM;
@@ -458,8 +460,9 @@ static int erase_subject(const struct sql *sql, const char *source, const char *
 /* Should the event come all the same, it finds itself done. */
 static int erase_event(const struct sql *sql, const char *source, const char *id, const struct executor *x)
 {
-	char *done[DONE_VALUES] = {
-		[DONE_EVENT] = digest_text(source, id, NULL), [DONE_SOURCE] = strdup(source), [DONE_ID] = strdup(id)};
+	char *done[DONE_VALUES] = {[DONE_EVENT] = digest_text(sql, source, id, NULL),
+		[DONE_SOURCE] = strdup(source),
+		[DONE_ID] = strdup(id)};
 	int r = -ENOMEM;
 
 	if (done[DONE_EVENT] != NULL && done[DONE_SOURCE] != NULL && done[DONE_ID] != NULL)

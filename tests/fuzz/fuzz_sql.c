@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(r == 0 || r == MAPPING_BAD);
 	must((r == 0) == (problems.total == 0));
 	if (r == 0) {
-		must(sql_init(&sql, &m, '"') == 0);
+		must(sql_init(&sql, &m, '"', "ut.ee/registrar") == 0);
 		for (size_t i = 0; i < m.n_tables; i++)
 			apply(&sql, m.tables[i].of);
 		apply(&sql, topic_find("course.withdrawal"));

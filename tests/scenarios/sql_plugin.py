@@ -107,7 +107,7 @@ def withdrawal(subject, topic, revision):
 class Plugin:
     """enlight-sql as a node runs it."""
 
-    def __init__(self, folder, expect_ready=True, beat_ms=5000):
+    def __init__(self, folder, expect_ready=True, beat_ms=5000, name="registrar", mapping="mapping.yaml"):
         self.pb = plugin_messages()
         self.number = self.sequence = self.beats = 0
         self.results, self.logs, self.buffer = {}, [], b""
@@ -115,8 +115,8 @@ class Plugin:
         self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         harness.at_exit(self.end)
         start = self.pb.ToPlugin()
-        start.start.protocol, start.start.member, start.start.name = 1, "ugent.be", "registrar"
-        start.start.settings, start.start.state = json.dumps({"mapping": "mapping.yaml"}), str(folder)
+        start.start.protocol, start.start.member, start.start.name = 1, "ugent.be", name
+        start.start.settings, start.start.state = json.dumps({"mapping": mapping}), str(folder)
         start.start.beat_ms, start.start.folder = beat_ms, str(folder)
         self.send(start)
         if expect_ready:
@@ -576,6 +576,33 @@ def forgotten(registrar):
     equal(registrar.query("SELECT sequence FROM enlight_done ORDER BY sequence"), [("2",), ("3",), ("250",), ("256",)],
           "what is kept")
     plugin.drain()
+
+
+@on_each()
+def two_plugins(registrar):
+    """two plugins with a mapping each on one database: each applies every event, once, and forgets for itself alone."""
+    registrar.query("CREATE TABLE timetable (university VARCHAR(63) NOT NULL, course_id VARCHAR(64) NOT NULL, code VARCHAR(60), "
+                    "revision BIGINT, PRIMARY KEY (university, course_id))")
+    (registrar.folder / "timetable.yaml").write_text(f"""\
+connection: {registrar.connection}
+tables:
+  - topic: course.offering
+    table: timetable
+    key: {{university: source, course_id: data.courseId}}
+    revision: revision
+    columns: {{code: data.code}}
+""")
+    plugins = [registrar.plugin(), registrar.plugin(name="timetable", mapping="timetable.yaml")]
+    events = [course(1, code="A"), course(2, code="B")]
+    for sequence, event in enumerate(events, 1):
+        equal([plugin.deliver(event, sequence=sequence) for plugin in plugins], ["done"] * 2, "an event")
+    equal(plugins[0].deliver(course(3), sequence=256, settled=200), "done", "an event that lets the first one's old ones go")
+    registrar.query("DELETE FROM timetable WHERE course_id = 'C2'")
+    equal([plugins[1].deliver(event, sequence=sequence) for sequence, event in enumerate(events, 1)], ["done"] * 2, "once more")
+    equal(registrar.query("SELECT code FROM timetable"), [("A",)], "the second one's rows")
+    equal((registrar.count("joint_course"), registrar.count("enlight_done")), (3, 3), "the first one's rows, and what is kept")
+    for plugin in plugins:
+        plugin.drain()
 
 
 @on_each()

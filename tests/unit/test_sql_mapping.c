@@ -391,7 +391,7 @@ static void run_event(struct writer *w, const struct mapping *m, const struct wo
 	struct work work;
 	struct sql sql;
 
-	ck_assert_int_eq(sql_init(&sql, m, '`'), 0);
+	ck_assert_int_eq(sql_init(&sql, m, '`', "ut.ee/registrar"), 0);
 	ck_assert_int_eq(work_prepare(&work, &sql, e, reason), 0);
 	ck_assert_int_eq(work_run(&work, &x), 0);
 	work_deinit(&work);
@@ -491,7 +491,7 @@ START_TEST(test_erasure)
 	struct sql sql;
 
 	ck_assert_str_eq(read_text(&m, whole), "");
-	ck_assert_int_eq(sql_init(&sql, &m, '`'), 0);
+	ck_assert_int_eq(sql_init(&sql, &m, '`', "ut.ee/registrar"), 0);
 	ck_assert_int_eq(work_erase(&sql, "ut.ee", ids, subjects, &x), 0);
 	ck_assert_str_eq(buffer_cstr(&w.out),
 		"UPDATE `name` SET `given` = NULL WHERE `university` = ? AND `id` = ?\n\tut.ee, M1\n"
@@ -544,7 +544,7 @@ static int everything(const struct work_event *e, const struct work_event *back)
 	int r = mapping_parse(&m, "f.yaml", bytes_str(whole), &problems);
 
 	if (r == 0)
-		r = sql_init(&sql, &m, '"');
+		r = sql_init(&sql, &m, '"', "ut.ee/registrar");
 	if (r == 0)
 		r = work_prepare(&work, &sql, e, reason);
 	if (r == 0)
