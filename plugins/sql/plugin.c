@@ -239,13 +239,23 @@ static void deliver_many(
 static enum enlight_outcome erase(
 	struct enlight *e, void *state, const struct enlight_erasure *erasure, struct enlight_result *result)
 {
+	struct work_erasure what = {erasure->source, erasure->person, erasure->ids, erasure->subjects};
+	bool alone = what.person != NULL && (what.subjects == NULL || what.subjects[0] == NULL);
 	struct state *s = state;
 	struct trouble trouble = {0};
+	const struct table *blind = alone ? mapping_blind(&s->session.mapping) : NULL;
 	int r = session_open(&s->session, &trouble);
 
 	(void)e;
 	if (r == 0)
-		r = session_erase(&s->session, erasure->source, erasure->ids, erasure->subjects, &trouble);
+		r = session_erase(&s->session, &what, &trouble);
+	if (r == 0 && blind != NULL) {
+		trouble = (struct trouble){.table = blind->table,
+			.at = &blind->table,
+			.words = "has no column to find the person by, and the node no longer knows the subjects: "
+				 "forget it by hand"};
+		r = DATABASE_REFUSED;
+	}
 	return judge(s, r, &trouble, result);
 }
 

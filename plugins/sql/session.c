@@ -147,13 +147,12 @@ int session_apply(struct session *s, const struct work *const *work, size_t n, s
 	return finish(s, r, trouble);
 }
 
-int session_erase(struct session *s, const char *source, const char *const *ids, const char *const *subjects,
-	struct trouble *trouble)
+int session_erase(struct session *s, const struct work_erasure *e, struct trouble *trouble)
 {
 	struct doing d = {s, trouble};
 	struct executor x = {&d, run, seen};
 
-	return finish(s, work_erase(&s->sql, source, ids, subjects, &x), trouble);
+	return finish(s, work_erase(&s->sql, e, &x), trouble);
 }
 
 void session_words(const struct session *s, const struct trouble *t, char out[static SESSION_WORDS_MAX])

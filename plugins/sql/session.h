@@ -26,8 +26,7 @@ void session_deinit(struct session *s);
 
 /* All of it in one transaction, or none. */
 int session_apply(struct session *s, const struct work *const *work, size_t n, struct trouble *trouble);
-int session_erase(struct session *s, const char *source, const char *const *ids, const char *const *subjects,
-	struct trouble *trouble);
+int session_erase(struct session *s, const struct work_erasure *e, struct trouble *trouble);
 
 /* What is wrong, in one line: "joint_course: a constraint of the database forbids it (SQLSTATE 23505, code 1;
  * registrar.yaml:7)". */

@@ -16,6 +16,7 @@ enum param_kind {
 	PARAM_ROW_COLUMN, /* of the rows' columns */
 	PARAM_REVISION,   /* that is applied or withdrawn */
 	PARAM_TIME,       /* of the withdrawal */
+	PARAM_PERSON,     /* to be forgotten */
 	PARAM_DONE,       /* index: enum done_value */
 };
 enum done_value {
@@ -47,10 +48,10 @@ struct statement {
 };
 
 struct rows_sql {
-	struct statement clear, add, withdraw, erase;
+	struct statement clear, add, withdraw, erase, erase_person;
 };
 struct table_sql {
-	struct statement update, insert, withdraw, erase;
+	struct statement update, insert, withdraw, erase, erase_person;
 	struct rows_sql *rows;
 };
 

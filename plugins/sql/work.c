@@ -314,6 +314,8 @@ static const char *value_of(const struct param *p, const struct work_table *w, c
 		return w->texts[w->table->n_key + p->index];
 	case PARAM_REVISION:
 		return w->revision;
+	case PARAM_PERSON:
+		return w->person;
 	default:
 		return w->time;
 	}
@@ -457,6 +459,38 @@ static int erase_subject(const struct sql *sql, const char *source, const char *
 	return r;
 }
 
+/* The source alone: more of the key is not asked for. */
+static int make_source(struct work_table *w, const char *source)
+{
+	const struct table *t = w->table;
+
+	w->texts = calloc(t->n_key + t->n_columns, sizeof *w->texts);
+	for (size_t i = 0; w->texts != NULL && i < t->n_key; i++) {
+		if (place_is(&t->key[i].place, "source", NULL) && (w->texts[i] = strdup(source)) == NULL)
+			return -ENOMEM;
+	}
+	return w->texts != NULL ? 0 : -ENOMEM;
+}
+
+/* What the tables have of a person, found by the columns with its identifiers. */
+static int erase_person(const struct sql *sql, const char *source, const char *person, const struct executor *x)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sql->mapping->n_tables; i++) {
+		struct work_table w = {.table = &sql->mapping->tables[i], .sql = &sql->tables[i], .person = person};
+		struct running on = {.x = x, .table = &w};
+
+		r = make_source(&w, source);
+		for (size_t j = 0; r == 0 && j < w.table->n_rows; j++)
+			r = run(&on, &w.sql->rows[j].erase_person, "its list", NULL);
+		if (r == 0)
+			r = run(&on, &w.sql->erase_person, "the person's rows", NULL);
+		work_table_deinit(&w);
+	}
+	return r;
+}
+
 /* Should the event come all the same, it finds itself done. */
 static int erase_event(const struct sql *sql, const char *source, const char *id, const struct executor *x)
 {
@@ -472,14 +506,13 @@ static int erase_event(const struct sql *sql, const char *source, const char *id
 	return r;
 }
 
-int work_erase(const struct sql *sql, const char *source, const char *const *ids, const char *const *subjects,
-	const struct executor *x)
+int work_erase(const struct sql *sql, const struct work_erasure *e, const struct executor *x)
 {
-	int r = 0;
+	int r = e->person != NULL ? erase_person(sql, e->source, e->person, x) : 0;
 
-	for (; r == 0 && subjects != NULL && *subjects != NULL; subjects++)
-		r = erase_subject(sql, source, *subjects, x);
-	for (; r == 0 && ids != NULL && *ids != NULL; ids++)
-		r = erase_event(sql, source, *ids, x);
+	for (size_t i = 0; r == 0 && e->subjects != NULL && e->subjects[i] != NULL; i++)
+		r = erase_subject(sql, e->source, e->subjects[i], x);
+	for (size_t i = 0; r == 0 && e->ids != NULL && e->ids[i] != NULL; i++)
+		r = erase_event(sql, e->source, e->ids[i], x);
 	return r;
 }
