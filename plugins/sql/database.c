@@ -21,17 +21,29 @@ struct dbms {
 		unsigned unit_ms;
 	} waits[2];         /* how long a statement waits for a lock */
 	const char *schema; /* query for the schema of names without one; NULL: its driver knows */
+	const char *closer; /* query by table and schema for columns with what is to be known of them: closer() */
 	bool catalogs;      /* what stands in front of a table is to ODBC a catalogue */
 };
 /* clang-format off */
 #define MARIADB .session = {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, \
-	.waits = {{"SET innodb_lock_wait_timeout = ", 1000}, {"SET lock_wait_timeout = ", 1000}}, .catalogs = true
+	.waits = {{"SET innodb_lock_wait_timeout = ", 1000}, {"SET lock_wait_timeout = ", 1000}}, .catalogs = true, \
+	.closer = "SELECT c.column_name, CONCAT(IF(c.is_nullable = 'NO' AND c.column_default IS NULL AND" \
+		  " c.extra NOT LIKE '%auto_increment%' AND c.extra NOT LIKE '%GENERATED%', 'm', '')," \
+		  " IF(RIGHT(c.collation_name, 4) <> '_bin' AND LOCATE('_cs', c.collation_name) = 0, 'c', '')," \
+		  " IF(t.engine NOT IN (SELECT engine FROM information_schema.engines WHERE transactions = 'YES'), 't', ''))" \
+		  " FROM information_schema.columns c JOIN information_schema.tables t" \
+		  " ON t.table_schema = c.table_schema AND t.table_name = c.table_name" \
+		  " WHERE c.table_name = ? AND c.table_schema = COALESCE(NULLIF(?, ''), DATABASE())"
 static const struct dbms systems[] = {
 	{"MariaDB", MARIADB},
 	{"MySQL", MARIADB},
 	{"PostgreSQL", .session = {"SET TIME ZONE 'UTC'"}, .waits = {{"SET lock_timeout = ", 1}},
-		.schema = "SELECT current_schema()"},
-	{"SQLite", .waits = {{"PRAGMA busy_timeout = ", 1}}},
+		.schema = "SELECT current_schema()",
+		.closer = "SELECT column_name, 'm' FROM information_schema.columns WHERE table_name = ? AND table_schema = ?"
+			  " AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' AND is_generated = 'NEVER'"},
+	{"SQLite", .waits = {{"PRAGMA busy_timeout = ", 1}},
+		.closer = "SELECT name, 'm' FROM pragma_table_info(?, NULLIF(?, '')) WHERE \"notnull\" AND dflt_value IS NULL"
+			  " AND NOT (pk = 1 AND upper(type) = 'INTEGER')"},
 };
 /* clang-format on */
 static const struct dbms other_system = {""};
@@ -77,6 +89,7 @@ static const struct verdict {
 	{NULL, "08", 0, DATABASE_LOST, "the connection to the database is lost"},
 	{NULL, "21", 0, DATABASE_REFUSED, "a value does not fit the database"},
 	{NULL, "22", 0, DATABASE_REFUSED, "a value does not fit its column"},
+	{NULL, "23502", 0, DATABASE_MISMATCH, "a column that must have a value is not in the mapping"},
 	{NULL, "23", 0, DATABASE_REFUSED, "a constraint of the database forbids it"},
 	{NULL, "25006", 0, DATABASE_LOST, "the database can only be read"},
 	{NULL, "28", 0, DATABASE_LOST, "the database does not let us in"},
@@ -339,6 +352,27 @@ static SQLRETURN bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *typ
 		type->sql_type != 0 ? type->sql_type : sql_types[type->kind], size, digits, (SQLPOINTER)value, 0, len);
 }
 
+/* Whether a column that must have a value was given none: then it is not the mapping's fault that it has none. */
+static bool lacks_value(const struct statement *s, const char *const *values)
+{
+	for (size_t i = 0; i < s->n_params; i++) {
+		if (values[i] == NULL && !s->params[i].type->nullable)
+			return true;
+	}
+	return false;
+}
+
+static int judge_values(
+	struct database *db, SQLHSTMT h, const struct statement *s, const char *const *values, struct trouble *out)
+{
+	judge_statement(db, h, s, out);
+	if (strcmp(out->sqlstate, "23502") == 0 && lacks_value(s, values)) {
+		out->what = DATABASE_REFUSED;
+		out->words = "a column that must have a value would get none";
+	}
+	return out->what;
+}
+
 /* Runs the statement and leaves what it found open. */
 static int execute(struct database *db, const struct statement *s, const char *const *values, SQLHSTMT *h,
 	bool *changed, struct trouble *trouble)
@@ -359,7 +393,7 @@ static int execute(struct database *db, const struct statement *s, const char *c
 	if (r == 0 && SQL_SUCCEEDED(done)) {
 		*changed = SQL_SUCCEEDED(SQLRowCount(*h, &rows)) && rows > 0;
 	} else if (r == 0 && done != SQL_NO_DATA) /* which some drivers say when no row was changed */
-		r = judge_statement(db, *h, s, trouble);
+		r = judge_values(db, *h, s, values, trouble);
 	if (r == 0)
 		SQLFreeStmt(*h, SQL_RESET_PARAMS);
 out:
@@ -429,6 +463,8 @@ void database_rollback(struct database *db)
 struct found {
 	char name[NAME_LEN];
 	struct column_type type;
+	bool must;  /* have a value, and has none of its own */
+	bool blind; /* it takes a for A */
 };
 
 struct look {
@@ -436,6 +472,7 @@ struct look {
 	char schema[NAME_LEN];
 	struct found *columns; /* of the table looked at */
 	size_t n;
+	bool plain; /* it has no transactions */
 	database_report *report;
 	void *context;
 	struct trouble *trouble;
@@ -508,31 +545,28 @@ static int take_column(struct look *l, SQLHSTMT h, const char *schema, const cha
 	return 0;
 }
 
-/* Learns the columns of a table; none: there is no such table. */
-static int look_at(struct look *l, const char *name)
-{
-	const char *dot = strchr(name, '.'), *table = dot != NULL ? dot + 1 : name;
-	char schema[NAME_LEN];
-	bool catalog = l->db->dbms->catalogs;
-	SQLHSTMT h = NULL;
-	SQLCHAR *in = dot != NULL ? (SQLCHAR *)schema : NULL;
-	int r = 0;
+/* A name of the mapping taken apart. */
+struct table_name {
+	char schema[NAME_LEN]; /* or nothing */
+	const char *table;
+	SQLCHAR *catalog_arg, *schema_arg; /* as ODBC's functions want it */
+};
 
-	l->n = 0;
-	snprintf(schema, sizeof schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof schema - 1,
+static void take_apart(struct look *l, struct table_name *out, const char *name)
+{
+	const char *dot = strchr(name, '.');
+	SQLCHAR *in = (SQLCHAR *)out->schema;
+
+	*out = (struct table_name){.table = dot != NULL ? dot + 1 : name};
+	snprintf(out->schema, sizeof out->schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof out->schema - 1,
 		dot != NULL ? name : l->schema);
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLColumns(
-		    h, catalog ? in : NULL, SQL_NTS, catalog ? NULL : in, SQL_NTS, (SQLCHAR *)table, SQL_NTS, NULL, 0)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h)))
-		r = take_column(l, h, catalog ? "" : schema, table);
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
+	if (*in != '\0' && l->db->dbms->catalogs)
+		out->catalog_arg = in;
+	else if (*in != '\0')
+		out->schema_arg = in;
 }
 
-static const struct found *found_column(const struct look *l, const char *name)
+static struct found *found_column(const struct look *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (strcmp(l->columns[i].name, name) == 0)
@@ -541,18 +575,94 @@ static const struct found *found_column(const struct look *l, const char *name)
 	return NULL;
 }
 
+/* What a row of `closer` says of a column: letters. */
+static void take_closer(struct look *l, SQLHSTMT h)
+{
+	char name[NAME_LEN] = "", what[NAME_LEN] = "";
+	struct found *f;
+
+	cell(h, 1, name, sizeof name);
+	cell(h, 2, what, sizeof what);
+	f = found_column(l, name);
+	if (f != NULL) {
+		f->must = strchr(what, 'm') != NULL;
+		f->blind = strchr(what, 'c') != NULL;
+	}
+	l->plain = l->plain || strchr(what, 't') != NULL;
+}
+
+static int look_closer(struct look *l, SQLHSTMT h, const struct table_name *name)
+{
+	static const struct column_type text = {.kind = KIND_TEXT};
+	SQLLEN lens[2];
+
+	l->plain = false;
+	if (l->db->dbms->closer == NULL || l->n == 0)
+		return 0;
+	SQLFreeStmt(h, SQL_CLOSE);
+	if (!SQL_SUCCEEDED(bind(h, 1, &text, name->table, &lens[0])) ||
+		!SQL_SUCCEEDED(bind(h, 2, &text, name->schema, &lens[1])) ||
+		!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->closer, SQL_NTS)))
+		return judge_statement(l->db, h, NULL, l->trouble);
+	while (SQL_SUCCEEDED(SQLFetch(h)))
+		take_closer(l, h);
+	return 0;
+}
+
+/* Learns the columns of a table; none: there is no such table. */
+static int look_at(struct look *l, const char *table)
+{
+	struct table_name name;
+	SQLHSTMT h = NULL;
+	int r = 0;
+
+	l->n = 0;
+	take_apart(l, &name, table);
+	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
+		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
+	if (!SQL_SUCCEEDED(SQLColumns(
+		    h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table, SQL_NTS, NULL, 0)))
+		r = judge_statement(l->db, h, NULL, l->trouble);
+	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h)))
+		r = take_column(l, h, name.catalog_arg != NULL ? "" : name.schema, name.table);
+	if (r == 0)
+		r = look_closer(l, h, &name);
+	SQLFreeHandle(SQL_HANDLE_STMT, h);
+	return r;
+}
+
+static void say(struct look *l, bool misfit, const void *field, const char *format, va_list args)
+	__attribute__((format(printf, 4, 0)));
+static void say(struct look *l, bool misfit, const void *field, const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	l->report(l->context, misfit, field, text != NULL ? text : "out of memory");
+	free(text);
+}
+
+/* What will not do. */
 static void report(struct look *l, const void *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void report(struct look *l, const void *field, const char *format, ...)
 {
-	char *text;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
+	say(l, true, field, format, args);
 	va_end(args);
-	l->report(l->context, field, text != NULL ? text : "out of memory");
-	free(text);
+}
+
+/* What may not do: a trigger may give a column its value, and IDs may never differ in their case alone. */
+static void warn(struct look *l, const void *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void warn(struct look *l, const void *field, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(l, false, field, format, args);
+	va_end(args);
 }
 
 static bool learn(struct look *l, const char *table, const char *name, const void *field, struct column_type *type)
@@ -583,6 +693,56 @@ static void learn_columns(struct look *l, const char *table, struct column *colu
 	}
 }
 
+static void warn_of_key(struct look *l, const struct column *key, size_t n, const void *field)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct found *f = found_column(l, key[i].name);
+
+		/* Sources are all in small letters. */
+		if (f != NULL && f->blind && !place_is(&key[i].place, "source", NULL))
+			warn(l, field != NULL ? field : &key[i].name,
+				"%s: the column takes a for A: give it a collation that does not, as utf8mb4_bin",
+				key[i].name);
+	}
+}
+
+static bool among(const char *name, const struct column *columns, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(columns[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool fills(const struct table *t, const struct rows *rows, const char *name)
+{
+	if (among(name, t->key, t->n_key))
+		return true;
+	if (rows != NULL)
+		return among(name, rows->key, rows->n_key) || among(name, rows->columns, rows->n_columns);
+	return among(name, t->columns, t->n_columns) || strcmp(name, t->revision) == 0 ||
+	       strcmp(name, t->withdrawn) == 0;
+}
+
+/* Warns of what stands in a table, or in the one of a list. */
+static void warn_of_table(struct look *l, const struct table *t, const struct rows *rows)
+{
+	const char *table = rows != NULL ? rows->table : t->table;
+	const void *field = rows != NULL ? &rows->table : &t->table;
+
+	if (l->plain)
+		warn(l, field, "%s: the table has no transactions: make it one of InnoDB", table);
+	warn_of_key(l, t->key, t->n_key, rows != NULL ? field : NULL);
+	if (rows != NULL)
+		warn_of_key(l, rows->key, rows->n_key, NULL);
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->columns[i].must && !fills(t, rows, l->columns[i].name))
+			warn(l, field, "%s: the table's column %s must have a value, and nothing here gives it one",
+				table, l->columns[i].name);
+	}
+}
+
 static int look_at_rows(struct look *l, struct table *t, struct rows *rows)
 {
 	struct column_type ignored;
@@ -598,6 +758,7 @@ static int look_at_rows(struct look *l, struct table *t, struct rows *rows)
 		learn(l, rows->table, t->key[i].name, &rows->table, &ignored);
 	learn_columns(l, rows->table, rows->key, rows->n_key, false);
 	learn_columns(l, rows->table, rows->columns, rows->n_columns, !table_deletes_erased(t));
+	warn_of_table(l, t, rows);
 	return 0;
 }
 
@@ -625,22 +786,51 @@ static int look_at_table(struct look *l, struct table *t)
 			if (!t->withdrawn_type.nullable)
 				report(l, &t->withdrawn, "%s: the column must be able to be NULL", t->withdrawn);
 		}
+		warn_of_table(l, t, NULL);
 	}
 	for (size_t i = 0; r == 0 && i < t->n_rows; i++)
 		r = look_at_rows(l, t, &t->rows[i]);
 	return r;
 }
 
-static int look_at_done(struct look *l, struct mapping *m, bool *done)
+/* Which of its indexes the table of applied events has. */
+static int look_at_indexes(struct look *l, const char *table, bool there[static DONE_INDEXES])
+{
+	char found[NAME_LEN], wanted[NAME_LEN];
+	struct table_name name;
+	SQLHSTMT h = NULL;
+	int r = 0;
+
+	take_apart(l, &name, table);
+	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
+		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
+	if (!SQL_SUCCEEDED(SQLStatistics(h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table,
+		    SQL_NTS, SQL_INDEX_ALL, SQL_QUICK)))
+		r = judge_statement(l->db, h, NULL, l->trouble);
+	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h))) {
+		if (cell(h, 6, found, sizeof found) == NULL)
+			continue;
+		for (size_t i = 0; i < DONE_INDEXES; i++) {
+			snprintf(wanted, sizeof wanted, "%s_%s", name.table, done_indexes[i]);
+			there[i] = there[i] || strcmp(found, wanted) == 0;
+		}
+	}
+	SQLFreeHandle(SQL_HANDLE_STMT, h);
+	return r;
+}
+
+static int look_at_done(struct look *l, struct mapping *m, bool there[static DONE_PARTS])
 {
 	static const char *const columns[] = {"event", "source", "id", "channel", "sequence", "object", "revision"};
 	struct column_type ignored;
 	int r = look_at(l, m->done);
 
-	*done = l->n != 0;
-	for (size_t i = 0; r == 0 && *done && i < sizeof columns / sizeof *columns; i++)
+	there[0] = l->n != 0;
+	for (size_t i = 0; r == 0 && there[0] && i < sizeof columns / sizeof *columns; i++)
 		learn(l, m->done, columns[i], &m->done, &ignored);
-	return r;
+	if (r == 0 && l->plain)
+		warn(l, &m->done, "%s: the table has no transactions: make it one of InnoDB", m->done);
+	return r == 0 && there[0] ? look_at_indexes(l, m->done, there + 1) : r;
 }
 
 /* Asks for the schema that names without one are looked for in. */
@@ -661,8 +851,8 @@ static int look_at_schema(struct look *l)
 	return r;
 }
 
-int database_look(struct database *db, struct mapping *m, bool *done, database_report *report_to, void *context,
-	struct trouble *trouble)
+int database_look(struct database *db, struct mapping *m, bool done[static DONE_PARTS], database_report *report_to,
+	void *context, struct trouble *trouble)
 {
 	struct look l = {.db = db, .report = report_to, .context = context, .trouble = trouble};
 	int r = look_at_schema(&l);

@@ -32,11 +32,11 @@ struct state {
 	struct session session;
 };
 
-static void complain(void *context, const char *text)
+static void complain(void *context, bool misfit, const char *text)
 {
 	struct state *s = context;
 
-	enlight_log(s->enlight, ENLIGHT_ERROR, "%s", text);
+	enlight_log(s->enlight, misfit ? ENLIGHT_ERROR : ENLIGHT_WARN, "%s", text);
 }
 
 static void beat(void *context)

@@ -5,39 +5,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is found by looking: passed on, and counted. */
+/* What is found by looking: passed on, and counted when it is a misfit. */
 struct found {
 	struct session *session;
 	size_t n;
 };
 
-static void complain(void *context, const void *field, const char *text)
+static void complain(void *context, bool misfit, const void *field, const char *text)
 {
 	struct found *f = context;
 	struct session *s = f->session;
 	char *line;
 
-	f->n++;
+	f->n += misfit;
 	if (s->complain == NULL ||
 		asprintf(&line, "%s:%u: %s", s->mapping.file, mapping_line(&s->mapping, field), text) < 0)
 		return;
-	s->complain(s->context, line);
+	s->complain(s->context, misfit, line);
 	free(line);
 }
 
-static int create_done(struct session *s, struct trouble *trouble)
+/* Creates what there is not: to some databases each is a transaction, of which the last may not have come about. */
+static int create_done(struct session *s, const bool there[static DONE_PARTS], struct trouble *trouble)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < sizeof s->sql.create / sizeof *s->sql.create; i++)
-		r = database_do(s->db, s->sql.create[i], trouble);
+	for (size_t i = 0; r == 0 && i < DONE_PARTS; i++) {
+		if (!there[i])
+			r = database_do(s->db, s->sql.create[i], trouble);
+	}
 	return r == 0 ? database_commit(s->db, trouble) : r;
 }
 
 int session_open(struct session *s, struct trouble *trouble)
 {
 	struct found found = {.session = s};
-	bool done = false;
+	bool done[DONE_PARTS] = {false};
 	int r;
 
 	if (s->db != NULL && !s->doubtful)
@@ -46,7 +49,7 @@ int session_open(struct session *s, struct trouble *trouble)
 	r = database_open(&s->db, s->mapping.connection, s->mapping.wait_ms, trouble);
 	if (r != 0)
 		return r;
-	r = database_look(s->db, &s->mapping, &done, complain, &found, trouble);
+	r = database_look(s->db, &s->mapping, done, complain, &found, trouble);
 	if (r == 0 && found.n != 0) {
 		*trouble = (struct trouble){.what = DATABASE_MISMATCH,
 			.words = "the mapping does not fit the database; the log has the lines"};
@@ -54,8 +57,8 @@ int session_open(struct session *s, struct trouble *trouble)
 	}
 	if (r == 0)
 		r = sql_init(&s->sql, &s->mapping, database_quote(s->db), s->owner);
-	if (r == 0 && !done)
-		r = create_done(s, trouble);
+	if (r == 0)
+		r = create_done(s, done, trouble);
 	if (r != 0)
 		session_close(s);
 	return r;

@@ -8,12 +8,12 @@
 /* The zeroed value but for `mapping` and `owner` is ready; release with session_deinit(). */
 struct session {
 	struct mapping mapping;
-	char *owner;                                       /* whose applied events are; freed by session_deinit() */
-	struct database *db;                               /* NULL: not connected */
-	bool doubtful;                                     /* it is to connect and look anew */
-	struct sql sql;                                    /* as long as `db` */
-	void (*complain)(void *context, const char *text); /* about what does not fit */
-	void (*beat)(void *context);                       /* before each statement: it may take long */
+	char *owner;         /* whose applied events are; freed by session_deinit() */
+	struct database *db; /* NULL: not connected */
+	bool doubtful;       /* it is to connect and look anew */
+	struct sql sql;      /* as long as `db` */
+	void (*complain)(void *context, bool misfit, const char *text); /* about what does not fit, or is unwise */
+	void (*beat)(void *context);                                    /* before each statement: it may take long */
 	void *context;
 };
 

@@ -21,6 +21,8 @@ static const struct {
 	[DONE_REVISION] = {"revision", "BIGINT", &whole_type},
 };
 
+const char *const done_indexes[] = {"channel", "object"};
+
 /* A statement being written. */
 struct writing {
 	struct buffer text, params;
@@ -448,7 +450,7 @@ static char *write_index(struct writing *w, const struct mapping *m, const char 
 	return take_text(w);
 }
 
-static int write_create(struct writing *w, char *out[static 3], const struct mapping *m)
+static int write_create(struct writing *w, char *out[static DONE_PARTS], const struct mapping *m)
 {
 	put(w, "CREATE TABLE ");
 	put_name(w, m->done);
@@ -462,8 +464,8 @@ static int write_create(struct writing *w, char *out[static 3], const struct map
 	}
 	put(w, ")");
 	out[0] = take_text(w);
-	out[1] = write_index(w, m, "channel", "sequence");
-	out[2] = write_index(w, m, "object", NULL);
+	out[1] = write_index(w, m, done_indexes[0], "sequence");
+	out[2] = write_index(w, m, done_indexes[1], NULL);
 	return out[0] == NULL || out[1] == NULL || out[2] == NULL ? -ENOMEM : 0;
 }
 
@@ -519,7 +521,7 @@ void sql_deinit(struct sql *s)
 	statement_deinit(&s->seen);
 	statement_deinit(&s->record);
 	statement_deinit(&s->prune);
-	for (size_t i = 0; i < sizeof s->create / sizeof *s->create; i++)
+	for (size_t i = 0; i < DONE_PARTS; i++)
 		free(s->create[i]);
 	*s = (struct sql){0};
 }

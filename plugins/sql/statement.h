@@ -55,14 +55,18 @@ struct table_sql {
 	struct rows_sql *rows;
 };
 
+/* The table of applied events has indexes named TABLE_SUFFIX. */
+enum { DONE_INDEXES = 2, DONE_PARTS = 1 + DONE_INDEXES };
+extern const char *const done_indexes[DONE_INDEXES];
+
 /* All statements of a mapping; a statement without text is not needed. */
 struct sql {
 	const struct mapping *mapping;
 	const char *owner; /* of what is in the table of applied events, part of its digests */
 	struct table_sql *tables;
 	struct statement seen, record, prune;
-	char *create[3]; /* what makes the table of applied events */
-	unsigned n;      /* statements */
+	char *create[DONE_PARTS]; /* what makes the table of applied events, and its indexes */
+	unsigned n;               /* statements */
 };
 
 /* Writes the statements, with names between `quote`s. What another `owner` applied is not applied: each has a mapping of its
