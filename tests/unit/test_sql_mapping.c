@@ -554,15 +554,27 @@ START_TEST(test_prune_and_pass)
 	struct work_event e = example("course.offering", 2), other = example("label.programme", 1);
 	struct writer w = {0};
 	struct mapping m;
+	char id[16];
 
+	e.id = id;
+	e.sequence = 511;
 	ck_assert_str_eq(read_text(&m, whole), "");
 	run_event(&w, &m, &other);
 	ck_assert_uint_eq(w.out.len, 0);
-	e.sequence = 512;
 	e.settled = 500;
-	run_event(&w, &m, &e);
+	for (unsigned i = 0; i < 4096 && (i == 0 || strstr(buffer_cstr(&w.out), "DELETE FROM `kept`") == NULL); i++) {
+		buffer_clear(&w.out);
+		snprintf(id, sizeof id, "id-%u", i);
+		run_event(&w, &m, &e);
+	}
 	ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.out), "DELETE FROM `kept`.`applied` WHERE `channel` = ? AND "
 							  "`sequence` < ? AND `object` IS NULL\n\tDIGEST, 500\n"));
+
+	/* Not of a channel of which nothing is settled. */
+	buffer_clear(&w.out);
+	e.settled = 0;
+	run_event(&w, &m, &e);
+	ck_assert_ptr_null(strstr(buffer_cstr(&w.out), "DELETE FROM `kept`"));
 	json_decref(e.json);
 	json_decref(other.json);
 	buffer_deinit(&w.out);
