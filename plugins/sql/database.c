@@ -1,29 +1,14 @@
-#include "database.h"
+#include "odbc.h"
 
-#include "value.h"
 #include <errno.h>
-#include <sql.h>
-#include <sqlext.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOGIN_TIMEOUT_S = 10, NAME_LEN = 128, CELL_LEN = 96 };
+enum { LOGIN_TIMEOUT_S = 10, CELL_LEN = 96 };
 
 /* ---- what differs between databases ---- */
 
-struct dbms {
-	const char *name;       /* as it calls itself */
-	const char *session[2]; /* said first; times are in UTC, and values are not cut to fit */
-	struct wait {
-		const char *sql; /* the number comes behind it */
-		unsigned unit_ms;
-	} waits[2];         /* how long a statement waits for a lock */
-	const char *schema; /* query for the schema of names without one; NULL: its driver knows */
-	const char *closer; /* query by table and schema for columns with what is to be known of them: closer() */
-	bool catalogs;      /* what stands in front of a table is to ODBC a catalogue */
-};
 /* clang-format off */
 #define MARIADB .session = {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, \
 	.waits = {{"SET innodb_lock_wait_timeout = ", 1000}, {"SET lock_wait_timeout = ", 1000}}, .catalogs = true, \
@@ -47,16 +32,6 @@ static const struct dbms systems[] = {
 };
 /* clang-format on */
 static const struct dbms other_system = {""};
-
-struct database {
-	SQLHENV environment;
-	SQLHDBC connection;
-	bool connected;
-	char quote;
-	const struct dbms *dbms;
-	SQLHSTMT *prepared; /* by the number of the statement */
-	unsigned n_prepared;
-};
 
 /* What an error means: the first row that fits. A state is a class or a whole one. Of what comes with success only a class
  * 01 that stands here counts: MariaDB's driver calls it that when a strict server took nothing. */
@@ -146,7 +121,7 @@ static const struct verdict *judge_record(
 }
 
 /* What is wrong with a handle of the connection. */
-static int judge(struct database *db, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
+int odbc_judge(struct database *db, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
 {
 	SQLUINTEGER dead = SQL_CD_FALSE;
 
@@ -169,9 +144,9 @@ static int blame(SQLHSTMT h, const struct statement *s, struct trouble *out)
 	return out->what;
 }
 
-static int judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+int odbc_judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
 {
-	judge(db, SQL_HANDLE_STMT, h, out);
+	odbc_judge(db, SQL_HANDLE_STMT, h, out);
 	return blame(h, s, out);
 }
 
@@ -193,7 +168,7 @@ static int judge_information(struct database *db, SQLHSTMT h, const struct state
 
 static const struct dbms *dbms_of(SQLHDBC connection)
 {
-	char name[NAME_LEN] = "";
+	char name[ODBC_NAME_LEN] = "";
 
 	SQLGetInfo(connection, SQL_DBMS_NAME, name, sizeof name, NULL);
 	for (size_t i = 0; i < sizeof systems / sizeof *systems; i++) {
@@ -205,7 +180,7 @@ static const struct dbms *dbms_of(SQLHDBC connection)
 
 static int set_wait(struct database *db, const struct wait *wait, uint64_t wait_ms, struct trouble *trouble)
 {
-	char sql[NAME_LEN];
+	char sql[ODBC_NAME_LEN];
 
 	if (wait->sql == NULL)
 		return 0;
@@ -216,7 +191,7 @@ static int set_wait(struct database *db, const struct wait *wait, uint64_t wait_
 
 static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble)
 {
-	char quote[NAME_LEN] = "\"";
+	char quote[ODBC_NAME_LEN] = "\"";
 	int r = 0;
 
 	db->dbms = dbms_of(db->connection);
@@ -228,7 +203,7 @@ static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble
 		r = set_wait(db, &db->dbms->waits[i], wait_ms, trouble);
 	if (r == 0 && !SQL_SUCCEEDED(SQLSetConnectAttr(
 			      db->connection, SQL_ATTR_AUTOCOMMIT, number(SQL_AUTOCOMMIT_OFF), SQL_IS_UINTEGER)))
-		r = judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+		r = odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	return r;
 }
 
@@ -249,7 +224,7 @@ int database_open(struct database **out, const char *connection, uint64_t wait_m
 	SQLSetConnectAttr(db->connection, SQL_ATTR_LOGIN_TIMEOUT, number(LOGIN_TIMEOUT_S), SQL_IS_UINTEGER);
 	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
 		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
-	r = db->connected ? set_up(db, wait_ms, trouble) : judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	r = db->connected ? set_up(db, wait_ms, trouble) : odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!db->connected)
 		trouble->what = r = DATABASE_LOST;
 	if (r != 0)
@@ -294,9 +269,9 @@ int database_do(struct database *db, const char *sql, struct trouble *trouble)
 	int r = 0;
 
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+		return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)sql, SQL_NTS)))
-		r = judge_statement(db, h, NULL, trouble);
+		r = odbc_judge_statement(db, h, NULL, trouble);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
 	return r;
 }
@@ -319,9 +294,9 @@ static int prepare(struct database *db, const struct statement *s, SQLHSTMT *out
 	if (*out != NULL)
 		return 0;
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+		return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLPrepare(h, (SQLCHAR *)s->sql, SQL_NTS))) {
-		r = judge_statement(db, h, s, trouble);
+		r = odbc_judge_statement(db, h, s, trouble);
 		SQLFreeHandle(SQL_HANDLE_STMT, h);
 		return r;
 	}
@@ -341,7 +316,7 @@ static const SQLSMALLINT sql_types[] = {
 	[KIND_BYTES] = SQL_VARBINARY,
 };
 
-static SQLRETURN bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *type, const char *value, SQLLEN *len)
+SQLRETURN odbc_bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *type, const char *value, SQLLEN *len)
 {
 	const char *point = value != NULL ? strchr(value, '.') : NULL;
 	SQLULEN size = value != NULL && *value != '\0' ? strlen(value) : 1;
@@ -365,7 +340,7 @@ static bool lacks_value(const struct statement *s, const char *const *values)
 static int judge_values(
 	struct database *db, SQLHSTMT h, const struct statement *s, const char *const *values, struct trouble *out)
 {
-	judge_statement(db, h, s, out);
+	odbc_judge_statement(db, h, s, out);
 	if (strcmp(out->sqlstate, "23502") == 0 && lacks_value(s, values)) {
 		out->what = DATABASE_REFUSED;
 		out->words = "a column that must have a value would get none";
@@ -385,7 +360,7 @@ static int execute(struct database *db, const struct statement *s, const char *c
 	if (r != 0)
 		goto out;
 	for (size_t i = 0; SQL_SUCCEEDED(done) && i < s->n_params; i++)
-		done = bind(*h, (SQLUSMALLINT)(i + 1), s->params[i].type, values[i], &lens[i]);
+		done = odbc_bind(*h, (SQLUSMALLINT)(i + 1), s->params[i].type, values[i], &lens[i]);
 	if (SQL_SUCCEEDED(done))
 		done = SQLExecute(*h);
 	if (done == SQL_SUCCESS_WITH_INFO)
@@ -413,7 +388,7 @@ int database_run(struct database *db, const struct statement *s, const char *con
 }
 
 /* The text of a column in the row at hand; NULL: it is NULL. */
-static const char *cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size)
+const char *odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size)
 {
 	SQLLEN len = SQL_NULL_DATA;
 
@@ -435,12 +410,12 @@ int database_query(struct database *db, const struct statement *s, const char *c
 	if (r != 0)
 		return r;
 	while (SQL_SUCCEEDED(fetched = SQLFetch(h))) {
-		one = cell(h, 1, first, sizeof first);
-		two = cell(h, 2, second, sizeof second);
+		one = odbc_cell(h, 1, first, sizeof first);
+		two = odbc_cell(h, 2, second, sizeof second);
 		row(context, one, two);
 	}
 	if (fetched != SQL_NO_DATA)
-		return judge_statement(db, h, s, trouble);
+		return odbc_judge_statement(db, h, s, trouble);
 	SQLFreeStmt(h, SQL_CLOSE);
 	return 0;
 }
@@ -449,420 +424,10 @@ int database_commit(struct database *db, struct trouble *trouble)
 {
 	if (SQL_SUCCEEDED(SQLEndTran(SQL_HANDLE_DBC, db->connection, SQL_COMMIT)))
 		return 0;
-	return judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 }
 
 void database_rollback(struct database *db)
 {
 	SQLEndTran(SQL_HANDLE_DBC, db->connection, SQL_ROLLBACK);
-}
-
-/* ---- looking ---- */
-
-/* A column as the catalogue describes it. */
-struct found {
-	char name[NAME_LEN];
-	struct column_type type;
-	bool must;  /* have a value, and has none of its own */
-	bool blind; /* it takes a for A */
-};
-
-struct look {
-	struct database *db;
-	char schema[NAME_LEN];
-	struct found *columns; /* of the table looked at */
-	size_t n;
-	bool plain; /* it has no transactions */
-	database_report *report;
-	void *context;
-	struct trouble *trouble;
-};
-
-static const struct {
-	SQLSMALLINT sql;
-	enum column_kind kind;
-} kinds[] = {
-	{SQL_TINYINT, KIND_WHOLE},
-	{SQL_SMALLINT, KIND_WHOLE},
-	{SQL_INTEGER, KIND_WHOLE},
-	{SQL_BIGINT, KIND_WHOLE},
-	{SQL_NUMERIC, KIND_DECIMAL},
-	{SQL_DECIMAL, KIND_DECIMAL},
-	{SQL_REAL, KIND_DECIMAL},
-	{SQL_FLOAT, KIND_DECIMAL},
-	{SQL_DOUBLE, KIND_DECIMAL},
-	{SQL_BIT, KIND_FLAG},
-	{SQL_DATE, KIND_DATE},
-	{SQL_TYPE_DATE, KIND_DATE},
-	{SQL_TIMESTAMP, KIND_TIME},
-	{SQL_TYPE_TIMESTAMP, KIND_TIME},
-	{SQL_BINARY, KIND_BYTES},
-	{SQL_VARBINARY, KIND_BYTES},
-	{SQL_LONGVARBINARY, KIND_BYTES},
-};
-
-static struct column_type type_of(SQLSMALLINT sql, const char *name, bool nullable)
-{
-	struct column_type t = {.kind = KIND_TEXT, .nullable = nullable};
-
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		if (kinds[i].sql == sql)
-			t.kind = kinds[i].kind;
-	}
-	if (strcmp(name, "bool") == 0) /* PostgreSQL's driver calls it a text */
-		t.kind = KIND_FLAG;
-	if (t.kind == KIND_TEXT && (sql == SQL_LONGVARCHAR || sql == SQL_GUID))
-		t.sql_type = sql;
-	if (t.kind == KIND_DECIMAL && sql != SQL_DECIMAL && sql != SQL_NUMERIC)
-		t.sql_type = SQL_DOUBLE;
-	return t;
-}
-
-/* Takes in a row of SQLColumns. */
-static int take_column(struct look *l, SQLHSTMT h, const char *schema, const char *table)
-{
-	char in[NAME_LEN] = "", of[NAME_LEN] = "", type[NAME_LEN] = "";
-	struct found *more, f = {0};
-	SQLSMALLINT sql = 0, nullable = 0;
-	SQLLEN len;
-	const char *place = cell(h, 2, in, sizeof in);
-
-	cell(h, 3, of, sizeof of);
-	cell(h, 4, f.name, sizeof f.name);
-	SQLGetData(h, 5, SQL_C_SSHORT, &sql, sizeof sql, &len);
-	cell(h, 6, type, sizeof type);
-	SQLGetData(h, 11, SQL_C_SSHORT, &nullable, sizeof nullable, &len);
-	/* Names were patterns, and names without a schema were looked for in all. */
-	if (strcmp(of, table) != 0 ||
-		(place != NULL && *place != '\0' && *schema != '\0' && strcmp(place, schema) != 0))
-		return 0;
-	more = reallocarray(l->columns, l->n + 1, sizeof *more);
-	if (more == NULL)
-		return -ENOMEM;
-	f.type = type_of(sql, type, nullable != SQL_NO_NULLS);
-	l->columns = more;
-	l->columns[l->n++] = f;
-	return 0;
-}
-
-/* A name of the mapping taken apart. */
-struct table_name {
-	char schema[NAME_LEN]; /* or nothing */
-	const char *table;
-	SQLCHAR *catalog_arg, *schema_arg; /* as ODBC's functions want it */
-};
-
-static void take_apart(struct look *l, struct table_name *out, const char *name)
-{
-	const char *dot = strchr(name, '.');
-	SQLCHAR *in = (SQLCHAR *)out->schema;
-
-	*out = (struct table_name){.table = dot != NULL ? dot + 1 : name};
-	snprintf(out->schema, sizeof out->schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof out->schema - 1,
-		dot != NULL ? name : l->schema);
-	if (*in != '\0' && l->db->dbms->catalogs)
-		out->catalog_arg = in;
-	else if (*in != '\0')
-		out->schema_arg = in;
-}
-
-static struct found *found_column(const struct look *l, const char *name)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		if (strcmp(l->columns[i].name, name) == 0)
-			return &l->columns[i];
-	}
-	return NULL;
-}
-
-/* What a row of `closer` says of a column: letters. */
-static void take_closer(struct look *l, SQLHSTMT h)
-{
-	char name[NAME_LEN] = "", what[NAME_LEN] = "";
-	struct found *f;
-
-	cell(h, 1, name, sizeof name);
-	cell(h, 2, what, sizeof what);
-	f = found_column(l, name);
-	if (f != NULL) {
-		f->must = strchr(what, 'm') != NULL;
-		f->blind = strchr(what, 'c') != NULL;
-	}
-	l->plain = l->plain || strchr(what, 't') != NULL;
-}
-
-static int look_closer(struct look *l, SQLHSTMT h, const struct table_name *name)
-{
-	static const struct column_type text = {.kind = KIND_TEXT};
-	SQLLEN lens[2];
-
-	l->plain = false;
-	if (l->db->dbms->closer == NULL || l->n == 0)
-		return 0;
-	SQLFreeStmt(h, SQL_CLOSE);
-	if (!SQL_SUCCEEDED(bind(h, 1, &text, name->table, &lens[0])) ||
-		!SQL_SUCCEEDED(bind(h, 2, &text, name->schema, &lens[1])) ||
-		!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->closer, SQL_NTS)))
-		return judge_statement(l->db, h, NULL, l->trouble);
-	while (SQL_SUCCEEDED(SQLFetch(h)))
-		take_closer(l, h);
-	return 0;
-}
-
-/* Learns the columns of a table; none: there is no such table. */
-static int look_at(struct look *l, const char *table)
-{
-	struct table_name name;
-	SQLHSTMT h = NULL;
-	int r = 0;
-
-	l->n = 0;
-	take_apart(l, &name, table);
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLColumns(
-		    h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table, SQL_NTS, NULL, 0)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h)))
-		r = take_column(l, h, name.catalog_arg != NULL ? "" : name.schema, name.table);
-	if (r == 0)
-		r = look_closer(l, h, &name);
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
-}
-
-static void say(struct look *l, bool misfit, const void *field, const char *format, va_list args)
-	__attribute__((format(printf, 4, 0)));
-static void say(struct look *l, bool misfit, const void *field, const char *format, va_list args)
-{
-	char *text;
-
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	l->report(l->context, misfit, field, text != NULL ? text : "out of memory");
-	free(text);
-}
-
-/* What will not do. */
-static void report(struct look *l, const void *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void report(struct look *l, const void *field, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say(l, true, field, format, args);
-	va_end(args);
-}
-
-/* What may not do: a trigger may give a column its value, and IDs may never differ in their case alone. */
-static void warn(struct look *l, const void *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void warn(struct look *l, const void *field, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	say(l, false, field, format, args);
-	va_end(args);
-}
-
-static bool learn(struct look *l, const char *table, const char *name, const void *field, struct column_type *type)
-{
-	const struct found *f = found_column(l, name);
-
-	if (f == NULL) {
-		report(l, field, "%s: the table %s has no such column", name, table);
-		return false;
-	}
-	*type = f->type;
-	return true;
-}
-
-static void learn_columns(struct look *l, const char *table, struct column *columns, size_t n, bool blanked)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct column *c = &columns[i];
-		const char *misfit;
-
-		if (!learn(l, table, c->name, &c->name, &c->type))
-			continue;
-		misfit = value_misfit(c, c->type.kind);
-		if (misfit != NULL)
-			report(l, &c->name, "%s: the column %s", c->name, misfit);
-		if (blanked && c->personal && !c->type.nullable)
-			report(l, &c->name, "%s: the column must have a value, so erasure cannot blank it", c->name);
-	}
-}
-
-static void warn_of_key(struct look *l, const struct column *key, size_t n, const void *field)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct found *f = found_column(l, key[i].name);
-
-		/* Sources are all in small letters. */
-		if (f != NULL && f->blind && !place_is(&key[i].place, "source", NULL))
-			warn(l, field != NULL ? field : &key[i].name,
-				"%s: the column takes a for A: give it a collation that does not, as utf8mb4_bin",
-				key[i].name);
-	}
-}
-
-static bool among(const char *name, const struct column *columns, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(columns[i].name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool fills(const struct table *t, const struct rows *rows, const char *name)
-{
-	if (among(name, t->key, t->n_key))
-		return true;
-	if (rows != NULL)
-		return among(name, rows->key, rows->n_key) || among(name, rows->columns, rows->n_columns);
-	return among(name, t->columns, t->n_columns) || strcmp(name, t->revision) == 0 ||
-	       strcmp(name, t->withdrawn) == 0;
-}
-
-/* Warns of what stands in a table, or in the one of a list. */
-static void warn_of_table(struct look *l, const struct table *t, const struct rows *rows)
-{
-	const char *table = rows != NULL ? rows->table : t->table;
-	const void *field = rows != NULL ? &rows->table : &t->table;
-
-	if (l->plain)
-		warn(l, field, "%s: the table has no transactions: make it one of InnoDB", table);
-	warn_of_key(l, t->key, t->n_key, rows != NULL ? field : NULL);
-	if (rows != NULL)
-		warn_of_key(l, rows->key, rows->n_key, NULL);
-	for (size_t i = 0; i < l->n; i++) {
-		if (l->columns[i].must && !fills(t, rows, l->columns[i].name))
-			warn(l, field, "%s: the table's column %s must have a value, and nothing here gives it one",
-				table, l->columns[i].name);
-	}
-}
-
-static int look_at_rows(struct look *l, struct table *t, struct rows *rows)
-{
-	struct column_type ignored;
-	int r = look_at(l, rows->table);
-
-	if (r != 0)
-		return r;
-	if (l->n == 0) {
-		report(l, &rows->table, "%s: the database has no such table", rows->table);
-		return 0;
-	}
-	for (size_t i = 0; i < t->n_key; i++)
-		learn(l, rows->table, t->key[i].name, &rows->table, &ignored);
-	learn_columns(l, rows->table, rows->key, rows->n_key, false);
-	learn_columns(l, rows->table, rows->columns, rows->n_columns, !table_deletes_erased(t));
-	warn_of_table(l, t, rows);
-	return 0;
-}
-
-static int look_at_table(struct look *l, struct table *t)
-{
-	int r = look_at(l, t->table);
-	enum column_kind kind;
-
-	if (r != 0)
-		return r;
-	if (l->n == 0) {
-		report(l, &t->table, "%s: the database has no such table", t->table);
-	} else {
-		learn_columns(l, t->table, t->key, t->n_key, false);
-		learn_columns(l, t->table, t->columns, t->n_columns, !table_deletes_erased(t));
-		learn(l, t->table, t->revision, &t->revision, &t->revision_type);
-		kind = t->revision_type.kind;
-		if (kind != KIND_UNKNOWN && kind != KIND_WHOLE && kind != KIND_DECIMAL)
-			report(l, &t->revision, "%s: the column does not hold numbers", t->revision);
-		if (!table_deletes_withdrawn(t) &&
-			learn(l, t->table, t->withdrawn, &t->withdrawn, &t->withdrawn_type)) {
-			kind = t->withdrawn_type.kind;
-			if (kind != KIND_TIME && kind != KIND_DATE && kind != KIND_TEXT)
-				report(l, &t->withdrawn, "%s: the column cannot hold a time", t->withdrawn);
-			if (!t->withdrawn_type.nullable)
-				report(l, &t->withdrawn, "%s: the column must be able to be NULL", t->withdrawn);
-		}
-		warn_of_table(l, t, NULL);
-	}
-	for (size_t i = 0; r == 0 && i < t->n_rows; i++)
-		r = look_at_rows(l, t, &t->rows[i]);
-	return r;
-}
-
-/* Which of its indexes the table of applied events has. */
-static int look_at_indexes(struct look *l, const char *table, bool there[static DONE_INDEXES])
-{
-	char found[NAME_LEN], wanted[NAME_LEN];
-	struct table_name name;
-	SQLHSTMT h = NULL;
-	int r = 0;
-
-	take_apart(l, &name, table);
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLStatistics(h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table,
-		    SQL_NTS, SQL_INDEX_ALL, SQL_QUICK)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h))) {
-		if (cell(h, 6, found, sizeof found) == NULL)
-			continue;
-		for (size_t i = 0; i < DONE_INDEXES; i++) {
-			snprintf(wanted, sizeof wanted, "%s_%s", name.table, done_indexes[i]);
-			there[i] = there[i] || strcmp(found, wanted) == 0;
-		}
-	}
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
-}
-
-static int look_at_done(struct look *l, struct mapping *m, bool there[static DONE_PARTS])
-{
-	static const char *const columns[] = {"event", "source", "id", "channel", "sequence", "object", "revision"};
-	struct column_type ignored;
-	int r = look_at(l, m->done);
-
-	there[0] = l->n != 0;
-	for (size_t i = 0; r == 0 && there[0] && i < sizeof columns / sizeof *columns; i++)
-		learn(l, m->done, columns[i], &m->done, &ignored);
-	if (r == 0 && l->plain)
-		warn(l, &m->done, "%s: the table has no transactions: make it one of InnoDB", m->done);
-	return r == 0 && there[0] ? look_at_indexes(l, m->done, there + 1) : r;
-}
-
-/* Asks for the schema that names without one are looked for in. */
-static int look_at_schema(struct look *l)
-{
-	SQLHSTMT h = NULL;
-	int r = 0;
-
-	if (l->db->dbms->schema == NULL)
-		return 0;
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->schema, SQL_NTS)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	else if (SQL_SUCCEEDED(SQLFetch(h)))
-		cell(h, 1, l->schema, sizeof l->schema);
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
-}
-
-int database_look(struct database *db, struct mapping *m, bool done[static DONE_PARTS], database_report *report_to,
-	void *context, struct trouble *trouble)
-{
-	struct look l = {.db = db, .report = report_to, .context = context, .trouble = trouble};
-	int r = look_at_schema(&l);
-
-	if (r == 0)
-		r = look_at_done(&l, m, done);
-	for (size_t i = 0; r == 0 && i < m->n_tables; i++)
-		r = look_at_table(&l, &m->tables[i]);
-	free(l.columns);
-	if (r == 0)
-		r = database_commit(db, trouble); /* reading began a transaction */
-	return r;
 }

@@ -451,6 +451,26 @@ def translated(registrar):
     plugin.drain()
 
 
+@on_each()
+def fitted(registrar):
+    """what a database makes of a value that does not fit: decimals are rounded, what is too large or too long is rejected; SQLite keeps all."""
+    kept = registrar.name == "SQLite"
+    plugin = registrar.plugin()
+
+    def ects(value):
+        return course(1, credits=[{"scheme": "ects", "value": value}])
+
+    for what, event, column, seen in (("decimals", ects("7.129"), "ects", "7.129" if kept else "7.13"),
+                                      ("too large", ects("12345.5"), "ects", "12345.5" if kept else None),
+                                      ("too long", course(1, code="x" * 61), "code", "x" * 61 if kept else None)):
+        outcome = plugin.deliver(event)
+        check(outcome == "done" if seen else outcome[0] == "reject", what, outcome)
+        equal(registrar.query(f"SELECT {column} FROM joint_course"), [(seen,)] if seen else [], what)
+        registrar.query("DELETE FROM joint_course_run")
+        registrar.query("DELETE FROM joint_course")
+    plugin.drain()
+
+
 @on_each("PostgreSQL", "MariaDB")
 def database_killed(registrar):
     """a database that dies is waited for: retry while it is away, done when it is back, all rows there."""
