@@ -26,7 +26,7 @@ static const struct dbms systems[] = {
 		.schema = "SELECT current_schema()",
 		.closer = "SELECT column_name, 'm' FROM information_schema.columns WHERE table_name = ? AND table_schema = ?"
 			  " AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' AND is_generated = 'NEVER'"},
-	{"SQLite", .waits = {{"PRAGMA busy_timeout = ", 1}},
+	{"SQLite", .wait_option = "Timeout",
 		.closer = "SELECT name, 'm' FROM pragma_table_info(?, NULLIF(?, '')) WHERE \"notnull\" AND dflt_value IS NULL"
 			  " AND NOT (pk = 1 AND upper(type) = 'INTEGER')"},
 };
@@ -194,7 +194,6 @@ static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble
 	char quote[ODBC_NAME_LEN] = "\"";
 	int r = 0;
 
-	db->dbms = dbms_of(db->connection);
 	SQLGetInfo(db->connection, SQL_IDENTIFIER_QUOTE_CHAR, quote, sizeof quote, NULL);
 	db->quote = quote[0];
 	for (size_t i = 0; r == 0 && i < 2 && db->dbms->session[i] != NULL; i++)
@@ -204,6 +203,35 @@ static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble
 	if (r == 0 && !SQL_SUCCEEDED(SQLSetConnectAttr(
 			      db->connection, SQL_ATTR_AUTOCOMMIT, number(SQL_AUTOCOMMIT_OFF), SQL_IS_UINTEGER)))
 		r = odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	return r;
+}
+
+static int connect_to(struct database *db, const char *connection, struct trouble *trouble)
+{
+	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
+		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
+	if (db->connected)
+		return 0;
+	odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	return trouble->what = DATABASE_LOST;
+}
+
+/* Connects; once more where what there is decides about the options. */
+static int connect_waiting(struct database *db, const char *connection, uint64_t wait_ms, struct trouble *trouble)
+{
+	int r = connect_to(db, connection, trouble);
+	char *again;
+
+	if (r != 0)
+		return r;
+	db->dbms = dbms_of(db->connection);
+	if (db->dbms->wait_option == NULL)
+		return 0;
+	if (asprintf(&again, "%s;%s=%llu", connection, db->dbms->wait_option, (unsigned long long)wait_ms) < 0)
+		return -ENOMEM;
+	SQLDisconnect(db->connection);
+	r = connect_to(db, again, trouble);
+	free(again);
 	return r;
 }
 
@@ -222,11 +250,9 @@ int database_open(struct database **out, const char *connection, uint64_t wait_m
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_DBC, db->environment, &db->connection)))
 		goto out;
 	SQLSetConnectAttr(db->connection, SQL_ATTR_LOGIN_TIMEOUT, number(LOGIN_TIMEOUT_S), SQL_IS_UINTEGER);
-	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
-		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
-	r = db->connected ? set_up(db, wait_ms, trouble) : odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
-	if (!db->connected)
-		trouble->what = r = DATABASE_LOST;
+	r = connect_waiting(db, connection, wait_ms, trouble);
+	if (r == 0)
+		r = set_up(db, wait_ms, trouble);
 	if (r != 0)
 		goto out;
 	*out = db;

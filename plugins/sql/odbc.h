@@ -17,8 +17,9 @@ struct dbms {
 	struct wait {
 		const char *sql; /* the number comes behind it */
 		unsigned unit_ms;
-	} waits[2];         /* how long a statement waits for a lock */
-	const char *schema; /* query for the schema of names without one; NULL: its driver knows */
+	} waits[2];              /* how long a statement waits for a lock */
+	const char *wait_option; /* of the connection, in milliseconds: its driver waits by itself */
+	const char *schema;      /* query for the schema of names without one; NULL: its driver knows */
 	const char *closer;
 	bool catalogs; /* what stands in front of a table is to ODBC a catalogue */
 };

@@ -186,7 +186,7 @@ class SQLite:
     name = "SQLite"
 
     def new(self):
-        return f"Driver={driver(self.name)};Database={harness.folder('sqlite')}/registrar.db;Timeout=100"
+        return f"Driver={driver(self.name)};Database={harness.folder('sqlite')}/registrar.db"
 
 
 _servers = {}
