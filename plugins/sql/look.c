@@ -104,9 +104,10 @@ struct table_name {
 static void take_apart(struct look *l, struct table_name *out, const char *name)
 {
 	const char *dot = strchr(name, '.');
-	SQLCHAR *in = (SQLCHAR *)out->schema;
+	SQLCHAR *in;
 
 	*out = (struct table_name){.table = dot != NULL ? dot + 1 : name};
+	in = (SQLCHAR *)out->schema;
 	snprintf(out->schema, sizeof out->schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof out->schema - 1,
 		dot != NULL ? name : l->schema);
 	if (*in != '\0' && l->db->dbms->catalogs)
