@@ -52,6 +52,7 @@ void connection_free(struct enlight *e)
 	free(e->events);
 	free(e->results);
 	free(e->member);
+	free(e->name);
 	free(e->folder);
 	free(e->state_folder);
 	free(e);
@@ -74,6 +75,11 @@ void connection_fail(struct enlight *e, int status, const char *format, ...)
 const char *enlight_member(const struct enlight *e)
 {
 	return e->member;
+}
+
+const char *enlight_name(const struct enlight *e)
+{
+	return e->name;
 }
 
 const char *enlight_state(const struct enlight *e)
@@ -130,10 +136,11 @@ static void say_ready(struct enlight *e)
 static bool keep_start(struct enlight *e, const Enlight__Plugin__V1__Start *start)
 {
 	e->member = strdup(start->member);
+	e->name = strdup(start->name);
 	e->state_folder = strdup(start->state);
 	e->folder = strdup(start->folder != NULL ? start->folder : "");
 	e->beat_ms = start->beat_ms;
-	return e->member != NULL && e->state_folder != NULL && e->folder != NULL;
+	return e->member != NULL && e->name != NULL && e->state_folder != NULL && e->folder != NULL;
 }
 
 static int start_plugin(struct enlight *e, const void *values)

@@ -33,7 +33,7 @@ void delivery_deinit(struct delivery *d);
 struct enlight {
 	const struct enlight_plugin *plugin;
 	void *state;
-	char *member, *folder, *state_folder;
+	char *member, *name, *folder, *state_folder;
 	uint32_t beat_ms;
 	uint64_t sent_ms; /* when something was sent last */
 	bool started;

@@ -157,6 +157,7 @@ int enlight_settings_file(
 void enlight_beat(struct enlight *e);
 
 const char *enlight_member(const struct enlight *e); /* whose node it is */
+const char *enlight_name(const struct enlight *e);   /* of the plugin in the configuration */
 const char *enlight_state(const struct enlight *e);  /* a folder that is the plugin's own */
 const char *enlight_folder(const struct enlight *e); /* where relative paths of the settings begin */
 

@@ -1,44 +1,40 @@
-#include "database.h"
+#include "odbc.h"
 
-#include "value.h"
 #include <errno.h>
-#include <sql.h>
-#include <sqlext.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOGIN_TIMEOUT_S = 10, NAME_LEN = 128, CELL_LEN = 96 };
+enum { LOGIN_TIMEOUT_S = 10, CELL_LEN = 96 };
 
 /* ---- what differs between databases ---- */
 
-struct dbms {
-	const char *name;       /* as it calls itself */
-	const char *session[2]; /* said first; times are in UTC, and values are not cut to fit */
-	const char *schema;     /* query for the schema of names without one; NULL: its driver knows */
-	bool catalogs;          /* what stands in front of a table is to ODBC a catalogue */
-};
+/* clang-format off */
+#define MARIADB .session = {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, \
+	.waits = {{"SET innodb_lock_wait_timeout = ", 1000}, {"SET lock_wait_timeout = ", 1000}}, .catalogs = true, \
+	.closer = "SELECT c.column_name, CONCAT(IF(c.is_nullable = 'NO' AND c.column_default IS NULL AND" \
+		  " c.extra NOT LIKE '%auto_increment%' AND c.extra NOT LIKE '%GENERATED%', 'm', '')," \
+		  " IF(RIGHT(c.collation_name, 4) <> '_bin' AND LOCATE('_cs', c.collation_name) = 0, 'c', '')," \
+		  " IF(t.engine NOT IN (SELECT engine FROM information_schema.engines WHERE transactions = 'YES'), 't', ''))" \
+		  " FROM information_schema.columns c JOIN information_schema.tables t" \
+		  " ON t.table_schema = c.table_schema AND t.table_name = c.table_name" \
+		  " WHERE c.table_name = ? AND c.table_schema = COALESCE(NULLIF(?, ''), DATABASE())"
 static const struct dbms systems[] = {
-	{"MariaDB", {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, NULL,
-		true},
-	{"MySQL", {"SET time_zone = '+00:00'", "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"}, NULL, true},
-	{"PostgreSQL", {"SET TIME ZONE 'UTC'", NULL}, "SELECT current_schema()", false},
-	{"SQLite", {NULL, NULL}, NULL, false},
+	{"MariaDB", MARIADB},
+	{"MySQL", MARIADB},
+	{"PostgreSQL", .session = {"SET TIME ZONE 'UTC'"}, .waits = {{"SET lock_timeout = ", 1}},
+		.schema = "SELECT current_schema()",
+		.closer = "SELECT column_name, 'm' FROM information_schema.columns WHERE table_name = ? AND table_schema = ?"
+			  " AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' AND is_generated = 'NEVER'"},
+	{"SQLite", .wait_option = "Timeout",
+		.closer = "SELECT name, 'm' FROM pragma_table_info(?, NULLIF(?, '')) WHERE \"notnull\" AND dflt_value IS NULL"
+			  " AND NOT (pk = 1 AND upper(type) = 'INTEGER')"},
 };
-static const struct dbms other_system = {"", {NULL, NULL}, NULL, false};
+/* clang-format on */
+static const struct dbms other_system = {""};
 
-struct database {
-	SQLHENV environment;
-	SQLHDBC connection;
-	bool connected;
-	char quote;
-	const struct dbms *dbms;
-	SQLHSTMT *prepared; /* by the number of the statement */
-	unsigned n_prepared;
-};
-
-/* What an error means: the first row that fits. A state is a class or a whole one. */
+/* What an error means: the first row that fits. A state is a class or a whole one. Of what comes with success only a class
+ * 01 that stands here counts: MariaDB's driver calls it that when a strict server took nothing. */
 static const struct verdict {
 	const char *dbms, *state;
 	int native; /* 0: any */
@@ -61,10 +57,14 @@ static const struct verdict {
 	{"MariaDB", NULL, 1364, DATABASE_MISMATCH, "a column that must have a value is not in the mapping"},
 	{"MariaDB", NULL, 1366, DATABASE_REFUSED, "a value is not of the column's type"},
 	{"MariaDB", NULL, 1836, DATABASE_LOST, "the database can only be read"},
+	{"MariaDB", NULL, 3819, DATABASE_REFUSED, "a constraint of the database forbids it"},
 	{"MariaDB", NULL, 4025, DATABASE_REFUSED, "a constraint of the database forbids it"},
+	{"MariaDB", "01", 0, DATABASE_REFUSED, "a value does not fit its column"},
+	{NULL, "01004", 0, DATABASE_REFUSED, "a value does not fit its column"},
 	{NULL, "08", 0, DATABASE_LOST, "the connection to the database is lost"},
 	{NULL, "21", 0, DATABASE_REFUSED, "a value does not fit the database"},
 	{NULL, "22", 0, DATABASE_REFUSED, "a value does not fit its column"},
+	{NULL, "23502", 0, DATABASE_MISMATCH, "a column that must have a value is not in the mapping"},
 	{NULL, "23", 0, DATABASE_REFUSED, "a constraint of the database forbids it"},
 	{NULL, "25006", 0, DATABASE_LOST, "the database can only be read"},
 	{NULL, "28", 0, DATABASE_LOST, "the database does not let us in"},
@@ -79,12 +79,13 @@ static const struct verdict {
 	{NULL, "45", 0, DATABASE_REFUSED, "a trigger of the database forbids it"},
 	{NULL, "54", 0, DATABASE_REFUSED, "a value is too large for the database"},
 	{NULL, "53", 0, DATABASE_LATER, "the database is short of resources"},
-	{NULL, "55", 0, DATABASE_LATER, "the database is busy"}, {NULL, "57014", 0, DATABASE_LATER, "it took too long"},
+	{NULL, "55", 0, DATABASE_LATER, "the database is busy"},
+	{NULL, "57014", 0, DATABASE_LATER, "it took too long"},
 	{NULL, "57", 0, DATABASE_LOST, "the database is shutting down"},
 	{NULL, "HYT00", 0, DATABASE_LATER, "it took too long"},
 	{NULL, "IM", 0, DATABASE_LOST, "ODBC has no such data source or driver"},
 	{NULL, "P0", 0, DATABASE_REFUSED, "a trigger of the database forbids it"},
-	{NULL, "", 0, DATABASE_LOST, "the database fails"}, /* what nobody knows is tried again, from the beginning */
+	{NULL, "", 0, DATABASE_FAILS, "the database fails"},
 };
 
 static const struct verdict *verdict_of(const struct dbms *dbms, const char *state, int native)
@@ -99,38 +100,75 @@ static const struct verdict *verdict_of(const struct dbms *dbms, const char *sta
 	return v;
 }
 
-/* What is wrong with a handle. */
-static int judge(const struct dbms *dbms, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
+static SQLPOINTER number(uintptr_t n)
+{
+	return (SQLPOINTER)n; /* ODBC passes numbers in pointers. NOLINT(performance-no-int-to-ptr) */
+}
+
+/* What record `n` of a handle says. NULL: there is none, and `out` says that it fails. */
+static const struct verdict *judge_record(
+	const struct dbms *dbms, SQLSMALLINT type, SQLHANDLE handle, SQLSMALLINT n, struct trouble *out)
 {
 	SQLCHAR state[6] = "HY000", text[1];
 	SQLINTEGER native = 0;
 	SQLSMALLINT len;
-	const struct verdict *v;
+	bool found = SQL_SUCCEEDED(SQLGetDiagRec(type, handle, n, state, &native, text, sizeof text, &len));
+	const struct verdict *v = verdict_of(dbms, (const char *)state, native);
 
-	SQLGetDiagRec(type, handle, 1, state, &native, text, sizeof text, &len);
-	v = verdict_of(dbms, (const char *)state, native);
 	*out = (struct trouble){.what = v->what, .native = native, .words = v->words};
 	memcpy(out->sqlstate, state, 5);
-	return v->what;
+	return found ? v : NULL;
 }
 
-static int judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+/* What is wrong with a handle of the connection. */
+int odbc_judge(struct database *db, SQLSMALLINT type, SQLHANDLE handle, struct trouble *out)
 {
-	int r = judge(db->dbms, SQL_HANDLE_STMT, h, out);
+	SQLUINTEGER dead = SQL_CD_FALSE;
 
+	judge_record(db->dbms, type, handle, 1, out);
+	if (out->what == DATABASE_FAILS && db->connected)
+		SQLGetConnectAttr(db->connection, SQL_ATTR_CONNECTION_DEAD, &dead, 0, NULL);
+	if (dead == SQL_CD_TRUE)
+		out->what = DATABASE_LOST;
+	return out->what;
+}
+
+/* Gives up what the statement was about to do, and names it. */
+static int blame(SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
 	if (s != NULL) {
 		out->table = s->table;
 		out->at = s->at;
 	}
 	SQLFreeStmt(h, SQL_CLOSE);
-	return r;
+	return out->what;
+}
+
+int odbc_judge_statement(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
+	odbc_judge(db, SQL_HANDLE_STMT, h, out);
+	return blame(h, s, out);
+}
+
+/* What a success came with: 0 unless it is one of those that are none. */
+static int judge_information(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
+	const struct verdict *v;
+	SQLSMALLINT n = 1;
+
+	while ((v = judge_record(db->dbms, SQL_HANDLE_STMT, h, n, out)) != NULL) {
+		if (v->state != NULL && strncmp(v->state, "01", 2) == 0)
+			return blame(h, s, out);
+		n++;
+	}
+	return 0;
 }
 
 /* ---- connecting ---- */
 
 static const struct dbms *dbms_of(SQLHDBC connection)
 {
-	char name[NAME_LEN] = "";
+	char name[ODBC_NAME_LEN] = "";
 
 	SQLGetInfo(connection, SQL_DBMS_NAME, name, sizeof name, NULL);
 	for (size_t i = 0; i < sizeof systems / sizeof *systems; i++) {
@@ -140,28 +178,64 @@ static const struct dbms *dbms_of(SQLHDBC connection)
 	return &other_system;
 }
 
-static SQLPOINTER number(uintptr_t n)
+static int set_wait(struct database *db, const struct wait *wait, uint64_t wait_ms, struct trouble *trouble)
 {
-	return (SQLPOINTER)n; /* ODBC passes numbers in pointers. NOLINT(performance-no-int-to-ptr) */
+	char sql[ODBC_NAME_LEN];
+
+	if (wait->sql == NULL)
+		return 0;
+	snprintf(sql, sizeof sql, "%s%llu", wait->sql,
+		(unsigned long long)((wait_ms + wait->unit_ms - 1) / wait->unit_ms));
+	return database_do(db, sql, trouble);
 }
 
-static int set_up(struct database *db, struct trouble *trouble)
+static int set_up(struct database *db, uint64_t wait_ms, struct trouble *trouble)
 {
-	char quote[NAME_LEN] = "\"";
+	char quote[ODBC_NAME_LEN] = "\"";
 	int r = 0;
 
-	db->dbms = dbms_of(db->connection);
 	SQLGetInfo(db->connection, SQL_IDENTIFIER_QUOTE_CHAR, quote, sizeof quote, NULL);
 	db->quote = quote[0];
 	for (size_t i = 0; r == 0 && i < 2 && db->dbms->session[i] != NULL; i++)
 		r = database_do(db, db->dbms->session[i], trouble);
+	for (size_t i = 0; r == 0 && i < 2; i++)
+		r = set_wait(db, &db->dbms->waits[i], wait_ms, trouble);
 	if (r == 0 && !SQL_SUCCEEDED(SQLSetConnectAttr(
 			      db->connection, SQL_ATTR_AUTOCOMMIT, number(SQL_AUTOCOMMIT_OFF), SQL_IS_UINTEGER)))
-		r = judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		r = odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	return r;
 }
 
-int database_open(struct database **out, const char *connection, struct trouble *trouble)
+static int connect_to(struct database *db, const char *connection, struct trouble *trouble)
+{
+	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
+		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
+	if (db->connected)
+		return 0;
+	odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
+	return trouble->what = DATABASE_LOST;
+}
+
+/* Connects; once more where what there is decides about the options. */
+static int connect_waiting(struct database *db, const char *connection, uint64_t wait_ms, struct trouble *trouble)
+{
+	int r = connect_to(db, connection, trouble);
+	char *again;
+
+	if (r != 0)
+		return r;
+	db->dbms = dbms_of(db->connection);
+	if (db->dbms->wait_option == NULL)
+		return 0;
+	if (asprintf(&again, "%s;%s=%llu", connection, db->dbms->wait_option, (unsigned long long)wait_ms) < 0)
+		return -ENOMEM;
+	SQLDisconnect(db->connection);
+	r = connect_to(db, again, trouble);
+	free(again);
+	return r;
+}
+
+int database_open(struct database **out, const char *connection, uint64_t wait_ms, struct trouble *trouble)
 {
 	struct database *db = calloc(1, sizeof *db);
 	int r = -ENOMEM;
@@ -176,11 +250,9 @@ int database_open(struct database **out, const char *connection, struct trouble 
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_DBC, db->environment, &db->connection)))
 		goto out;
 	SQLSetConnectAttr(db->connection, SQL_ATTR_LOGIN_TIMEOUT, number(LOGIN_TIMEOUT_S), SQL_IS_UINTEGER);
-	db->connected = SQL_SUCCEEDED(SQLDriverConnect(
-		db->connection, NULL, (SQLCHAR *)connection, SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT));
-	r = db->connected ? set_up(db, trouble) : judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
-	if (!db->connected)
-		trouble->what = r = DATABASE_LOST;
+	r = connect_waiting(db, connection, wait_ms, trouble);
+	if (r == 0)
+		r = set_up(db, wait_ms, trouble);
 	if (r != 0)
 		goto out;
 	*out = db;
@@ -223,9 +295,9 @@ int database_do(struct database *db, const char *sql, struct trouble *trouble)
 	int r = 0;
 
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)sql, SQL_NTS)))
-		r = judge_statement(db, h, NULL, trouble);
+		r = odbc_judge_statement(db, h, NULL, trouble);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
 	return r;
 }
@@ -248,9 +320,9 @@ static int prepare(struct database *db, const struct statement *s, SQLHSTMT *out
 	if (*out != NULL)
 		return 0;
 	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, db->connection, &h)))
-		return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+		return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 	if (!SQL_SUCCEEDED(SQLPrepare(h, (SQLCHAR *)s->sql, SQL_NTS))) {
-		r = judge_statement(db, h, s, trouble);
+		r = odbc_judge_statement(db, h, s, trouble);
 		SQLFreeHandle(SQL_HANDLE_STMT, h);
 		return r;
 	}
@@ -270,7 +342,7 @@ static const SQLSMALLINT sql_types[] = {
 	[KIND_BYTES] = SQL_VARBINARY,
 };
 
-static SQLRETURN bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *type, const char *value, SQLLEN *len)
+SQLRETURN odbc_bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *type, const char *value, SQLLEN *len)
 {
 	const char *point = value != NULL ? strchr(value, '.') : NULL;
 	SQLULEN size = value != NULL && *value != '\0' ? strlen(value) : 1;
@@ -279,6 +351,27 @@ static SQLRETURN bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *typ
 	*len = value != NULL ? (SQLLEN)strlen(value) : SQL_NULL_DATA;
 	return SQLBindParameter(h, at, SQL_PARAM_INPUT, SQL_C_CHAR,
 		type->sql_type != 0 ? type->sql_type : sql_types[type->kind], size, digits, (SQLPOINTER)value, 0, len);
+}
+
+/* Whether a column that must have a value was given none: then it is not the mapping's fault that it has none. */
+static bool lacks_value(const struct statement *s, const char *const *values)
+{
+	for (size_t i = 0; i < s->n_params; i++) {
+		if (values[i] == NULL && !s->params[i].type->nullable)
+			return true;
+	}
+	return false;
+}
+
+static int judge_values(
+	struct database *db, SQLHSTMT h, const struct statement *s, const char *const *values, struct trouble *out)
+{
+	odbc_judge_statement(db, h, s, out);
+	if (strcmp(out->sqlstate, "23502") == 0 && lacks_value(s, values)) {
+		out->what = DATABASE_REFUSED;
+		out->words = "a column that must have a value would get none";
+	}
+	return out->what;
 }
 
 /* Runs the statement and leaves what it found open. */
@@ -293,13 +386,15 @@ static int execute(struct database *db, const struct statement *s, const char *c
 	if (r != 0)
 		goto out;
 	for (size_t i = 0; SQL_SUCCEEDED(done) && i < s->n_params; i++)
-		done = bind(*h, (SQLUSMALLINT)(i + 1), s->params[i].type, values[i], &lens[i]);
+		done = odbc_bind(*h, (SQLUSMALLINT)(i + 1), s->params[i].type, values[i], &lens[i]);
 	if (SQL_SUCCEEDED(done))
 		done = SQLExecute(*h);
-	if (SQL_SUCCEEDED(done)) {
+	if (done == SQL_SUCCESS_WITH_INFO)
+		r = judge_information(db, *h, s, trouble);
+	if (r == 0 && SQL_SUCCEEDED(done)) {
 		*changed = SQL_SUCCEEDED(SQLRowCount(*h, &rows)) && rows > 0;
-	} else if (done != SQL_NO_DATA) /* which some drivers say when no row was changed */
-		r = judge_statement(db, *h, s, trouble);
+	} else if (r == 0 && done != SQL_NO_DATA) /* which some drivers say when no row was changed */
+		r = judge_values(db, *h, s, values, trouble);
 	if (r == 0)
 		SQLFreeStmt(*h, SQL_RESET_PARAMS);
 out:
@@ -319,7 +414,7 @@ int database_run(struct database *db, const struct statement *s, const char *con
 }
 
 /* The text of a column in the row at hand; NULL: it is NULL. */
-static const char *cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size)
+const char *odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size)
 {
 	SQLLEN len = SQL_NULL_DATA;
 
@@ -341,12 +436,12 @@ int database_query(struct database *db, const struct statement *s, const char *c
 	if (r != 0)
 		return r;
 	while (SQL_SUCCEEDED(fetched = SQLFetch(h))) {
-		one = cell(h, 1, first, sizeof first);
-		two = cell(h, 2, second, sizeof second);
+		one = odbc_cell(h, 1, first, sizeof first);
+		two = odbc_cell(h, 2, second, sizeof second);
 		row(context, one, two);
 	}
 	if (fetched != SQL_NO_DATA)
-		return judge_statement(db, h, s, trouble);
+		return odbc_judge_statement(db, h, s, trouble);
 	SQLFreeStmt(h, SQL_CLOSE);
 	return 0;
 }
@@ -355,264 +450,10 @@ int database_commit(struct database *db, struct trouble *trouble)
 {
 	if (SQL_SUCCEEDED(SQLEndTran(SQL_HANDLE_DBC, db->connection, SQL_COMMIT)))
 		return 0;
-	return judge(db->dbms, SQL_HANDLE_DBC, db->connection, trouble);
+	return odbc_judge(db, SQL_HANDLE_DBC, db->connection, trouble);
 }
 
 void database_rollback(struct database *db)
 {
 	SQLEndTran(SQL_HANDLE_DBC, db->connection, SQL_ROLLBACK);
-}
-
-/* ---- looking ---- */
-
-/* A column as the catalogue describes it. */
-struct found {
-	char name[NAME_LEN];
-	struct column_type type;
-};
-
-struct look {
-	struct database *db;
-	char schema[NAME_LEN];
-	struct found *columns; /* of the table looked at */
-	size_t n;
-	database_report *report;
-	void *context;
-	struct trouble *trouble;
-};
-
-static const struct {
-	SQLSMALLINT sql;
-	enum column_kind kind;
-} kinds[] = {
-	{SQL_TINYINT, KIND_WHOLE},
-	{SQL_SMALLINT, KIND_WHOLE},
-	{SQL_INTEGER, KIND_WHOLE},
-	{SQL_BIGINT, KIND_WHOLE},
-	{SQL_NUMERIC, KIND_DECIMAL},
-	{SQL_DECIMAL, KIND_DECIMAL},
-	{SQL_REAL, KIND_DECIMAL},
-	{SQL_FLOAT, KIND_DECIMAL},
-	{SQL_DOUBLE, KIND_DECIMAL},
-	{SQL_BIT, KIND_FLAG},
-	{SQL_DATE, KIND_DATE},
-	{SQL_TYPE_DATE, KIND_DATE},
-	{SQL_TIMESTAMP, KIND_TIME},
-	{SQL_TYPE_TIMESTAMP, KIND_TIME},
-	{SQL_BINARY, KIND_BYTES},
-	{SQL_VARBINARY, KIND_BYTES},
-	{SQL_LONGVARBINARY, KIND_BYTES},
-};
-
-static struct column_type type_of(SQLSMALLINT sql, const char *name, bool nullable)
-{
-	struct column_type t = {.kind = KIND_TEXT, .nullable = nullable};
-
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		if (kinds[i].sql == sql)
-			t.kind = kinds[i].kind;
-	}
-	if (strcmp(name, "bool") == 0) /* PostgreSQL's driver calls it a text */
-		t.kind = KIND_FLAG;
-	if (t.kind == KIND_TEXT && (sql == SQL_LONGVARCHAR || sql == SQL_GUID))
-		t.sql_type = sql;
-	if (t.kind == KIND_DECIMAL && sql != SQL_DECIMAL && sql != SQL_NUMERIC)
-		t.sql_type = SQL_DOUBLE;
-	return t;
-}
-
-/* Takes in a row of SQLColumns. */
-static int take_column(struct look *l, SQLHSTMT h, const char *schema, const char *table)
-{
-	char in[NAME_LEN] = "", of[NAME_LEN] = "", type[NAME_LEN] = "";
-	struct found *more, f = {0};
-	SQLSMALLINT sql = 0, nullable = 0;
-	SQLLEN len;
-	const char *place = cell(h, 2, in, sizeof in);
-
-	cell(h, 3, of, sizeof of);
-	cell(h, 4, f.name, sizeof f.name);
-	SQLGetData(h, 5, SQL_C_SSHORT, &sql, sizeof sql, &len);
-	cell(h, 6, type, sizeof type);
-	SQLGetData(h, 11, SQL_C_SSHORT, &nullable, sizeof nullable, &len);
-	/* Names were patterns, and names without a schema were looked for in all. */
-	if (strcmp(of, table) != 0 ||
-		(place != NULL && *place != '\0' && *schema != '\0' && strcmp(place, schema) != 0))
-		return 0;
-	more = reallocarray(l->columns, l->n + 1, sizeof *more);
-	if (more == NULL)
-		return -ENOMEM;
-	f.type = type_of(sql, type, nullable != SQL_NO_NULLS);
-	l->columns = more;
-	l->columns[l->n++] = f;
-	return 0;
-}
-
-/* Learns the columns of a table; none: there is no such table. */
-static int look_at(struct look *l, const char *name)
-{
-	const char *dot = strchr(name, '.'), *table = dot != NULL ? dot + 1 : name;
-	char schema[NAME_LEN];
-	bool catalog = l->db->dbms->catalogs;
-	SQLHSTMT h = NULL;
-	SQLCHAR *in = dot != NULL ? (SQLCHAR *)schema : NULL;
-	int r = 0;
-
-	l->n = 0;
-	snprintf(schema, sizeof schema, "%.*s", dot != NULL ? (int)(dot - name) : (int)sizeof schema - 1,
-		dot != NULL ? name : l->schema);
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db->dbms, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLColumns(
-		    h, catalog ? in : NULL, SQL_NTS, catalog ? NULL : in, SQL_NTS, (SQLCHAR *)table, SQL_NTS, NULL, 0)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h)))
-		r = take_column(l, h, catalog ? "" : schema, table);
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
-}
-
-static const struct found *found_column(const struct look *l, const char *name)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		if (strcmp(l->columns[i].name, name) == 0)
-			return &l->columns[i];
-	}
-	return NULL;
-}
-
-static void report(struct look *l, const void *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void report(struct look *l, const void *field, const char *format, ...)
-{
-	char *text;
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	l->report(l->context, field, text != NULL ? text : "out of memory");
-	free(text);
-}
-
-static bool learn(struct look *l, const char *table, const char *name, const void *field, struct column_type *type)
-{
-	const struct found *f = found_column(l, name);
-
-	if (f == NULL) {
-		report(l, field, "%s: the table %s has no such column", name, table);
-		return false;
-	}
-	*type = f->type;
-	return true;
-}
-
-static void learn_columns(struct look *l, const char *table, struct column *columns, size_t n, bool blanked)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct column *c = &columns[i];
-		const char *misfit;
-
-		if (!learn(l, table, c->name, &c->name, &c->type))
-			continue;
-		misfit = value_misfit(c, c->type.kind);
-		if (misfit != NULL)
-			report(l, &c->name, "%s: the column %s", c->name, misfit);
-		if (blanked && c->personal && !c->type.nullable)
-			report(l, &c->name, "%s: the column must have a value, so erasure cannot blank it", c->name);
-	}
-}
-
-static int look_at_rows(struct look *l, struct table *t, struct rows *rows)
-{
-	struct column_type ignored;
-	int r = look_at(l, rows->table);
-
-	if (r != 0)
-		return r;
-	if (l->n == 0) {
-		report(l, &rows->table, "%s: the database has no such table", rows->table);
-		return 0;
-	}
-	for (size_t i = 0; i < t->n_key; i++)
-		learn(l, rows->table, t->key[i].name, &rows->table, &ignored);
-	learn_columns(l, rows->table, rows->key, rows->n_key, false);
-	learn_columns(l, rows->table, rows->columns, rows->n_columns, !table_deletes_erased(t));
-	return 0;
-}
-
-static int look_at_table(struct look *l, struct table *t)
-{
-	int r = look_at(l, t->table);
-	enum column_kind kind;
-
-	if (r != 0)
-		return r;
-	if (l->n == 0) {
-		report(l, &t->table, "%s: the database has no such table", t->table);
-	} else {
-		learn_columns(l, t->table, t->key, t->n_key, false);
-		learn_columns(l, t->table, t->columns, t->n_columns, !table_deletes_erased(t));
-		learn(l, t->table, t->revision, &t->revision, &t->revision_type);
-		kind = t->revision_type.kind;
-		if (kind != KIND_UNKNOWN && kind != KIND_WHOLE && kind != KIND_DECIMAL)
-			report(l, &t->revision, "%s: the column does not hold numbers", t->revision);
-		if (!table_deletes_withdrawn(t) &&
-			learn(l, t->table, t->withdrawn, &t->withdrawn, &t->withdrawn_type)) {
-			kind = t->withdrawn_type.kind;
-			if (kind != KIND_TIME && kind != KIND_DATE && kind != KIND_TEXT)
-				report(l, &t->withdrawn, "%s: the column cannot hold a time", t->withdrawn);
-			if (!t->withdrawn_type.nullable)
-				report(l, &t->withdrawn, "%s: the column must be able to be NULL", t->withdrawn);
-		}
-	}
-	for (size_t i = 0; r == 0 && i < t->n_rows; i++)
-		r = look_at_rows(l, t, &t->rows[i]);
-	return r;
-}
-
-static int look_at_done(struct look *l, struct mapping *m, bool *done)
-{
-	static const char *const columns[] = {"event", "source", "id", "channel", "sequence", "object", "revision"};
-	struct column_type ignored;
-	int r = look_at(l, m->done);
-
-	*done = l->n != 0;
-	for (size_t i = 0; r == 0 && *done && i < sizeof columns / sizeof *columns; i++)
-		learn(l, m->done, columns[i], &m->done, &ignored);
-	return r;
-}
-
-/* Asks for the schema that names without one are looked for in. */
-static int look_at_schema(struct look *l)
-{
-	SQLHSTMT h = NULL;
-	int r = 0;
-
-	if (l->db->dbms->schema == NULL)
-		return 0;
-	if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, l->db->connection, &h)))
-		return judge(l->db->dbms, SQL_HANDLE_DBC, l->db->connection, l->trouble);
-	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->schema, SQL_NTS)))
-		r = judge_statement(l->db, h, NULL, l->trouble);
-	else if (SQL_SUCCEEDED(SQLFetch(h)))
-		cell(h, 1, l->schema, sizeof l->schema);
-	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
-}
-
-int database_look(struct database *db, struct mapping *m, bool *done, database_report *report_to, void *context,
-	struct trouble *trouble)
-{
-	struct look l = {.db = db, .report = report_to, .context = context, .trouble = trouble};
-	int r = look_at_schema(&l);
-
-	if (r == 0)
-		r = look_at_done(&l, m, done);
-	for (size_t i = 0; r == 0 && i < m->n_tables; i++)
-		r = look_at_table(&l, &m->tables[i]);
-	free(l.columns);
-	if (r == 0)
-		r = database_commit(db, trouble); /* reading began a transaction */
-	return r;
 }

@@ -12,6 +12,7 @@ enum {
 	DATABASE_LATER,    /* busy, deadlock, full: the same may work another time */
 	DATABASE_MISMATCH, /* the mapping and the database do not fit: an operator must mend one of them */
 	DATABASE_REFUSED,  /* it will never take these values */
+	DATABASE_FAILS,    /* nobody knows why: perhaps because of these values, perhaps a new connection helps */
 };
 struct trouble {
 	int what;
@@ -24,16 +25,17 @@ struct trouble {
 
 struct database;
 
-/* Connects and sets the session up. On success the caller closes `*out`. */
-int database_open(struct database **out, const char *connection, struct trouble *trouble);
+/* Connects and sets the session up; a statement waits for locks of others no longer than `wait_ms`, then it is DATABASE_LATER.
+ * On success the caller closes `*out`. */
+int database_open(struct database **out, const char *connection, uint64_t wait_ms, struct trouble *trouble);
 void database_close(struct database *db); /* NULL is a no-op */
 char database_quote(const struct database *db);
 
-/* Learns the types of the mapping's columns and reports what is missing or will not do, each with the field of the mapping
- * it stands in. `*done` says whether the table of applied events is there. */
-typedef void database_report(void *context, const void *field, const char *text);
-int database_look(struct database *db, struct mapping *m, bool *done, database_report *report, void *context,
-	struct trouble *trouble);
+/* Learns the types of the mapping's columns and reports what is missing or will not do (`misfit`), and what may not, each with
+ * the field of the mapping it stands in. `done` says whether the table of applied events is there, and its indexes. */
+typedef void database_report(void *context, bool misfit, const void *field, const char *text);
+int database_look(struct database *db, struct mapping *m, bool done[static DONE_PARTS], database_report *report,
+	void *context, struct trouble *trouble);
 
 /* Runs a text, or a statement with its values (NULL among them is NULL). `*changed`: whether it changed any row. */
 int database_do(struct database *db, const char *sql, struct trouble *trouble);

@@ -48,10 +48,11 @@ static int read_mapping(struct mapping *out, const char *file)
 
 /* ---- check ---- */
 
-static void note(void *context, const void *field, const char *text)
+static void note(void *context, bool misfit, const void *field, const char *text)
 {
 	struct mapping *m = context;
 
+	(void)misfit;
 	settings_problem(m->settings, field, "%s", text);
 }
 
@@ -60,11 +61,11 @@ static int check_database(struct session *s)
 	struct problems problems = {0};
 	struct trouble trouble = {0};
 	char words[SESSION_WORDS_MAX];
-	bool done = false;
-	int r = database_open(&s->db, s->mapping.connection, &trouble);
+	bool done[DONE_PARTS] = {false};
+	int r = database_open(&s->db, s->mapping.connection, s->mapping.wait_ms, &trouble);
 
 	if (r == 0)
-		r = database_look(s->db, &s->mapping, &done, note, &s->mapping, &trouble);
+		r = database_look(s->db, &s->mapping, done, note, &s->mapping, &trouble);
 	if (r < 0)
 		return out_of_memory();
 	if (r > 0) {
@@ -77,8 +78,8 @@ static int check_database(struct session *s)
 	if (r != 0)
 		return r < 0 ? out_of_memory() : print_problems(&problems);
 	problems_deinit(&problems);
-	printf("%s: good; the database has every table and column%s%s%s\n", s->mapping.file, done ? "" : ", and ",
-		done ? "" : s->mapping.done, done ? "" : " will be created");
+	printf("%s: good; the database has every table and column%s%s%s\n", s->mapping.file, done[0] ? "" : ", and ",
+		done[0] ? "" : s->mapping.done, done[0] ? "" : " will be created");
 	return 0;
 }
 
@@ -220,7 +221,7 @@ static int dry_run(char **words)
 
 	if (r == 0 && !read_event(&event, words[1]))
 		r = EX_DATAERR;
-	if (r == 0 && sql_init(&sql, &mapping, '"') != 0)
+	if (r == 0 && sql_init(&sql, &mapping, '"', "") != 0)
 		r = out_of_memory();
 	if (r == 0)
 		r = print_event(&sql, &event, words[1]);

@@ -112,6 +112,8 @@ const struct setting mapping_settings[] = {
 		.help = "What ODBC connects to: `DSN=NAME` with the rest, the password too, in odbc.ini."},
 	{"done", SETTING_TEXT, offsetof(struct mapping, done), .check = check_table, .fallback = "enlight_done",
 		.help = "The table of applied events; created when absent."},
+	{"wait", SETTING_DURATION, offsetof(struct mapping, wait_ms), .fallback = "10s", .min = 1, .max = 600000,
+		.help = "How long a statement waits for a lock that another holds; well below the plugin's `deadline`."},
 	{"tables", SETTING_GROUPS, offsetof(struct mapping, tables), offsetof(struct mapping, n_tables), .required = true,
 		.members = table_rows, .member_size = sizeof(struct table), .help = "Which events become which rows."},
 	{0},
@@ -128,6 +130,29 @@ bool table_deletes_erased(const struct table *t)
 	return strcmp(t->erased, "delete") == 0;
 }
 
+bool column_finds_person(const struct column *c)
+{
+	return c->identifies && (c->type.kind == KIND_TEXT || c->type.kind == KIND_UNKNOWN);
+}
+
+bool table_finds_person(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_columns; i++) {
+		if (column_finds_person(&t->columns[i]))
+			return true;
+	}
+	return false;
+}
+
+const struct table *mapping_blind(const struct mapping *m)
+{
+	for (size_t i = 0; i < m->n_tables; i++) {
+		if (m->tables[i].of->persons != NULL && !table_finds_person(&m->tables[i]))
+			return &m->tables[i];
+	}
+	return NULL;
+}
+
 unsigned mapping_line(const struct mapping *m, const void *field)
 {
 	return settings_line(m->settings, field);
@@ -139,7 +164,7 @@ unsigned mapping_line(const struct mapping *m, const void *field)
 static bool identifies_person(const struct topic *topic, const struct place *place)
 {
 	for (size_t i = 0; topic->persons != NULL && topic->persons[i] != NULL; i++) {
-		if (place_is(place, NULL, topic->persons[i]))
+		if (place_leads(place, topic->persons[i]))
 			return true;
 	}
 	return false;
@@ -167,10 +192,13 @@ static int compile_column(
 	}
 	if (c->otherwise != NULL && c->n_values == 0)
 		settings_problem(m->settings, &c->otherwise, "otherwise: needs values");
-	for (const struct place *p = &c->place; p != NULL; p = p->next)
-		personal = personal || p->personal || (scope->list == NULL && identifies_person(topic, p));
+	for (const struct place *p = &c->place; p != NULL; p = p->next) {
+		personal = personal || p->personal;
+		c->identifies = c->identifies || (scope->list == NULL && identifies_person(topic, p));
+	}
 	if (!settings_given(m->settings, &c->personal))
-		c->personal = personal;
+		c->personal = personal || c->identifies;
+	c->identifies = c->identifies && c->n_values == 0;
 	return r < 0 ? r : 0;
 }
 
@@ -304,6 +332,12 @@ static void check_blank(struct mapping *m, const struct table *t)
 {
 	bool any = any_personal(t->columns, t->n_columns);
 
+	for (size_t i = 0; i < t->n_key; i++) {
+		if (t->key[i].personal)
+			settings_problem(m->settings, &t->key[i].personal,
+				"%s: a key cannot be blanked: either it is not personal, or erased: delete",
+				name_of(&t->key[i]));
+	}
 	for (size_t i = 0; i < t->n_rows; i++)
 		any = any || any_personal(t->rows[i].columns, t->rows[i].n_columns) ||
 		      any_personal(t->rows[i].key, t->rows[i].n_key);

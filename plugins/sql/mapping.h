@@ -36,6 +36,7 @@ struct column {
 	size_t n_values;
 	char *otherwise;
 	bool personal;
+	bool identifies; /* it holds what an erasure calls a person by */
 	struct place place;
 	struct column_type type;
 };
@@ -60,6 +61,7 @@ struct table {
 
 struct mapping {
 	char *connection, *done;
+	uint64_t wait_ms;
 	struct table *tables;
 	size_t n_tables;
 	char *file;
@@ -77,6 +79,12 @@ void mapping_deinit(struct mapping *m);
 bool any_personal(const struct column *columns, size_t n);
 bool table_deletes_withdrawn(const struct table *t); /* else `withdrawn` is a column that gets the time */
 bool table_deletes_erased(const struct table *t);    /* else personal columns are blanked */
+
+/* Whether a person can be found by a column of its own. */
+bool column_finds_person(const struct column *c);
+bool table_finds_person(const struct table *t);
+/* The first table of a topic about persons where none can be found; NULL: there is none. */
+const struct table *mapping_blind(const struct mapping *m);
 
 /* The line that a field of the mapping stands in. */
 unsigned mapping_line(const struct mapping *m, const void *field);

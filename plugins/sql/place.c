@@ -346,6 +346,20 @@ bool place_is(const struct place *p, const char *attribute, const char *data_fie
 		return false;
 	if (attribute != NULL)
 		return p->n == 1 && p->steps[0].kind == STEP_NAME && strcmp(p->steps[0].name, attribute) == 0;
-	return p->n == 2 && strcmp(p->steps[0].name, "data") == 0 && p->steps[1].kind == STEP_NAME &&
-	       strcmp(p->steps[1].name, data_field) == 0;
+	return p->n == 2 && place_leads(p, data_field);
+}
+
+bool place_leads(const struct place *p, const char *path)
+{
+	if (p->n == 0 || strcmp(p->steps[0].name, "data") != 0)
+		return false;
+	for (size_t i = 1; i < p->n; i++) {
+		size_t len = strcspn(path, ".");
+
+		if (p->steps[i].kind != STEP_NAME || strlen(p->steps[i].name) != len ||
+			strncmp(p->steps[i].name, path, len) != 0)
+			return false;
+		path += len + (path[len] == '.');
+	}
+	return *path == '\0';
 }

@@ -50,4 +50,7 @@ json_t *place_find(const struct place *p, json_t *root);
 /* The one attribute or top-level field of the data that the whole place is ("source", "data.courseId"); else false. */
 bool place_is(const struct place *p, const char *attribute, const char *data_field);
 
+/* Whether it leads by names alone to a field of the data ("student.esi"), whatever is looked for when nothing is there. */
+bool place_leads(const struct place *p, const char *path);
+
 #endif

@@ -1,13 +1,21 @@
-/* The plugin: what the node delivers goes into the database, whole windows in one transaction. When that fails each event has
- * its own, so that one bad record spoils nothing else. */
+/* The plugin: what the node delivers goes into the database, many events in one transaction. When that fails each event has
+ * its own, so that one bad record spoils nothing else.
+ *
+ * What waits for a lock says nothing to the node meanwhile: no wait is long (mapping's `wait`), and a window waits only so
+ * often before the rest of it is put off unasked. */
 #include "enlight-plugin.h"
 #include "session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { WINDOW = 256 };
+enum {
+	WINDOW = 256,    /* events */
+	ROWS_MAX = 4096, /* in a transaction, but for an event that has more alone */
+	PATIENCE = 3,    /* times `wait` that a window waits */
+};
 
 struct options {
 	const char *mapping;
@@ -24,11 +32,18 @@ struct state {
 	struct session session;
 };
 
-static void complain(void *context, const char *text)
+static void complain(void *context, bool misfit, const char *text)
 {
 	struct state *s = context;
 
-	enlight_log(s->enlight, ENLIGHT_ERROR, "%s", text);
+	enlight_log(s->enlight, misfit ? ENLIGHT_ERROR : ENLIGHT_WARN, "%s", text);
+}
+
+static void beat(void *context)
+{
+	struct state *s = context;
+
+	enlight_beat(s->enlight);
 }
 
 static int start(struct enlight *e, const void *settings, void **out)
@@ -42,11 +57,16 @@ static int start(struct enlight *e, const void *settings, void **out)
 		return -ENOMEM;
 	s->enlight = e;
 	s->session.complain = complain;
+	s->session.beat = beat;
 	s->session.context = s;
+	if (asprintf(&s->session.owner, "%s/%s", enlight_member(e), enlight_name(e)) < 0)
+		s->session.owner = NULL;
 	r = mapping_read(&s->session.mapping, o->mapping, &problems);
 	for (size_t i = 0; i < problems.n; i++)
 		enlight_log(e, ENLIGHT_ERROR, "%s: %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
+	if (s->session.owner == NULL)
+		r = -ENOMEM;
 	if (r == 0) {
 		*out = s;
 		return 0;
@@ -115,35 +135,74 @@ struct window {
 	const struct work *asked[WINDOW];
 	struct enlight_result *results[WINDOW];
 	size_t n;
+	uint64_t waited_ms; /* in vain */
+	struct trouble trouble;
 };
 
-static void apply_each(struct state *s, struct window *w)
+static uint64_t clock_ms(void)
 {
-	struct trouble trouble = {0};
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Applies some in one transaction. What was made ready knows the statements of the connection it was made for: when that is
+ * lost so is the rest. */
+static int ask(struct state *s, struct window *w, size_t from, size_t n)
+{
+	uint64_t since = clock_ms();
 	int r;
 
-	for (size_t i = 0; i < w->n; i++) {
-		/* What was made ready knows the statements of the connection it was made for. */
-		r = s->session.db == NULL ? DATABASE_LOST : session_apply(&s->session, &w->asked[i], 1, &trouble);
-		if (r == DATABASE_REFUSED &&
-			s->session.db != NULL) /* perhaps its own commit was still under way: look again */
-			r = session_apply(&s->session, &w->asked[i], 1, &trouble);
-		judge(s, r, &trouble, w->results[i]);
-		enlight_beat(s->enlight);
+	if (s->session.db == NULL)
+		return DATABASE_LOST;
+	if (w->waited_ms >= PATIENCE * s->session.mapping.wait_ms)
+		return DATABASE_LATER;
+	r = session_apply(&s->session, w->asked + from, n, &w->trouble);
+	if (r == DATABASE_LATER)
+		w->waited_ms += clock_ms() - since;
+	return r;
+}
+
+static void apply_each(struct state *s, struct window *w, size_t from, size_t n)
+{
+	for (size_t i = from; i < from + n; i++) {
+		int r = ask(s, w, i, 1);
+
+		if (r == DATABASE_REFUSED) /* perhaps its own commit was still under way: look again */
+			r = ask(s, w, i, 1);
+		judge(s, r, &w->trouble, w->results[i]);
 	}
+}
+
+static void apply_some(struct state *s, struct window *w, size_t from, size_t n)
+{
+	int r = ask(s, w, from, n);
+
+	if (r > 0 && r != DATABASE_LOST && (n > 1 || r == DATABASE_REFUSED)) {
+		apply_each(s, w, from, n);
+		return;
+	}
+	for (size_t i = from; i < from + n; i++)
+		judge(s, r, &w->trouble, w->results[i]);
+}
+
+/* How many from there on make a transaction. */
+static size_t transaction(const struct window *w, size_t from)
+{
+	size_t n = 1, rows = work_size(w->asked[from]);
+
+	while (from + n < w->n && (rows += work_size(w->asked[from + n])) <= ROWS_MAX)
+		n++;
+	return n;
 }
 
 static void apply(struct state *s, struct window *w)
 {
-	struct trouble trouble = {0};
-	int r = session_apply(&s->session, w->asked, w->n, &trouble);
-
-	if (r == DATABASE_REFUSED || (w->n > 1 && (r == DATABASE_MISMATCH || r == DATABASE_LATER))) {
-		apply_each(s, w);
-		return;
+	for (size_t from = 0, n; from < w->n; from += n) {
+		n = transaction(w, from);
+		apply_some(s, w, from, n);
 	}
-	for (size_t i = 0; i < w->n; i++)
-		judge(s, r, &trouble, w->results[i]);
 }
 
 static void deliver_some(struct state *s, const struct enlight_event *events, size_t n, struct enlight_result *results)
@@ -160,7 +219,7 @@ static void deliver_some(struct state *s, const struct enlight_event *events, si
 			w->asked[w->n++] = &w->work[i];
 		}
 	}
-	if (r == 0 && w->n != 0)
+	if (r == 0)
 		apply(s, w);
 	for (size_t i = 0; w != NULL && i < n; i++)
 		work_deinit(&w->work[i]);
@@ -180,13 +239,23 @@ static void deliver_many(
 static enum enlight_outcome erase(
 	struct enlight *e, void *state, const struct enlight_erasure *erasure, struct enlight_result *result)
 {
+	struct work_erasure what = {erasure->source, erasure->person, erasure->ids, erasure->subjects};
+	bool alone = what.person != NULL && (what.subjects == NULL || what.subjects[0] == NULL);
 	struct state *s = state;
 	struct trouble trouble = {0};
+	const struct table *blind = alone ? mapping_blind(&s->session.mapping) : NULL;
 	int r = session_open(&s->session, &trouble);
 
 	(void)e;
 	if (r == 0)
-		r = session_erase(&s->session, erasure->source, erasure->ids, erasure->subjects, &trouble);
+		r = session_erase(&s->session, &what, &trouble);
+	if (r == 0 && blind != NULL) {
+		trouble = (struct trouble){.table = blind->table,
+			.at = &blind->table,
+			.words = "has no column to find the person by, and the node no longer knows the subjects: "
+				 "forget it by hand"};
+		r = DATABASE_REFUSED;
+	}
 	return judge(s, r, &trouble, result);
 }
 

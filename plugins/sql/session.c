@@ -5,56 +5,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is found by looking: passed on, and counted. */
+/* What is found by looking: passed on, and counted when it is a misfit. */
 struct found {
 	struct session *session;
 	size_t n;
 };
 
-static void complain(void *context, const void *field, const char *text)
+static void complain(void *context, bool misfit, const void *field, const char *text)
 {
 	struct found *f = context;
 	struct session *s = f->session;
 	char *line;
 
-	f->n++;
+	f->n += misfit;
 	if (s->complain == NULL ||
 		asprintf(&line, "%s:%u: %s", s->mapping.file, mapping_line(&s->mapping, field), text) < 0)
 		return;
-	s->complain(s->context, line);
+	s->complain(s->context, misfit, line);
 	free(line);
 }
 
-static int create_done(struct session *s, struct trouble *trouble)
+/* Creates what there is not: to some databases each is a transaction, of which the last may not have come about. */
+static int create_done(struct session *s, const bool there[static DONE_PARTS], struct trouble *trouble)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < sizeof s->sql.create / sizeof *s->sql.create; i++)
-		r = database_do(s->db, s->sql.create[i], trouble);
+	for (size_t i = 0; r == 0 && i < DONE_PARTS; i++) {
+		if (!there[i])
+			r = database_do(s->db, s->sql.create[i], trouble);
+	}
 	return r == 0 ? database_commit(s->db, trouble) : r;
 }
 
 int session_open(struct session *s, struct trouble *trouble)
 {
 	struct found found = {.session = s};
-	bool done = false;
+	bool done[DONE_PARTS] = {false};
 	int r;
 
-	if (s->db != NULL)
+	if (s->db != NULL && !s->doubtful)
 		return 0;
-	r = database_open(&s->db, s->mapping.connection, trouble);
+	session_close(s);
+	r = database_open(&s->db, s->mapping.connection, s->mapping.wait_ms, trouble);
 	if (r != 0)
 		return r;
-	r = database_look(s->db, &s->mapping, &done, complain, &found, trouble);
+	r = database_look(s->db, &s->mapping, done, complain, &found, trouble);
 	if (r == 0 && found.n != 0) {
 		*trouble = (struct trouble){.what = DATABASE_MISMATCH,
 			.words = "the mapping does not fit the database; the log has the lines"};
 		r = DATABASE_MISMATCH;
 	}
 	if (r == 0)
-		r = sql_init(&s->sql, &s->mapping, database_quote(s->db));
-	if (r == 0 && !done)
-		r = create_done(s, trouble);
+		r = sql_init(&s->sql, &s->mapping, database_quote(s->db), s->owner);
+	if (r == 0)
+		r = create_done(s, done, trouble);
 	if (r != 0)
 		session_close(s);
 	return r;
@@ -64,6 +68,7 @@ void session_close(struct session *s)
 {
 	database_close(s->db);
 	s->db = NULL;
+	s->doubtful = false;
 	sql_deinit(&s->sql);
 }
 
@@ -71,6 +76,7 @@ void session_deinit(struct session *s)
 {
 	session_close(s);
 	mapping_deinit(&s->mapping);
+	free(s->owner);
 }
 
 /* ---- the executor that is a database ---- */
@@ -85,6 +91,8 @@ static int run(void *context, const struct statement *s, const char *const *valu
 	struct doing *d = context;
 
 	(void)note;
+	if (d->session->beat != NULL)
+		d->session->beat(d->session->context);
 	return database_run(d->session->db, s, values, changed, d->trouble);
 }
 
@@ -116,7 +124,8 @@ static int seen(void *context, const struct statement *s, const char *const *val
 	return r;
 }
 
-/* Makes what was done durable, or undoes it; a connection that failed is given up. */
+/* Makes what was done durable, or undoes it. A connection that is lost is given up at once. One that fails in no known way, or
+ * knows tables that are no longer so, is still good for other events. */
 static int finish(struct session *s, int r, struct trouble *trouble)
 {
 	if (r == 0)
@@ -125,6 +134,8 @@ static int finish(struct session *s, int r, struct trouble *trouble)
 		database_rollback(s->db); /* also after a commit that failed: what it held would spoil the next one */
 	if (r == DATABASE_LOST)
 		session_close(s);
+	else if (r == DATABASE_MISMATCH || r == DATABASE_FAILS)
+		s->doubtful = true;
 	return r;
 }
 
@@ -139,13 +150,12 @@ int session_apply(struct session *s, const struct work *const *work, size_t n, s
 	return finish(s, r, trouble);
 }
 
-int session_erase(struct session *s, const char *source, const char *const *ids, const char *const *subjects,
-	struct trouble *trouble)
+int session_erase(struct session *s, const struct work_erasure *e, struct trouble *trouble)
 {
 	struct doing d = {s, trouble};
 	struct executor x = {&d, run, seen};
 
-	return finish(s, work_erase(&s->sql, source, ids, subjects, &x), trouble);
+	return finish(s, work_erase(&s->sql, e, &x), trouble);
 }
 
 void session_words(const struct session *s, const struct trouble *t, char out[static SESSION_WORDS_MAX])

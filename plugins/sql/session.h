@@ -5,16 +5,20 @@
 #include "database.h"
 #include "work.h"
 
-/* The zeroed value but for `mapping` is ready; release with session_deinit(). */
+/* The zeroed value but for `mapping` and `owner` is ready; release with session_deinit(). */
 struct session {
 	struct mapping mapping;
-	struct database *db;                               /* NULL: not connected */
-	struct sql sql;                                    /* as long as `db` */
-	void (*complain)(void *context, const char *text); /* about what does not fit */
+	char *owner;         /* whose applied events are; freed by session_deinit() */
+	struct database *db; /* NULL: not connected */
+	bool doubtful;       /* it is to connect and look anew */
+	struct sql sql;      /* as long as `db` */
+	void (*complain)(void *context, bool misfit, const char *text); /* about what does not fit, or is unwise */
+	void (*beat)(void *context);                                    /* before each statement: it may take long */
 	void *context;
 };
 
-/* Connects unless it is, looks whether everything is there, and creates the table of applied events when it is not. 0, one of
+/* Connects unless it is, looks whether everything is there, and creates the table of applied events when it is not. So it
+ * does again after something failed that this may mend. Call it before what is made ready for the connection. 0, one of
  * database.h's, or -ENOMEM. */
 int session_open(struct session *s, struct trouble *trouble);
 void session_close(struct session *s);
@@ -22,8 +26,7 @@ void session_deinit(struct session *s);
 
 /* All of it in one transaction, or none. */
 int session_apply(struct session *s, const struct work *const *work, size_t n, struct trouble *trouble);
-int session_erase(struct session *s, const char *source, const char *const *ids, const char *const *subjects,
-	struct trouble *trouble);
+int session_erase(struct session *s, const struct work_erasure *e, struct trouble *trouble);
 
 /* What is wrong, in one line: "joint_course: a constraint of the database forbids it (SQLSTATE 23505, code 1;
  * registrar.yaml:7)". */

@@ -21,6 +21,8 @@ static const struct {
 	[DONE_REVISION] = {"revision", "BIGINT", &whole_type},
 };
 
+const char *const done_indexes[] = {"channel", "object"};
+
 /* A statement being written. */
 struct writing {
 	struct buffer text, params;
@@ -198,15 +200,72 @@ static bool put_blank(struct writing *w, const char *table, const struct column 
 	return any;
 }
 
-static int write_erase(struct writing *w, struct statement *out, const struct table *t, const char *table,
-	const struct column *columns, size_t n)
+/* Of a publisher, what a person's identifier stands in. */
+static void put_where_person(struct writing *w, const struct table *t)
 {
-	if (table_deletes_erased(t)) {
+	const char *before = " AND (";
+
+	put(w, " WHERE ");
+	for (size_t i = 0; i < t->n_key; i++) {
+		if (!place_is(&t->key[i].place, "source", NULL))
+			continue;
+		put_name(w, t->key[i].name);
+		put(w, " = ");
+		put_param(w, PARAM_KEY, i, t->key[i].name, &t->key[i].type);
+		break;
+	}
+	for (size_t i = 0; i < t->n_columns; i++) {
+		if (!column_finds_person(&t->columns[i]))
+			continue;
+		put(w, before);
+		put_name(w, t->columns[i].name);
+		put(w, " = ");
+		put_param(w, PARAM_PERSON, 0, t->columns[i].name, &t->columns[i].type);
+		before = " OR ";
+	}
+	put(w, ")");
+}
+
+/* The rows of a list whose row is the person's. */
+static void put_where_persons_list(struct writing *w, const struct table *t, const struct rows *rows)
+{
+	put(w, " WHERE EXISTS (SELECT 1 FROM ");
+	put_name(w, t->table);
+	put_where_person(w, t);
+	for (size_t i = 0; i < t->n_key; i++) {
+		put(w, " AND ");
+		put_name(w, t->key[i].name);
+		put(w, " = ");
+		put_name(w, rows->table);
+		put(w, ".");
+		put_name(w, t->key[i].name);
+	}
+	put(w, ")");
+}
+
+enum erase_by { BY_SUBJECT, BY_PERSON };
+
+/* Of the table, or of a list's. Rows of a list whose key is personal are deleted, since a key cannot be empty. */
+static int write_erase(
+	struct writing *w, struct statement *out, const struct table *t, const struct rows *rows, enum erase_by by)
+{
+	const char *table = rows != NULL ? rows->table : t->table;
+
+	if (by == BY_PERSON && !table_finds_person(t))
+		return 0;
+	if (table_deletes_erased(t) || (rows != NULL && any_personal(rows->key, rows->n_key))) {
 		put(w, "DELETE FROM ");
 		put_name(w, table);
-	} else if (!put_blank(w, table, columns, n))
+	} else if (!put_blank(w, table, rows != NULL ? rows->columns : t->columns,
+			   rows != NULL ? rows->n_columns : t->n_columns)) {
 		return 0;
-	put_where_key(w, t);
+	}
+	if (by == BY_SUBJECT)
+		put_where_key(w, t);
+	else if (rows != NULL)
+		put_where_persons_list(w, t, rows);
+	else
+		put_where_person(w, t);
 	return finish(w, out, &t->erased, table);
 }
 
@@ -260,10 +319,10 @@ static int write_rows(struct writing *w, struct rows_sql *out, const struct tabl
 		r = write_add(w, &out->add, t, rows);
 	if (r == 0)
 		r = write_rows_withdraw(w, &out->withdraw, t, rows);
-	if (r == 0 && !table_deletes_erased(t) && any_personal(rows->key, rows->n_key))
-		r = write_clear(w, &out->erase, t, rows); /* a key cannot be empty: the rows go */
-	else if (r == 0)
-		r = write_erase(w, &out->erase, t, rows->table, rows->columns, rows->n_columns);
+	if (r == 0)
+		r = write_erase(w, &out->erase, t, rows, BY_SUBJECT);
+	if (r == 0)
+		r = write_erase(w, &out->erase_person, t, rows, BY_PERSON);
 	return r;
 }
 
@@ -283,7 +342,9 @@ static int write_table(struct writing *w, struct table_sql *out, const struct ta
 	if (r == 0)
 		r = write_withdraw(w, &out->withdraw, t);
 	if (r == 0)
-		r = write_erase(w, &out->erase, t, t->table, t->columns, t->n_columns);
+		r = write_erase(w, &out->erase, t, NULL, BY_SUBJECT);
+	if (r == 0)
+		r = write_erase(w, &out->erase_person, t, NULL, BY_PERSON);
 	return r;
 }
 
@@ -389,7 +450,7 @@ static char *write_index(struct writing *w, const struct mapping *m, const char 
 	return take_text(w);
 }
 
-static int write_create(struct writing *w, char *out[static 3], const struct mapping *m)
+static int write_create(struct writing *w, char *out[static DONE_PARTS], const struct mapping *m)
 {
 	put(w, "CREATE TABLE ");
 	put_name(w, m->done);
@@ -403,17 +464,17 @@ static int write_create(struct writing *w, char *out[static 3], const struct map
 	}
 	put(w, ")");
 	out[0] = take_text(w);
-	out[1] = write_index(w, m, "channel", "sequence");
-	out[2] = write_index(w, m, "object", NULL);
+	out[1] = write_index(w, m, done_indexes[0], "sequence");
+	out[2] = write_index(w, m, done_indexes[1], NULL);
 	return out[0] == NULL || out[1] == NULL || out[2] == NULL ? -ENOMEM : 0;
 }
 
-int sql_init(struct sql *out, const struct mapping *m, char quote)
+int sql_init(struct sql *out, const struct mapping *m, char quote, const char *owner)
 {
 	struct writing w = {.quote = quote, .sql = out};
 	int r;
 
-	*out = (struct sql){.mapping = m};
+	*out = (struct sql){.mapping = m, .owner = owner};
 	out->tables = calloc(m->n_tables + 1, sizeof *out->tables);
 	if (out->tables == NULL)
 		return -ENOMEM;
@@ -442,12 +503,14 @@ static void table_deinit(struct table_sql *t, size_t n_rows)
 		statement_deinit(&t->rows[i].add);
 		statement_deinit(&t->rows[i].withdraw);
 		statement_deinit(&t->rows[i].erase);
+		statement_deinit(&t->rows[i].erase_person);
 	}
 	free(t->rows);
 	statement_deinit(&t->update);
 	statement_deinit(&t->insert);
 	statement_deinit(&t->withdraw);
 	statement_deinit(&t->erase);
+	statement_deinit(&t->erase_person);
 }
 
 void sql_deinit(struct sql *s)
@@ -458,7 +521,7 @@ void sql_deinit(struct sql *s)
 	statement_deinit(&s->seen);
 	statement_deinit(&s->record);
 	statement_deinit(&s->prune);
-	for (size_t i = 0; i < sizeof s->create / sizeof *s->create; i++)
+	for (size_t i = 0; i < DONE_PARTS; i++)
 		free(s->create[i]);
 	*s = (struct sql){0};
 }

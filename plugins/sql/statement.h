@@ -16,10 +16,11 @@ enum param_kind {
 	PARAM_ROW_COLUMN, /* of the rows' columns */
 	PARAM_REVISION,   /* that is applied or withdrawn */
 	PARAM_TIME,       /* of the withdrawal */
+	PARAM_PERSON,     /* to be forgotten */
 	PARAM_DONE,       /* index: enum done_value */
 };
 enum done_value {
-	DONE_EVENT,  /* digest of source and id */
+	DONE_EVENT,  /* digest of owner, source and id */
 	DONE_SOURCE, /* as they are, for people */
 	DONE_ID,
 	DONE_CHANNEL, /* digest of the channel, to forget by */
@@ -47,24 +48,30 @@ struct statement {
 };
 
 struct rows_sql {
-	struct statement clear, add, withdraw, erase;
+	struct statement clear, add, withdraw, erase, erase_person;
 };
 struct table_sql {
-	struct statement update, insert, withdraw, erase;
+	struct statement update, insert, withdraw, erase, erase_person;
 	struct rows_sql *rows;
 };
+
+/* The table of applied events has indexes named TABLE_SUFFIX. */
+enum { DONE_INDEXES = 2, DONE_PARTS = 1 + DONE_INDEXES };
+extern const char *const done_indexes[DONE_INDEXES];
 
 /* All statements of a mapping; a statement without text is not needed. */
 struct sql {
 	const struct mapping *mapping;
+	const char *owner; /* of what is in the table of applied events, part of its digests */
 	struct table_sql *tables;
 	struct statement seen, record, prune;
-	char *create[3]; /* what makes the table of applied events */
-	unsigned n;      /* statements */
+	char *create[DONE_PARTS]; /* what makes the table of applied events, and its indexes */
+	unsigned n;               /* statements */
 };
 
-/* Writes the statements, with names between `quote`s. 0 or -ENOMEM; released with sql_deinit() in any case. */
-int sql_init(struct sql *out, const struct mapping *m, char quote);
+/* Writes the statements, with names between `quote`s. What another `owner` applied is not applied: each has a mapping of its
+ * own. Mapping and owner are borrowed until sql_deinit(). 0 or -ENOMEM; released with sql_deinit() in any case. */
+int sql_init(struct sql *out, const struct mapping *m, char quote, const char *owner);
 void sql_deinit(struct sql *s);
 
 #endif

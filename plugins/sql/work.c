@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRUNE_EVERY = 256 }; /* events of a channel */
-
 static char *number_text(uint64_t n)
 {
 	char *out;
@@ -19,13 +17,15 @@ static char *number_text(uint64_t n)
 	return asprintf(&out, "%llu", (unsigned long long)n) < 0 ? NULL : out;
 }
 
-/* Digest of texts, each with its NUL, as the 64 digits they are found by; memory the caller frees. NULL: out of memory. */
-static char *digest_text(const char *a, const char *b, const char *c)
+/* Digest of owner and texts, each with its NUL, as the 64 digits they are found by; memory the caller frees. NULL: out of
+ * memory. */
+static char *digest_text(const struct sql *sql, const char *a, const char *b, const char *c)
 {
 	uint8_t digest[DIGEST_LEN];
 	struct buffer in = {0};
 	char *out = malloc(2 * DIGEST_LEN + 1);
 
+	buffer_add(&in, sql->owner, strlen(sql->owner) + 1);
 	buffer_add(&in, a, strlen(a) + 1);
 	buffer_add(&in, b, strlen(b) + 1);
 	if (c != NULL)
@@ -175,17 +175,19 @@ static int make_done(struct work *w, const struct work_event *e)
 	char incarnation[16];
 
 	snprintf(incarnation, sizeof incarnation, "%u", (unsigned)e->incarnation);
-	w->done[DONE_EVENT] = digest_text(e->source, e->id, NULL);
+	w->done[DONE_EVENT] = digest_text(w->sql, e->source, e->id, NULL);
 	w->done[DONE_SOURCE] = strdup(e->source);
 	w->done[DONE_ID] = strdup(e->id);
-	w->done[DONE_CHANNEL] = digest_text(e->source, e->audience, incarnation);
+	w->done[DONE_CHANNEL] = digest_text(w->sql, e->source, e->audience, incarnation);
 	w->done[DONE_SEQUENCE] = number_text(e->sequence);
 	w->done[DONE_SETTLED] = number_text(e->settled);
-	w->own_object = digest_text(e->source, e->topic, e->subject);
+	w->own_object = digest_text(w->sql, e->source, e->topic, e->subject);
 	for (size_t i = 0; i <= DONE_SETTLED; i++) {
 		if (w->done[i] == NULL)
 			return -ENOMEM;
 	}
+	/* One in 256, whatever else the channel carries between ours. */
+	w->prune = e->settled != 0 && strncmp(w->done[DONE_EVENT], "00", 2) == 0;
 	return w->own_object == NULL ? -ENOMEM : 0;
 }
 
@@ -223,7 +225,7 @@ static int make_tables(struct preparing *p, struct work *w, const struct work_ev
 		r = state ? make_state(p, t, e) : make_withdrawal(p, t, e, withdrawn_revision);
 		if (r != 0 || state || w->done[DONE_OBJECT] != NULL)
 			continue;
-		w->done[DONE_OBJECT] = digest_text(e->source, withdrawn, e->subject);
+		w->done[DONE_OBJECT] = digest_text(w->sql, e->source, withdrawn, e->subject);
 		w->done[DONE_REVISION] = number_text(withdrawn_revision);
 		if (w->done[DONE_OBJECT] == NULL || w->done[DONE_REVISION] == NULL)
 			r = -ENOMEM;
@@ -238,7 +240,6 @@ int work_prepare(
 	int r;
 
 	*out = (struct work){.sql = sql, .revision = event->revision};
-	out->prune = event->settled != 0 && event->sequence % PRUNE_EVERY == 0;
 	r = make_tables(&p, out, event);
 	if (r == 0 && out->n_tables != 0)
 		r = make_done(out, event);
@@ -278,6 +279,18 @@ void work_deinit(struct work *w)
 	*w = (struct work){0};
 }
 
+size_t work_size(const struct work *w)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < w->n_tables; i++) {
+		n++;
+		for (size_t j = 0; j < w->tables[i].table->n_rows; j++)
+			n += w->tables[i].rows[j].n;
+	}
+	return n;
+}
+
 /* ---- running ---- */
 
 /* A statement with the values of its parameters; `item` is that of a list's row, or NULL. */
@@ -300,6 +313,8 @@ static const char *value_of(const struct param *p, const struct work_table *w, c
 		return w->texts[w->table->n_key + p->index];
 	case PARAM_REVISION:
 		return w->revision;
+	case PARAM_PERSON:
+		return w->person;
 	default:
 		return w->time;
 	}
@@ -443,11 +458,44 @@ static int erase_subject(const struct sql *sql, const char *source, const char *
 	return r;
 }
 
+/* The source alone: more of the key is not asked for. */
+static int make_source(struct work_table *w, const char *source)
+{
+	const struct table *t = w->table;
+
+	w->texts = calloc(t->n_key + t->n_columns, sizeof *w->texts);
+	for (size_t i = 0; w->texts != NULL && i < t->n_key; i++) {
+		if (place_is(&t->key[i].place, "source", NULL) && (w->texts[i] = strdup(source)) == NULL)
+			return -ENOMEM;
+	}
+	return w->texts != NULL ? 0 : -ENOMEM;
+}
+
+/* What the tables have of a person, found by the columns with its identifiers. */
+static int erase_person(const struct sql *sql, const char *source, const char *person, const struct executor *x)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sql->mapping->n_tables; i++) {
+		struct work_table w = {.table = &sql->mapping->tables[i], .sql = &sql->tables[i], .person = person};
+		struct running on = {.x = x, .table = &w};
+
+		r = make_source(&w, source);
+		for (size_t j = 0; r == 0 && j < w.table->n_rows; j++)
+			r = run(&on, &w.sql->rows[j].erase_person, "its list", NULL);
+		if (r == 0)
+			r = run(&on, &w.sql->erase_person, "the person's rows", NULL);
+		work_table_deinit(&w);
+	}
+	return r;
+}
+
 /* Should the event come all the same, it finds itself done. */
 static int erase_event(const struct sql *sql, const char *source, const char *id, const struct executor *x)
 {
-	char *done[DONE_VALUES] = {
-		[DONE_EVENT] = digest_text(source, id, NULL), [DONE_SOURCE] = strdup(source), [DONE_ID] = strdup(id)};
+	char *done[DONE_VALUES] = {[DONE_EVENT] = digest_text(sql, source, id, NULL),
+		[DONE_SOURCE] = strdup(source),
+		[DONE_ID] = strdup(id)};
 	int r = -ENOMEM;
 
 	if (done[DONE_EVENT] != NULL && done[DONE_SOURCE] != NULL && done[DONE_ID] != NULL)
@@ -457,14 +505,13 @@ static int erase_event(const struct sql *sql, const char *source, const char *id
 	return r;
 }
 
-int work_erase(const struct sql *sql, const char *source, const char *const *ids, const char *const *subjects,
-	const struct executor *x)
+int work_erase(const struct sql *sql, const struct work_erasure *e, const struct executor *x)
 {
-	int r = 0;
+	int r = e->person != NULL ? erase_person(sql, e->source, e->person, x) : 0;
 
-	for (; r == 0 && subjects != NULL && *subjects != NULL; subjects++)
-		r = erase_subject(sql, source, *subjects, x);
-	for (; r == 0 && ids != NULL && *ids != NULL; ids++)
-		r = erase_event(sql, source, *ids, x);
+	for (size_t i = 0; r == 0 && e->subjects != NULL && e->subjects[i] != NULL; i++)
+		r = erase_subject(sql, e->source, e->subjects[i], x);
+	for (size_t i = 0; r == 0 && e->ids != NULL && e->ids[i] != NULL; i++)
+		r = erase_event(sql, e->source, e->ids[i], x);
 	return r;
 }

@@ -28,6 +28,7 @@ struct work_table {
 	bool withdraw;
 	char **texts; /* of the key, of the columns */
 	char *revision, *time;
+	const char *person;
 	struct work_rows *rows;
 };
 
@@ -48,6 +49,9 @@ int work_prepare(
 	struct work *out, const struct sql *sql, const struct work_event *event, char reason[static WORK_REASON_MAX]);
 void work_deinit(struct work *w);
 
+/* How many rows it can write. */
+size_t work_size(const struct work *w);
+
 /* What carries statements out. Both return 0, or what work_run() is to return. `note` is for people. */
 struct executor {
 	void *context;
@@ -61,9 +65,14 @@ struct executor {
 /* Applies the event, once. 0 or what the executor said; the transaction is the caller's. */
 int work_run(const struct work *w, const struct executor *x);
 
-/* Forgets: what became of the subjects of a publisher, and that the events (as ids; both lists end with NULL) are not to come
- * again. 0, -ENOMEM, or what the executor said. */
-int work_erase(const struct sql *sql, const char *source, const char *const *ids, const char *const *subjects,
-	const struct executor *x);
+/* What a publisher wants forgotten; lists end with NULL, and each may be NULL. */
+struct work_erasure {
+	const char *source, *person;
+	const char *const *ids, *const *subjects;
+};
+
+/* Forgets: what became of subjects and person, and that the events are not to come again. 0, -ENOMEM, or what the executor
+ * said. */
+int work_erase(const struct sql *sql, const struct work_erasure *e, const struct executor *x);
 
 #endif

@@ -7,7 +7,8 @@
 
 static int start(struct enlight *e, const void *settings, void **state)
 {
-	must(enlight_member(e) != NULL && enlight_state(e) != NULL && enlight_folder(e) != NULL);
+	must(enlight_member(e) != NULL && enlight_name(e) != NULL && enlight_state(e) != NULL &&
+		enlight_folder(e) != NULL);
 	return 0;
 }
 

@@ -27,6 +27,8 @@ static void apply(const struct sql *sql, const struct topic *topic)
 	const struct executor x = {&length, run, seen};
 	const char *subject = json_string_value(json_object_get(json, "subject"));
 	const char *const ids[] = {"1", NULL}, *const subjects[] = {subject, NULL};
+	const struct work_erasure erasure = {
+		json_string_value(json_object_get(json, "source")), "urn:x:1", ids, subjects};
 	struct work_event e = {.json = json,
 		.source = json_string_value(json_object_get(json, "source")),
 		.id = json_string_value(json_object_get(json, "id")),
@@ -45,7 +47,7 @@ static void apply(const struct sql *sql, const struct topic *topic)
 	must(r == 0 || r == WORK_REFUSED);
 	if (r == 0)
 		must(work_run(&work, &x) == 0);
-	must(work_erase(sql, e.source, ids, subjects, &x) == 0);
+	must(work_erase(sql, &erasure, &x) == 0);
 	work_deinit(&work);
 	json_decref(json);
 }
@@ -60,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(r == 0 || r == MAPPING_BAD);
 	must((r == 0) == (problems.total == 0));
 	if (r == 0) {
-		must(sql_init(&sql, &m, '"') == 0);
+		must(sql_init(&sql, &m, '"', "ut.ee/registrar") == 0);
 		for (size_t i = 0; i < m.n_tables; i++)
 			apply(&sql, m.tables[i].of);
 		apply(&sql, topic_find("course.withdrawal"));

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """enlight-sql on real databases: driven over the plugin protocol, without a node; what it did is asked of the database."""
 
+import hashlib
 import importlib
 import json
 import os
@@ -31,6 +32,8 @@ CREATE TABLE incoming_student (university VARCHAR(63) NOT NULL, mobility_id VARC
 CREATE TABLE incoming_name (university VARCHAR(63) NOT NULL, mobility_id VARCHAR(64) NOT NULL, position INTEGER NOT NULL,
     given_name VARCHAR(80), PRIMARY KEY (university, mobility_id, position))
 """
+
+ESI = "urn:schac:personalUniqueCode:int:esi:ut.ee:b41887"
 
 MAPPING = """\
 connection: {connection}
@@ -91,7 +94,7 @@ def course(number, revision=1, title="Masinõpe €", id=None, **data):
 
 def nomination(number, revision=1, **data):
     student = {"names": [{"given": "Kadri", "family": "O'Hara \"; --"}, {"given": "Кадри", "family": "x"}], "gender": "FEMALE",
-               "esi": "urn:schac:personalUniqueCode:int:esi:ut.ee:b41887", **data.pop("student", {})}
+               "esi": ESI, **data.pop("student", {})}
     data = {"mobilityId": f"M{number}", "student": student, "sending": {"heiId": "ut.ee"}, "receiving": {"heiId": "ugent.be"},
             "receivingAcademicYear": "2026/2027", "activityType": "student-studies", **data}
     return event("mobility.nomination", f"mobility/M{number}", data, revision)
@@ -102,22 +105,30 @@ def withdrawal(subject, topic, revision):
                  {"topic": topic, "revision": revision, "reason": "cancelled"})
 
 
+def letting_go():
+    """The id of one of the events, one in 256, with which the plugin forgets old ones."""
+    while True:
+        id = uuid7()
+        if hashlib.blake2b(f"ugent.be/registrar\0ut.ee\0{id}\0".encode(), digest_size=32).digest()[0] == 0:
+            return id
+
+
 # --- the plugin ---
 
 class Plugin:
     """enlight-sql as a node runs it."""
 
-    def __init__(self, folder, expect_ready=True):
+    def __init__(self, folder, expect_ready=True, beat_ms=5000, name="registrar", mapping="mapping.yaml"):
         self.pb = plugin_messages()
-        self.number = self.sequence = 0
+        self.number = self.sequence = self.beats = 0
         self.results, self.logs, self.buffer = {}, [], b""
         self.errors = open(folder / "stderr", "a+")
         self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         harness.at_exit(self.end)
         start = self.pb.ToPlugin()
-        start.start.protocol, start.start.member, start.start.name = 1, "ugent.be", "registrar"
-        start.start.settings, start.start.state = json.dumps({"mapping": "mapping.yaml"}), str(folder)
-        start.start.beat_ms, start.start.folder = 5000, str(folder)
+        start.start.protocol, start.start.member, start.start.name = 1, "ugent.be", name
+        start.start.settings, start.start.state = json.dumps({"mapping": mapping}), str(folder)
+        start.start.beat_ms, start.start.folder = beat_ms, str(folder)
         self.send(start)
         if expect_ready:
             ready = self.read_until(lambda: self.ready)
@@ -153,6 +164,7 @@ class Plugin:
             self.ready = frame.ready
         if frame.HasField("result"):
             self.results[frame.result.number] = frame.result
+        self.beats += frame.HasField("beat")
         if frame.HasField("log"):
             self.logs.append(frame.log.text)
         return True
@@ -194,11 +206,13 @@ class Plugin:
     def deliver(self, packed, **where):
         return self.outcome(self.hand(packed, **where))
 
-    def erase(self, subjects, ids=(), source="ut.ee"):
+    def erase(self, subjects, ids=(), source="ut.ee", person=None):
         self.number += 1
         frame = self.pb.ToPlugin()
         frame.erase.number, frame.erase.source, frame.erase.audience = self.number, source, "ugent.be"
-        frame.erase.sequences.extend(range(1, 1 + len(subjects)))
+        frame.erase.sequences.extend(range(1, 2 + len(subjects)))
+        if person:
+            frame.erase.person = person
         frame.erase.subjects.extend(subjects)
         frame.erase.ids.extend(ids)
         self.send(frame)
@@ -247,8 +261,13 @@ class Registrar:
     def count(self, table):
         return int(self.query(f"SELECT COUNT(*) FROM {table}")[0][0])
 
-    def plugin(self):
-        return Plugin(self.folder)
+    def wait(self, how_long):
+        """How long the plugin is to wait for a lock."""
+        with open(self.mapping, "a") as file:
+            file.write(f"wait: {how_long}\n")
+
+    def plugin(self, **how):
+        return Plugin(self.folder, **how)
 
 
 def on_each(*names):
@@ -352,6 +371,54 @@ def erased(registrar):
 
 
 @on_each()
+def person_erased(registrar):
+    """an erasure that knows no subject any more finds the person by a column with its identifier; where there is none it is rejected."""
+    plugin = registrar.plugin()
+    plugin.deliver(nomination(1))
+    outcome, reason = plugin.erase([], person=ESI)
+    equal((outcome, reason), ("reject", "incoming_student: has no column to find the person by, and the node no longer knows the "
+                              "subjects: forget it by hand; see mapping.yaml:16"), "without a column")
+    plugin.drain()
+
+    registrar.query("ALTER TABLE incoming_student ADD COLUMN esi VARCHAR(255)")
+    for erased, left in (("blank", [("ut.ee", "mobility/M1", None, None), ("ut.ee", "mobility/M2", "O'Hara \"; --", "other"),
+                                    ("uu.se", "mobility/M1", "O'Hara \"; --", ESI)]),
+                         ("delete", [("ut.ee", "mobility/M2", "O'Hara \"; --", "other"),
+                                     ("uu.se", "mobility/M1", "O'Hara \"; --", ESI)])):
+        registrar.mapping.write_text(MAPPING.format(connection=registrar.connection, erased=erased).replace(
+            "      family_name:", "      esi: data.student.esi\n      family_name:"))
+        plugin = registrar.plugin()
+        plugin.deliver(nomination(1, 2 if erased == "blank" else 3))
+        plugin.deliver(nomination(2, student={"esi": "other"}))
+        plugin.deliver(nomination(1), source="uu.se")
+        equal(plugin.erase([], person=ESI), "done", erased)
+        equal(registrar.query("SELECT university, mobility_id, family_name, esi FROM incoming_student "
+                              "ORDER BY university, mobility_id"), left, f"what is left after {erased}")
+        equal(registrar.query("SELECT COUNT(*), COUNT(given_name) FROM incoming_name"),
+              [("6", "4") if erased == "blank" else ("4", "4")], f"and of their names after {erased}")
+        plugin.drain()
+
+
+@on_each()
+def without_revision(registrar):
+    """a row whose revision is NULL is older than any: a withdrawal and an erasure take it, an event replaces it."""
+    for sql in TABLES.replace("revision BIGINT NOT NULL", "revision BIGINT").replace("joint_course", "open_course").split(";")[:2]:
+        registrar.query(sql)
+    text = registrar.mapping.read_text().replace("joint_course", "open_course")
+    registrar.mapping.write_text(text)
+    for number in range(1, 4):
+        registrar.query(f"INSERT INTO open_course (university, course_id, title) VALUES ('ut.ee', 'C{number}', 'by hand')")
+        registrar.query(f"INSERT INTO open_course_run (university, course_id, run_id, position) VALUES ('ut.ee', 'C{number}', 'R1', 1)")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(withdrawal("course/C1", "course.offering", 1)), "done", "a withdrawal")
+    equal(plugin.erase(["course/C2"]), "done", "an erasure")
+    equal(plugin.deliver(course(3, runs=[])), "done", "an event")
+    equal(registrar.query("SELECT course_id, title, revision FROM open_course"), [("C3", "Masinõpe €", "1")], "rows")
+    equal(registrar.count("open_course_run"), 0, "rows of their lists")
+    plugin.drain()
+
+
+@on_each()
 def poisoned(registrar):
     """one bad record in a window spoils nothing else; the reason has a code and the mapping's line, and nothing of the event."""
     plugin = registrar.plugin()
@@ -384,6 +451,26 @@ def translated(registrar):
     plugin.drain()
 
 
+@on_each()
+def fitted(registrar):
+    """what a database makes of a value that does not fit: decimals are rounded, what is too large or too long is rejected; SQLite keeps all."""
+    kept = registrar.name == "SQLite"
+    plugin = registrar.plugin()
+
+    def ects(value):
+        return course(1, credits=[{"scheme": "ects", "value": value}])
+
+    for what, event, column, seen in (("decimals", ects("7.129"), "ects", "7.129" if kept else "7.13"),
+                                      ("too large", ects("12345.5"), "ects", "12345.5" if kept else None),
+                                      ("too long", course(1, code="x" * 61), "code", "x" * 61 if kept else None)):
+        outcome = plugin.deliver(event)
+        check(outcome == "done" if seen else outcome[0] == "reject", what, outcome)
+        equal(registrar.query(f"SELECT {column} FROM joint_course"), [(seen,)] if seen else [], what)
+        registrar.query("DELETE FROM joint_course_run")
+        registrar.query("DELETE FROM joint_course")
+    plugin.drain()
+
+
 @on_each("PostgreSQL", "MariaDB")
 def database_killed(registrar):
     """a database that dies is waited for: retry while it is away, done when it is back, all rows there."""
@@ -403,9 +490,65 @@ def database_killed(registrar):
     plugin.drain()
 
 
+@on_each("PostgreSQL", "MariaDB")
+def row_locked(registrar):
+    """a row that another holds is waited for, not for long, and holds up no other; when it is free all comes in order."""
+    registrar.wait("1s")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1)), "done", "before")
+    registrar.client.begin()
+    registrar.query("UPDATE joint_course SET code = 'theirs' WHERE university = 'ut.ee' AND course_id = 'C1'")
+    numbers = [plugin.hand(course(i, 2)) for i in range(1, 50)]
+    outcomes = [plugin.outcome(number) for number in numbers]
+    equal([i for i, outcome in enumerate(outcomes, 1) if outcome != "done"], [1], "those not done")
+    equal(outcomes[0][0], "retry", "the one that is held")
+    registrar.client.rollback()
+    equal([plugin.deliver(course(1, revision, f"Title {revision}")) for revision in (2, 3)], ["done"] * 2, "when it is free")
+    equal(registrar.query("SELECT title, revision FROM joint_course WHERE course_id = 'C1'"), [("Title 3", "3")], "the row")
+    equal(registrar.count("joint_course"), 49, "rows")
+    plugin.drain()
+
+
+@on_each("PostgreSQL", "MariaDB")
+def table_locked(registrar):
+    """a table that another holds is waited for some times a window, not for each of its events; when it is free all is applied."""
+    registrar.wait("1s")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(0)), "done", "before")
+    if registrar.name == "PostgreSQL":
+        registrar.client.begin()
+        registrar.query("LOCK TABLE joint_course")
+    else:
+        registrar.query("LOCK TABLES joint_course WRITE")
+    numbers = [plugin.hand(course(i)) for i in range(1, 200)]
+    equal({plugin.outcome(number)[0] for number in numbers}, {"retry"}, "while it is held")
+    if registrar.name == "PostgreSQL":
+        registrar.client.rollback()
+    else:
+        registrar.query("UNLOCK TABLES")
+    numbers = [plugin.hand(course(i)) for i in range(1, 200)]
+    equal({plugin.outcome(number) for number in numbers}, {"done"}, "when it is free")
+    equal(registrar.count("joint_course"), 200, "rows")
+    plugin.drain()
+
+
+@on_each("PostgreSQL")
+def large(registrar):
+    """a window with many rows is several transactions, and the plugin says that it is alive between its statements."""
+    registrar.query("ALTER TABLE joint_course_run ADD COLUMN written_by BIGINT DEFAULT txid_current()")
+    plugin = registrar.plugin(beat_ms=3)
+    numbers = [plugin.hand(course(i, runs=[{"runId": f"R{j}"} for j in range(900)])) for i in range(12)]
+    equal({plugin.outcome(number) for number in numbers}, {"done"}, "all of them")
+    largest = registrar.query("SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM joint_course_run GROUP BY written_by) AS transactions")
+    check(900 <= int(largest[0][0]) <= 4096, "rows of the largest transaction", largest)
+    check(plugin.beats >= 100, "signs of life", plugin.beats)
+    plugin.drain()
+
+
 def test_sqlite_locked():
     """SQLite: a database that another holds is waited for"""
     registrar = Registrar("SQLite")
+    registrar.wait("300ms")
     plugin = registrar.plugin()
     equal(plugin.deliver(course(1)), "done", "before")
     registrar.query("BEGIN EXCLUSIVE")
@@ -429,6 +572,47 @@ def test_sqlite_commit_refused():
     equal([plugin.outcome(number) if isinstance(plugin.outcome(number), str) else plugin.outcome(number)[0] for number in numbers],
           ["done"] * 4 + ["reject"], "the others")
     equal(registrar.count("joint_course"), 4, "rows")
+    plugin.drain()
+
+
+def test_mariadb_enum():
+    """MariaDB: a value that an ENUM does not have is rejected, in the row or in one of a list's, also where the server is not strict"""
+    enum = TABLES.replace("code VARCHAR(60)", "code ENUM('a', 'b')").replace("language VARCHAR(8)", "language ENUM('en', 'et')")
+    registrar = Registrar("MariaDB", enum)
+    registrar.query("SET GLOBAL sql_mode = ''")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1, code="a")), "done", "a value that it has")
+    for what, data in (("the row", {"code": "x"}), ("a list's row", {"runs": [{"runId": "R1", "language": "de"}]})):
+        outcome, reason = plugin.deliver(course(1, 2, **data))
+        check(outcome == "reject" and "a value does not fit its column (SQLSTATE 01000, code 1265)" in reason, what, reason)
+    numbers = [plugin.hand(course(i, code="x" if i == 5 else "b")) for i in range(2, 9)]
+    equal([i for i, number in enumerate(numbers, 2) if plugin.outcome(number) != "done"], [5], "those of a window not done")
+    equal(registrar.query("SELECT code, revision FROM joint_course WHERE course_id = 'C1'"), [("a", "1")], "the row is as it was")
+    equal((registrar.count("joint_course"), registrar.count("joint_course_run")), (7, 14), "rows")
+    plugin.drain()
+
+
+UNKNOWN = {
+    "PostgreSQL": ["CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION USING ERRCODE = ''ZZ123''; END'",
+                   "CREATE TRIGGER fails BEFORE INSERT ON joint_course FOR EACH ROW WHEN (NEW.code = 'odd') EXECUTE FUNCTION fails()"],
+    "MariaDB": ["CREATE TRIGGER fails BEFORE INSERT ON joint_course FOR EACH ROW "
+                "IF NEW.code = 'odd' THEN SIGNAL SQLSTATE 'ZZ123'; END IF"],
+}
+
+
+@on_each("PostgreSQL", "MariaDB")
+def unknown_failure(registrar):
+    """what fails in a way that nobody knows is tried again for itself; nothing else of the window waits for it."""
+    for sql in UNKNOWN[registrar.name]:
+        registrar.query(sql)
+    plugin = registrar.plugin()
+    numbers = [plugin.hand(course(i, code="odd" if i in (0, 40) else "good")) for i in range(100)]
+    outcomes = [plugin.outcome(number) for number in numbers]
+    equal([i for i, outcome in enumerate(outcomes) if outcome != "done"], [0, 40], "those not done")
+    outcome, reason = outcomes[40]
+    check(outcome == "retry" and "joint_course: the database fails (SQLSTATE ZZ123" in reason, "the odd one", reason)
+    equal(plugin.deliver(course(0, code="good")), "done", "when it fails no more")
+    equal(registrar.count("joint_course"), 99, "rows")
     plugin.drain()
 
 
@@ -469,10 +653,37 @@ def forgotten(registrar):
     plugin.deliver(course(2), sequence=2, audience="ugent.be")
     plugin.deliver(withdrawal("course/C1", "course.offering", 1), sequence=3)
     plugin.deliver(course(3), sequence=250)
-    equal(plugin.deliver(course(4), sequence=256, settled=250), "done", "an event that lets old ones go")
-    equal(registrar.query("SELECT sequence FROM enlight_done ORDER BY sequence"), [("2",), ("3",), ("250",), ("256",)],
+    equal(plugin.deliver(course(4, id=letting_go()), sequence=255, settled=250), "done", "an event that lets old ones go")
+    equal(registrar.query("SELECT sequence FROM enlight_done ORDER BY sequence"), [("2",), ("3",), ("250",), ("255",)],
           "what is kept")
     plugin.drain()
+
+
+@on_each()
+def two_plugins(registrar):
+    """two plugins with a mapping each on one database: each applies every event, once, and forgets for itself alone."""
+    registrar.query("CREATE TABLE timetable (university VARCHAR(63) NOT NULL, course_id VARCHAR(64) NOT NULL, code VARCHAR(60), "
+                    "revision BIGINT, PRIMARY KEY (university, course_id))")
+    (registrar.folder / "timetable.yaml").write_text(f"""\
+connection: {registrar.connection}
+tables:
+  - topic: course.offering
+    table: timetable
+    key: {{university: source, course_id: data.courseId}}
+    revision: revision
+    columns: {{code: data.code}}
+""")
+    plugins = [registrar.plugin(), registrar.plugin(name="timetable", mapping="timetable.yaml")]
+    events = [course(1, code="A"), course(2, code="B")]
+    for sequence, event in enumerate(events, 1):
+        equal([plugin.deliver(event, sequence=sequence) for plugin in plugins], ["done"] * 2, "an event")
+    equal(plugins[0].deliver(course(3, id=letting_go()), sequence=255, settled=200), "done", "an event that lets the first one's old ones go")
+    registrar.query("DELETE FROM timetable WHERE course_id = 'C2'")
+    equal([plugins[1].deliver(event, sequence=sequence) for sequence, event in enumerate(events, 1)], ["done"] * 2, "once more")
+    equal(registrar.query("SELECT code FROM timetable"), [("A",)], "the second one's rows")
+    equal((registrar.count("joint_course"), registrar.count("enlight_done")), (3, 3), "the first one's rows, and what is kept")
+    for plugin in plugins:
+        plugin.drain()
 
 
 @on_each()
@@ -509,6 +720,89 @@ def misfit(registrar):
     check(outcome == "retry" and "joint_course_run: the database does not know" in reason and "mapping.yaml:13" in reason,
           "a table that is dropped under it", reason)
     plugin.drain()
+
+
+NUMBERED = {
+    "SQLite": "number INTEGER PRIMARY KEY NOT NULL, twice INTEGER NOT NULL AS (2 * position)",
+    "PostgreSQL": "number SERIAL, always BIGINT GENERATED ALWAYS AS IDENTITY, other BIGINT GENERATED BY DEFAULT AS IDENTITY, "
+                  "twice INTEGER NOT NULL GENERATED ALWAYS AS (2 * position) STORED",
+    "MariaDB": "number INTEGER NOT NULL AUTO_INCREMENT UNIQUE, twice INTEGER AS (2 * position) PERSISTENT",
+}
+
+
+@on_each()
+def unfilled(registrar):
+    """a column that must have a value and gets none is said by --check; one that numbers, counts or has a default is not."""
+    registrar.query("DROP TABLE joint_course_run")
+    registrar.query("ALTER TABLE joint_course ADD COLUMN entered TIMESTAMP NOT NULL DEFAULT '2026-01-01 00:00:00'")
+    registrar.query("CREATE TABLE joint_course_run (university VARCHAR(63), course_id VARCHAR(64), run_id VARCHAR(64), "
+                    f"position INTEGER, starts DATE, language VARCHAR(8), places INTEGER, {NUMBERED[registrar.name]})")
+    check("good" in harness.run([PROGRAM, "--check", registrar.mapping]).stdout, "what fills itself is no trouble")
+    registrar.query("DROP TABLE incoming_name")
+    registrar.query("CREATE TABLE incoming_name (university VARCHAR(63), mobility_id VARCHAR(64), position INTEGER, "
+                    "given_name VARCHAR(80), entered_by VARCHAR(20) NOT NULL, twice INTEGER NOT NULL)")
+    done = harness.run([PROGRAM, "--check", registrar.mapping], expect=78)
+    equal(done.stderr.strip().split("\n"), [
+        f"{registrar.mapping}:26:17: incoming_name: the table's column {column} must have a value, and nothing here gives it one"
+        for column in ("entered_by", "twice")], "what is wrong")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1)), "done", "an event for another table")
+    check(any("mapping.yaml:26: incoming_name: the table's column entered_by" in line for line in plugin.logs), "the log", *plugin.logs)
+    if registrar.name != "SQLite":  # it does not tell its constraints apart
+        outcome, reason = plugin.deliver(nomination(1))
+        check(outcome == "retry" and "incoming_name: a column that must have a value is not in the mapping" in reason, "one for it", reason)
+        registrar.query("DROP TABLE incoming_name")
+        registrar.query("CREATE TABLE incoming_name (university VARCHAR(63), mobility_id VARCHAR(64), position INTEGER, "
+                        "given_name VARCHAR(80) NOT NULL)")
+        equal(plugin.deliver(nomination(1)), "done", "when the table was mended")
+    plugin.drain()
+
+
+@on_each()
+def required(registrar):
+    """an event without a value for a column that must have one is rejected: it is not the mapping's fault."""
+    registrar.query("DROP TABLE joint_course_run")
+    registrar.query("DROP TABLE joint_course")
+    for sql in TABLES.replace("code VARCHAR(60)", "code VARCHAR(60) NOT NULL").split(";")[:2]:
+        registrar.query(sql)
+    plugin = registrar.plugin()
+    numbers = [plugin.hand(course(1)), plugin.hand(course(2, code="A"))]
+    equal([plugin.outcome(number)[0:1] for number in numbers], [("reject",), "d"], "without, with")
+    plugin.drain()
+
+
+def test_mariadb_unwise():
+    """MariaDB: a key that takes a for A, and a table without transactions, are said by --check and in the log"""
+    text = TABLES.replace("course_id VARCHAR(64)", "course_id VARCHAR(64) COLLATE utf8mb4_general_ci")
+    registrar = Registrar("MariaDB", text.replace("PRIMARY KEY (university, mobility_id))", "PRIMARY KEY (university, mobility_id)) ENGINE=MyISAM"))
+    done = harness.run([PROGRAM, "--check", registrar.mapping], expect=78)
+    collation = "course_id: the column takes a for A: give it a collation that does not, as utf8mb4_bin"
+    equal(done.stderr.strip().split("\n"), [
+        f"{registrar.mapping}:5:31: {collation}", f"{registrar.mapping}:13:17: {collation}",
+        f"{registrar.mapping}:16:12: incoming_student: the table has no transactions: make it one of InnoDB"], "what is unwise")
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1)), "done", "it works all the same")
+    check(any(f"mapping.yaml:5: {collation}" in line for line in plugin.logs), "the log", *plugin.logs)
+    plugin.drain()
+
+
+@on_each()
+def half_created(registrar):
+    """a table of applied events that was not created to its end is completed at the next start."""
+    plugin = registrar.plugin()
+    equal(plugin.deliver(course(1)), "done", "what creates it")
+    plugin.drain()
+    registrar.query("DROP INDEX enlight_done_object" + (" ON enlight_done" if registrar.name == "MariaDB" else ""))
+    indexes = {"SQLite": "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'enlight_done_%'",
+               "PostgreSQL": "SELECT indexname FROM pg_indexes WHERE tablename = 'enlight_done' AND indexname NOT LIKE '%pkey'",
+               "MariaDB": "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND "
+                          "table_name = 'enlight_done' AND index_name <> 'PRIMARY'"}[registrar.name]
+    equal(registrar.query(indexes), [("enlight_done_channel",)], "half of it")
+    for _ in range(2):
+        plugin = registrar.plugin()
+        equal(plugin.deliver(course(1)), "done", "the next start")
+        plugin.drain()
+    equal(sorted(registrar.query(indexes)), [("enlight_done_channel",), ("enlight_done_object",)], "all of it")
 
 
 def test_bad_mapping_ends_the_plugin():

@@ -24,7 +24,7 @@ static int start(struct enlight *e, const void *values, void **state)
 	const struct settings *s = values;
 
 	*state = e;
-	enlight_log(e, ENLIGHT_INFO, "start: %s to %s", s->greeting, enlight_member(e));
+	enlight_log(e, ENLIGHT_INFO, "start: %s to %s at %s", s->greeting, enlight_name(e), enlight_member(e));
 	return 0;
 }
 

@@ -826,7 +826,7 @@ static void start_child(uint32_t beat_ms)
 
 	spawn("SDK_PLUGIN");
 	send_frame(start_frame(memory, child.folder, "{\"greeting\": \"hello\"}", beat_ms));
-	expect("log start: hello to ugent.be");
+	expect("log start: hello to test at ugent.be");
 	expect("ready lanes 8");
 }
 

@@ -150,6 +150,11 @@ static const struct {
 	{"column twice", HEAD KEY "    columns: {ID: data.code, revision: revision, x: data.kind, x: data.code}\n",
 		"5:15: revision: the column is filled in line 7 already\n7:15: ID: is filled in line 6 already\n"
 		"7:64: x: set before, in line 7"},
+	{"key blanked",
+		"connection: DSN=x\ntables:\n  - topic: mobility.nomination\n    table: student\n    revision: r\n"
+		"    key: {university: source, id: {from: subject, personal: true}}\n    columns: {g: "
+		"data.student.gender}\n    erased: blank\n",
+		"6:61: id: a key cannot be blanked: either it is not personal, or erased: delete"},
 	{"withdrawn into the revision", HEAD KEY "    withdrawn: revision\n",
 		"7:16: withdrawn: the column holds the revision"},
 	{"otherwise alone", HEAD KEY "    columns: {a: {from: data.code, otherwise: x}}\n",
@@ -391,7 +396,7 @@ static void run_event(struct writer *w, const struct mapping *m, const struct wo
 	struct work work;
 	struct sql sql;
 
-	ck_assert_int_eq(sql_init(&sql, m, '`'), 0);
+	ck_assert_int_eq(sql_init(&sql, m, '`', "ut.ee/registrar"), 0);
 	ck_assert_int_eq(work_prepare(&work, &sql, e, reason), 0);
 	ck_assert_int_eq(work_run(&work, &x), 0);
 	work_deinit(&work);
@@ -485,14 +490,15 @@ START_TEST(test_erasure)
 {
 	static const char *const ids[] = {"id-1", NULL}, *const subjects[] = {
 								 "mobility/M1", "course/C1", "label/L1", NULL};
+	const struct work_erasure erasure = {"ut.ee", NULL, ids, subjects};
 	struct writer w = {0};
 	struct executor x = {&w, run, seen};
 	struct mapping m;
 	struct sql sql;
 
 	ck_assert_str_eq(read_text(&m, whole), "");
-	ck_assert_int_eq(sql_init(&sql, &m, '`'), 0);
-	ck_assert_int_eq(work_erase(&sql, "ut.ee", ids, subjects, &x), 0);
+	ck_assert_int_eq(sql_init(&sql, &m, '`', "ut.ee/registrar"), 0);
+	ck_assert_int_eq(work_erase(&sql, &erasure, &x), 0);
 	ck_assert_str_eq(buffer_cstr(&w.out),
 		"UPDATE `name` SET `given` = NULL WHERE `university` = ? AND `id` = ?\n\tut.ee, M1\n"
 		"UPDATE `student` SET `family` = NULL, `gender` = NULL WHERE `university` = ? AND `id` = ?\n\tut.ee, "
@@ -506,21 +512,69 @@ START_TEST(test_erasure)
 }
 END_TEST
 
+#define PERSONS                                                                                                        \
+	"connection: DSN=x\ntables:\n  - topic: mobility.nomination\n    table: s.student\n    revision: revision\n"   \
+	"    key: {id: subject, university: source}\n"                                                                 \
+	"    columns: {esi: data.student.esi, pid: data.student.personId, x: data.activityType}\n"                     \
+	"    rows: [{table: s.name, each: data.student.names, columns: {given: given}}]\n"
+
+/* A person is found by the columns that hold an identifier, the rows of a list by those of their row; a table without such a
+ * column is known. */
+START_TEST(test_person)
+{
+	const struct work_erasure erasure = {.source = "ut.ee", .person = "urn:x:1"};
+	struct writer w = {0};
+	struct executor x = {&w, run, seen};
+	struct mapping m;
+	struct sql sql;
+
+	ck_assert_str_eq(read_text(&m, PERSONS), "");
+	ck_assert_ptr_null(mapping_blind(&m));
+	ck_assert_int_eq(sql_init(&sql, &m, '`', "ut.ee/registrar"), 0);
+	ck_assert_int_eq(work_erase(&sql, &erasure, &x), 0);
+	ck_assert_str_eq(buffer_cstr(&w.out),
+		"DELETE FROM `s`.`name` WHERE EXISTS (SELECT 1 FROM `s`.`student` WHERE `university` = ? AND "
+		"(`esi` = ? OR `pid` = ?) AND `id` = `s`.`name`.`id` AND `university` = `s`.`name`.`university`)\n"
+		"\tut.ee, urn:x:1, urn:x:1\n"
+		"DELETE FROM `s`.`student` WHERE `university` = ? AND (`esi` = ? OR `pid` = ?)\n"
+		"\tut.ee, urn:x:1, urn:x:1\n");
+	sql_deinit(&sql);
+	mapping_deinit(&m);
+
+	ck_assert_str_eq(read_text(&m, whole), "");
+	ck_assert_ptr_eq(mapping_blind(&m), &m.tables[1]);
+	mapping_deinit(&m);
+	buffer_deinit(&w.out);
+}
+END_TEST
+
 /* Applied events are pruned now and then, and events of topics that the mapping does not have cost nothing. */
 START_TEST(test_prune_and_pass)
 {
 	struct work_event e = example("course.offering", 2), other = example("label.programme", 1);
 	struct writer w = {0};
 	struct mapping m;
+	char id[16];
 
+	e.id = id;
+	e.sequence = 511;
 	ck_assert_str_eq(read_text(&m, whole), "");
 	run_event(&w, &m, &other);
 	ck_assert_uint_eq(w.out.len, 0);
-	e.sequence = 512;
 	e.settled = 500;
-	run_event(&w, &m, &e);
+	for (unsigned i = 0; i < 4096 && (i == 0 || strstr(buffer_cstr(&w.out), "DELETE FROM `kept`") == NULL); i++) {
+		buffer_clear(&w.out);
+		snprintf(id, sizeof id, "id-%u", i);
+		run_event(&w, &m, &e);
+	}
 	ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.out), "DELETE FROM `kept`.`applied` WHERE `channel` = ? AND "
 							  "`sequence` < ? AND `object` IS NULL\n\tDIGEST, 500\n"));
+
+	/* Not of a channel of which nothing is settled. */
+	buffer_clear(&w.out);
+	e.settled = 0;
+	run_event(&w, &m, &e);
+	ck_assert_ptr_null(strstr(buffer_cstr(&w.out), "DELETE FROM `kept`"));
 	json_decref(e.json);
 	json_decref(other.json);
 	buffer_deinit(&w.out);
@@ -534,6 +588,7 @@ END_TEST
 static int everything(const struct work_event *e, const struct work_event *back)
 {
 	static const char *const ids[] = {"id-1", NULL}, *const subjects[] = {"mobility/M1", "course/C1", NULL};
+	const struct work_erasure erasure = {"ut.ee", "urn:x:1", ids, subjects};
 	struct writer w = {0};
 	struct executor x = {&w, run, seen};
 	struct problems problems = {0};
@@ -544,7 +599,7 @@ static int everything(const struct work_event *e, const struct work_event *back)
 	int r = mapping_parse(&m, "f.yaml", bytes_str(whole), &problems);
 
 	if (r == 0)
-		r = sql_init(&sql, &m, '"');
+		r = sql_init(&sql, &m, '"', "ut.ee/registrar");
 	if (r == 0)
 		r = work_prepare(&work, &sql, e, reason);
 	if (r == 0)
@@ -554,7 +609,7 @@ static int everything(const struct work_event *e, const struct work_event *back)
 	if (r == 0)
 		r = work_run(&taken, &x);
 	if (r == 0)
-		r = work_erase(&sql, "ut.ee", ids, subjects, &x);
+		r = work_erase(&sql, &erasure, &x);
 	if (r == 0)
 		r = w.out.error;
 	work_deinit(&work);
@@ -599,6 +654,7 @@ int main(void)
 	tcase_add_test(tc, test_state);
 	tcase_add_test(tc, test_withdrawal);
 	tcase_add_test(tc, test_erasure);
+	tcase_add_test(tc, test_person);
 	tcase_add_test(tc, test_prune_and_pass);
 	tcase_add_test(tc, test_memory);
 	suite_add_tcase(suite, tc);

@@ -175,7 +175,7 @@ class MariaDB(Server):
 
     def server(self):
         return ["mariadbd", "--no-defaults", f"--datadir={self.data}", f"--socket={self.folder}/socket", "--skip-networking",
-                "--skip-grant-tables", "--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
+                "--skip-grant-tables", "--character-set-server=utf8mb4", "--collation-server=utf8mb4_bin",
                 "--innodb-flush-method=fsync", "--innodb-buffer-pool-size=32M"]
 
     def connection(self, database):
@@ -186,7 +186,7 @@ class SQLite:
     name = "SQLite"
 
     def new(self):
-        return f"Driver={driver(self.name)};Database={harness.folder('sqlite')}/registrar.db;Timeout=100"
+        return f"Driver={driver(self.name)};Database={harness.folder('sqlite')}/registrar.db"
 
 
 _servers = {}
