@@ -25,7 +25,10 @@ enum {
 	DELIVERY_DEATHS_MAX = 3,
 	DELIVERY_HELD_MAX = 10000, /* held rows of one plugin; then it is given nothing new until some are settled */
 	DELIVERY_PUBLISH_MAX = 64, /* Publishes of one plugin under way */
-	DELIVERY_PAGE_BYTES = 1 << 20, /* of events read ahead */
+	DELIVERY_PAGE_BYTES = 1 << 20, /* of events read at once */
+	DELIVERY_AHEAD_BYTES =
+		8
+		<< 20, /* of events in memory that are not done, and of those that are retried: then no more are read */
 	DELIVERY_RESTART_MIN_MS = 250, /* before a process is started again; doubles */
 	DELIVERY_RESTART_MAX_MS = 60000,
 	DELIVERY_STABLE_MS = 60000,   /* a process that was ready for so long is started again at once */
@@ -36,7 +39,8 @@ enum {
 	DELIVERY_LINE_MAX = 1000, /* bytes of one */
 };
 
-/* What the configuration says of a plugin. All is copied. */
+/* What the configuration says of a plugin. All is copied. Held rows of topics that are not (any more) among `topics` are dropped with
+ * the first step, each with a line in the log, as an event of such a topic would be passed over now; those of erasures stay. */
 struct delivery_options {
 	const char *name, *member;
 	char *const *topics, *const *publishes;
@@ -57,7 +61,7 @@ void delivery_load_cursor(struct delivery *d, const struct place *place);
 int delivery_load_held(struct delivery *d, const struct held_row *row);
 
 enum delivery_input_kind {
-	DELIVERY_TICK = 1,
+	DELIVERY_TICK = 1,  /* all that the process wrote until now, as far as delivery_listens(), was fed before */
 	DELIVERY_FRAME,     /* `bytes`: a frame from the plugin, without its length */
 	DELIVERY_GARBAGE,   /* what it wrote is no frame; `text`: why */
 	DELIVERY_SAID,      /* `text`: a line of its stderr */
