@@ -1058,6 +1058,20 @@ static int retry_now(struct delivery *d, const struct place *place)
 	return 0;
 }
 
+static int retry_all(struct delivery *d, const struct held_filter *filter)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < d->n_held; i++) {
+		const struct held_row *row = &d->held[i];
+
+		if (row->state != HELD_PARKED && (filter->source == NULL || strcmp(filter->source, row->source) == 0) &&
+			(filter->topic == NULL || topic_matches(filter->topic, row->topic)))
+			n += retry_now(d, &row->place) == 0;
+	}
+	return n;
+}
+
 static int drop(struct delivery *d, const struct place *place)
 {
 	struct item *item = retry_item(d, place);
@@ -1105,6 +1119,9 @@ static void dispatch(struct delivery *d, const struct delivery_input *in)
 		break;
 	case DELIVERY_RETRY:
 		d->update->result = retry_now(d, &in->place);
+		break;
+	case DELIVERY_RETRY_ALL:
+		d->update->result = retry_all(d, in->filter);
 		break;
 	case DELIVERY_DROP:
 		d->update->result = drop(d, &in->place);

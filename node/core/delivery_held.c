@@ -39,6 +39,11 @@ struct held_row *held_at(const struct delivery *d, const struct place *place)
 	return i < d->n_held && place_compare(&d->held[i].place, place) == 0 ? &d->held[i] : NULL;
 }
 
+size_t held_behind(const struct delivery *d, const struct place *place)
+{
+	return seek(d, place) + (held_at(d, place) != NULL);
+}
+
 static size_t *count_of(struct delivery *d, enum held_state state)
 {
 	return state == HELD_RETRYING ? &d->n_retrying : state == HELD_DEAD ? &d->n_dead : &d->n_parked;

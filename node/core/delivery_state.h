@@ -133,7 +133,8 @@ size_t retry_seek(const struct delivery *d, const struct place *place, bool *fou
 /* delivery_held.c */
 void delivery_cut(char *out, size_t size, const char *text); /* as much as fits, in whole characters (UTF-8) */
 struct held_row *held_at(const struct delivery *d, const struct place *place); /* NULL: none */
-bool held_blocks(const struct delivery *d, const struct index_key *lane);      /* a row of the lane is held */
+size_t held_behind(const struct delivery *d, const struct place *place);  /* index of the first row behind a place */
+bool held_blocks(const struct delivery *d, const struct index_key *lane); /* a row of the lane is held */
 /* Puts an event on record. False: out of memory, it is not; it must not be passed. */
 bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason);

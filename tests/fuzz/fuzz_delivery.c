@@ -263,13 +263,30 @@ static void raw(struct play *p, struct choices *c)
 	wire_free(f);
 }
 
+/* In pages of one, each row once. */
+static void list_held(const struct play *p, enum held_state state)
+{
+	struct held_page page = {.state = state, .limit = 1, .letters = json_array()};
+	struct place last = {0};
+
+	must(delivery_list_held(p->d, &page, NULL) == 0);
+	for (size_t i = 0; page.more; i++) {
+		must(i < p->n_events);
+		last = page.after;
+		json_array_clear(page.letters);
+		page.more = false;
+		must(delivery_list_held(p->d, &page, &last) == 0 && json_array_size(page.letters) == 1);
+	}
+	json_decref(page.letters);
+}
+
 static void show(const struct play *p)
 {
 	struct place place = {p->n_events, 0};
 
 	json_decref(delivery_json(p->d));
-	json_decref(delivery_held_json(p->d, 0));
-	json_decref(delivery_held_json(p->d, HELD_PARKED));
+	list_held(p, 0);
+	list_held(p, HELD_PARKED);
 	json_decref(delivery_row_json(p->d, &place));
 }
 

@@ -262,7 +262,8 @@ static void feed(struct play *p, struct delivery_input *in)
 	stepping = false;
 	ck_assert(r == 0 || (r == -ENOMEM && p->may_fail));
 	p->wake_ms = up.wake_ms;
-	p->result = up.result;
+	if (in->kind == DELIVERY_RETRY || in->kind == DELIVERY_RETRY_ALL || in->kind == DELIVERY_DROP)
+		p->result = up.result; /* what follows at once has none */
 	for (size_t i = 0; i < up.n_actions; i++)
 		act(p, &up.actions[i]);
 	delivery_update_clear(&up);
@@ -609,7 +610,106 @@ START_TEST(test_crowded_lanes)
 }
 END_TEST
 
+/* Listing what is held takes no longer for each row the more there are. The time limit is the test. */
+START_TEST(test_long_list)
+{
+	struct play *p = play_new();
+	struct held_row row = {.channel = 1, .plugin = "registrar", .source = "ut.ee", .topic = "course.offering"};
+	struct held_page page = {.limit = DELIVERY_HELD_MAX, .letters = json_array()};
+
+	begin(p);
+	for (uint64_t i = 0; i < DELIVERY_HELD_MAX; i++) {
+		row.place = (struct place){100000 + i, 0};
+		row.state = i % 2 == 0 ? HELD_DEAD : HELD_PARKED;
+		row.lane.bytes[0] = (uint8_t)(i / 2 >> 8);
+		row.lane.bytes[1] = (uint8_t)(i / 2);
+		ck_assert_int_eq(delivery_load_held(p->d, &row), 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		json_array_clear(page.letters);
+		ck_assert_int_eq(delivery_list_held(p->d, &page, NULL), 0);
+	}
+	ck_assert_uint_eq(json_array_size(page.letters), DELIVERY_HELD_MAX / 2);
+	ck_assert(!page.more);
+	json_decref(page.letters);
+	play_free(p);
+}
+END_TEST
+
 /* ---- held rows ---- */
+
+/* Pages of the held rows: each row once, whatever the limit; those behind a dead one are counted, and are a list of their own. */
+START_TEST(test_pages_of_held_rows)
+{
+	struct play *p = play_new();
+	struct held_page page = {.limit = 2, .letters = json_array()}, parked = {.state = HELD_PARKED, .limit = 9};
+	struct place last;
+
+	for (int i = 0; i < 7; i++)
+		add(p, i < 2 ? 0 : i); /* 2 behind 1 */
+	begin(p);
+	ready(p, "lanes", 8);
+	while (p->n_open > 0)
+		result(p, 0, p->open[0].sequence == 4 ? "done" : "reject");
+	ck_assert_int_eq(delivery_list_held(p->d, &page, NULL), 0);
+	ck_assert(page.more && page.after.number == 3);
+	ck_assert_str_eq(page.after_plugin, "registrar");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(page.letters, 0), "parked")), 1);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(page.letters, 1), "parked")), 0);
+	last = page.after;
+	json_array_clear(page.letters);
+	ck_assert_int_eq(delivery_list_held(p->d, &page, &last), 0);
+	ck_assert(page.more && page.after.number == 6);
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 6), 0); /* what is gone is a place as good as any */
+	last = page.after;
+	json_array_clear(page.letters);
+	ck_assert_int_eq(delivery_list_held(p->d, &page, &last), 0);
+	ck_assert(!page.more && page.after.number == 7);
+	ck_assert_uint_eq(json_array_size(page.letters), 1);
+	parked.letters = json_array();
+	ck_assert_int_eq(delivery_list_held(p->d, &parked, NULL), 0);
+	ck_assert(json_array_size(parked.letters) == 1 && parked.after.number == 2);
+	json_decref(parked.letters);
+	json_decref(page.letters);
+	play_free(p);
+}
+END_TEST
+
+static const struct {
+	const char *source, *topic;
+	int n;
+} filters[] = {
+	{NULL, NULL, 3},
+	{"ut.ee", NULL, 3},
+	{"uu.se", NULL, 0},
+	{NULL, "mobility.*", 1},
+	{"ut.ee", "course.offering", 2},
+};
+
+/* An operator has many retried at once: all, or those of a publisher and a topic; never what is parked. */
+START_TEST(test_retry_of_many)
+{
+	struct play *p = play_new();
+	struct held_filter filter = {filters[_i].source, filters[_i].topic};
+	struct delivery_input in = {.kind = DELIVERY_RETRY_ALL, .filter = &filter};
+
+	for (int i = 0; i < 4; i++)
+		add(p, i < 2 ? 0 : i); /* 2 behind 1 */
+	p->events[3].topic = "mobility.nomination";
+	p->topics = "*";
+	begin(p);
+	ready(p, "lanes", 8);
+	result(p, index_of(p, 1), "reject");
+	result(p, index_of(p, 3), "reject");
+	result(p, index_of(p, 4), "retry");
+	ck_assert_uint_eq(p->n_held, 4);
+	feed(p, &in);
+	ck_assert_int_eq(p->result, filters[_i].n);
+	ck_assert_uint_eq(p->n_open, filters[_i].n);
+	ck_assert(!has(p, 2));
+	play_free(p);
+}
+END_TEST
 
 /* Rejected: dead; later ones of its lane park behind it, others go on; after a retry all come, in order. */
 START_TEST(test_dead_and_parked)
@@ -1625,6 +1725,8 @@ int main(void)
 	tcase_add_test(tc, test_erasure);
 	tcase_add_test(tc, test_large_erasure);
 	tcase_add_test(tc, test_erasure_in_rounds);
+	tcase_add_test(tc, test_pages_of_held_rows);
+	tcase_add_loop_test(tc, test_retry_of_many, 0, sizeof filters / sizeof *filters);
 	tcase_add_test(tc, test_bytes_in_memory);
 	tcase_add_test(tc, test_unreadable_row);
 	tcase_add_test(tc, test_change_with_held_rows);
@@ -1641,6 +1743,7 @@ int main(void)
 	tc = tcase_create("crowd");
 	tcase_set_timeout(tc, 5);
 	tcase_add_test(tc, test_crowded_lanes);
+	tcase_add_test(tc, test_long_list);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
