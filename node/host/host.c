@@ -494,9 +494,15 @@ static void on_garbage(void *context, const char *why)
 	step(context, &in);
 }
 
+/* What waits to be written to a plugin that reads: its events, at most. More is waiting for one that publishes and never reads an answer:
+ * it is not listened to until it does, or its silence ends it. */
+enum { UNSENT_MAX = 4 * (DELIVERY_AHEAD_BYTES + DELIVERY_PAGE_BYTES) };
+
 static bool listens(void *context)
 {
-	return delivery_listens(((struct hosted *)context)->delivery);
+	const struct hosted *s = context;
+
+	return delivery_listens(s->delivery) && process_unsent(&s->process) < UNSENT_MAX;
 }
 
 static struct process_handler handler_of(struct hosted *s)
@@ -735,11 +741,11 @@ size_t host_poll_items(struct host *h, zmq_pollitem_t *items, size_t max)
 		if (p->pid == 0)
 			continue;
 		items[n++] = (zmq_pollitem_t){.fd = p->pidfd, .events = ZMQ_POLLIN};
-		if (p->out >= 0 && delivery_listens(h->hosted[i]->delivery))
+		if (p->out >= 0 && listens(h->hosted[i]))
 			items[n++] = (zmq_pollitem_t){.fd = p->out, .events = ZMQ_POLLIN};
 		if (p->err >= 0)
 			items[n++] = (zmq_pollitem_t){.fd = p->err, .events = ZMQ_POLLIN};
-		if (p->in >= 0 && p->unsent.len > p->unsent_from)
+		if (p->in >= 0 && process_unsent(p) > 0)
 			items[n++] = (zmq_pollitem_t){.fd = p->in, .events = ZMQ_POLLOUT};
 	}
 	return n;
