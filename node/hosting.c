@@ -89,9 +89,9 @@ json_t *loop_plugins(void *context)
 	return host_plugins(((struct loop *)context)->host);
 }
 
-json_t *loop_held(void *context, const char *plugin, enum held_state state)
+int loop_held(void *context, struct held_page *page)
 {
-	return host_held(((struct loop *)context)->host, plugin, state);
+	return host_held(((struct loop *)context)->host, page);
 }
 
 json_t *loop_held_row(void *context, const char *plugin, const struct place *place)
@@ -102,6 +102,11 @@ json_t *loop_held_row(void *context, const char *plugin, const struct place *pla
 int loop_held_retry(void *context, const char *plugin, const struct place *place)
 {
 	return host_retry(((struct loop *)context)->host, plugin, place, loop_monotonic_ms());
+}
+
+int loop_held_retry_all(void *context, const char *plugin, const struct held_filter *filter)
+{
+	return host_retry_all(((struct loop *)context)->host, plugin, filter, loop_monotonic_ms());
 }
 
 int loop_held_drop(void *context, const char *plugin, const struct place *place)

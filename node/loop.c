@@ -531,6 +531,7 @@ const struct api_ops loop_api_ops = {
 	.held = loop_held,
 	.held_row = loop_held_row,
 	.held_retry = loop_held_retry,
+	.held_retry_all = loop_held_retry_all,
 	.held_drop = loop_held_drop,
 	.now_ms = time_ms,
 };

@@ -76,9 +76,10 @@ int loop_open_host(struct loop *l); /* 0 or -ENOMEM */
 
 /* The same for the API's ops. */
 json_t *loop_plugins(void *context);
-json_t *loop_held(void *context, const char *plugin, enum held_state state);
+int loop_held(void *context, struct held_page *page);
 json_t *loop_held_row(void *context, const char *plugin, const struct place *place);
 int loop_held_retry(void *context, const char *plugin, const struct place *place);
+int loop_held_retry_all(void *context, const char *plugin, const struct held_filter *filter);
 int loop_held_drop(void *context, const char *plugin, const struct place *place);
 
 /* Frees the frames that still wait. */

@@ -8,6 +8,7 @@
 
 #include "api/access.h"
 #include "core/commit.h"
+#include "core/delivery.h"
 #include "core/query.h"
 #include "core/trust.h"
 
@@ -40,9 +41,11 @@ struct api_ops {
 		struct problems *problems);
 	/* Plugins, and what they have not done; see host.h. */
 	json_t *(*plugins)(void *context);
-	json_t *(*held)(void *context, const char *plugin, enum held_state state);
+	int (*held)(void *context, struct held_page *page); /* 0, -ENOENT, -ENOMEM */
 	json_t *(*held_row)(void *context, const char *plugin, const struct place *place);
 	int (*held_retry)(void *context, const char *plugin, const struct place *place); /* 0, -ENOENT, -EBUSY */
+	int (*held_retry_all)(
+		void *context, const char *plugin, const struct held_filter *filter); /* how many, or -ENOENT */
 	int (*held_drop)(void *context, const char *plugin, const struct place *place);
 	/* An act for the audit trail: what was done and to what; without payloads or persons. `reason` may be NULL. */
 	void (*audit)(void *context, unsigned uid, const char *act, const char *object, const char *reason);

@@ -7,24 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT_USUAL = 100, LIMIT_MAX = 1000, LIMIT_DATA_MAX = 200 };
-
-static unsigned parse_limit(const struct request *rq, bool with_data, struct problems *problems)
-{
-	const char *text = request_value(rq, "limit");
-	unsigned long max = with_data ? LIMIT_DATA_MAX : LIMIT_MAX, value;
-	char *end;
-
-	if (text == NULL)
-		return LIMIT_USUAL;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < 1 || value > max) {
-		problem_addf(problems, "limit", "a number from 1 to %lu", max);
-		return LIMIT_USUAL;
-	}
-	return (unsigned)value;
-}
+enum { LIMIT_DATA_MAX = 200 };
 
 static void parse_after(struct events_query *q, const struct request *rq, struct problems *problems)
 {
@@ -79,7 +62,7 @@ void handle_events_get(struct request *rq)
 	}
 	q = &query->events;
 	q->with_data = request_flag(rq, "data", &problems);
-	q->limit = parse_limit(rq, q->with_data, &problems);
+	q->limit = limit_parse(rq, q->with_data ? LIMIT_DATA_MAX : LIMIT_MAX, &problems);
 	parse_after(q, rq, &problems);
 	r = filter_of_request(&q->filter, rq, &problems);
 	if (r == 0 && problems.total == 0 && !q->from_start && place_beyond(rq, "after", &q->after)) {

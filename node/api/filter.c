@@ -36,6 +36,23 @@ bool place_parse(struct place *out, const char *text)
 	return true;
 }
 
+unsigned limit_parse(const struct request *rq, unsigned long max, struct problems *problems)
+{
+	const char *text = request_value(rq, "limit");
+	unsigned long value;
+	char *end;
+
+	if (text == NULL)
+		return LIMIT_USUAL;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < 1 || value > max) {
+		problem_addf(problems, "limit", "a number from 1 to %lu", max);
+		return LIMIT_USUAL;
+	}
+	return (unsigned)value;
+}
+
 void place_given(struct api *a, const struct place *place)
 {
 	if (place->number > a->last_given)
@@ -80,18 +97,24 @@ static int take_audience(struct event_filter *out, const char *value, struct pro
 	return 0;
 }
 
-int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems)
+void filter_check(const struct request *rq, struct problems *problems)
 {
 	const char *source = request_value(rq, "source"), *topic = request_value(rq, "topic");
-	int r;
 
 	if (source != NULL && !handle_valid(source))
 		problem_add(problems, "source", "a member's handle");
 	if (topic != NULL && !topic_pattern_valid(topic))
 		problem_add(problems, "topic", "a topic, or a pattern that covers one (`course.*`, `*.decision`, `*`)");
-	r = take_copy(&out->source, source);
+}
+
+int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems)
+{
+	int r;
+
+	filter_check(rq, problems);
+	r = take_copy(&out->source, request_value(rq, "source"));
 	if (r == 0)
-		r = take_copy(&out->topic, topic);
+		r = take_copy(&out->topic, request_value(rq, "topic"));
 	if (r == 0)
 		r = take_copy(&out->subject, request_value(rq, "subject"));
 	if (r == 0)

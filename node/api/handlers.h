@@ -35,6 +35,7 @@ void handle_plugins(struct request *rq);
 void handle_held(struct request *rq);
 void handle_held_row(struct request *rq);
 void handle_held_retry(struct request *rq);
+void handle_held_retry_all(struct request *rq);
 void handle_held_drop(struct request *rq);
 
 #endif

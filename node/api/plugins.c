@@ -28,17 +28,51 @@ static bool parse_state(enum held_state *out, const char *text)
 	return text == NULL || *out != 0;
 }
 
+/* PLUGIN/NUMBER.INDEX; a plugin that the node does not have is found out later. */
+static bool parse_cursor(struct held_page *page, const char *text)
+{
+	size_t len = text == NULL ? 0 : strcspn(text, "/");
+
+	if (text == NULL)
+		return true;
+	if (len == 0 || len > PLUGIN_NAME_MAX || text[len] == '\0' || !place_parse(&page->after, text + len + 1))
+		return false;
+	memcpy(page->after_plugin, text, len);
+	return true;
+}
+
+static json_t *page_json(const struct held_page *page)
+{
+	json_t *next = json_null();
+
+	if (page->after_plugin[0] != '\0')
+		next = json_sprintf("%s/%llu.%u", page->after_plugin, (unsigned long long)page->after.number,
+			(unsigned)page->after.index);
+	return json_pack("{s:o, s:o, s:b}", "letters", page->letters, "next", next, "more", page->more ? 1 : 0);
+}
+
 void handle_held(struct request *rq)
 {
-	enum held_state state;
-	json_t *list;
+	static const char cursor[] = "a cursor, as in an answer's `next`: PLUGIN/NUMBER.INDEX";
+	struct held_page page = {.plugin = request_value(rq, "plugin")};
+	struct problems problems = {0};
+	int r;
 
-	if (!parse_state(&state, request_value(rq, "state"))) {
-		request_problem_at(rq, REFUSED_PARAMETER, "state", "dead, retrying or parked");
-		return;
-	}
-	list = rq->api->options.ops->held(rq->api->options.context, request_value(rq, "plugin"), state);
-	request_json(rq, 200, list == NULL ? NULL : json_pack("{s:o}", "letters", list));
+	if (!parse_state(&page.state, request_value(rq, "state")))
+		problem_add(&problems, "state", "dead, retrying or parked");
+	if (!parse_cursor(&page, request_value(rq, "after")))
+		problem_add(&problems, "after", cursor);
+	page.limit = limit_parse(rq, LIMIT_MAX, &problems);
+	r = problems.total > 0 ? 0 : rq->api->options.ops->held(rq->api->options.context, &page);
+	if (r == -ENOENT)
+		problem_add(&problems, "after", cursor);
+	if (problems.total > 0)
+		request_problem(rq, REFUSED_PARAMETER, &problems);
+	else if (r != 0)
+		request_out_of_memory(rq);
+	else
+		request_json(rq, 200, page_json(&page));
+	problems_deinit(&problems);
 }
 
 /* The place of the path. False: answered. */
@@ -92,6 +126,37 @@ void handle_held_retry(struct request *rq)
 		answer(rq,
 			rq->api->options.ops->held_retry(rq->api->options.context, request_value(rq, "plugin"), &place),
 			"retry dead letter", "retrying", NULL);
+}
+
+static void answer_all(struct request *rq, const struct held_filter *filter, int n)
+{
+	const struct api_options *o = &rq->api->options;
+	const char *plugin = request_value(rq, "plugin");
+	char object[64 + PLUGIN_NAME_MAX + HANDLE_MAX + TYPE_MAX];
+
+	if (n < 0) {
+		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+		return;
+	}
+	snprintf(object, sizeof object, "%s/* source=%s topic=%s n=%d", plugin,
+		filter->source == NULL ? "*" : filter->source, filter->topic == NULL ? "*" : filter->topic, n);
+	o->ops->audit(o->context, rq->peer->uid, "retry dead letters", object, NULL);
+	request_json(rq, 200, json_pack("{s:s, s:i}", "plugin", plugin, "retrying", n));
+}
+
+void handle_held_retry_all(struct request *rq)
+{
+	struct held_filter filter = {request_value(rq, "source"), request_value(rq, "topic")};
+	struct problems problems = {0};
+
+	filter_check(rq, &problems);
+	if (problems.total > 0)
+		request_problem(rq, REFUSED_PARAMETER, &problems);
+	else
+		answer_all(rq, &filter,
+			rq->api->options.ops->held_retry_all(
+				rq->api->options.context, request_value(rq, "plugin"), &filter));
+	problems_deinit(&problems);
 }
 
 void handle_held_drop(struct request *rq)

@@ -62,23 +62,44 @@ static const struct column letter_columns[] = {
 };
 enum { N_LETTER_COLUMNS = sizeof letter_columns / sizeof *letter_columns };
 
-static int run_dead(struct cli *c, int argc, char **argv)
+/* One page of the letters behind `after`. */
+static int get_letters(struct cli *c, json_t **out, const char *plugin, const char *after)
 {
 	struct buffer path = {0};
-	json_t *answer = NULL, *row;
-	size_t i;
 	int r = EX_OSERR;
 
+	*out = NULL;
 	buffer_str(&path, "/v1/dead-letters");
-	http_query(&path, "plugin", argc > 0 ? argv[0] : NULL);
+	http_query(&path, "plugin", plugin);
 	http_query(&path, "state", cli_value(c, "state"));
+	http_query(&path, "after", after);
+	http_query(&path, "limit", "1000");
 	if (buffer_cstr(&path) != NULL)
-		r = http_get(c, &answer, buffer_cstr(&path));
-	json_array_foreach(json_object_get(answer, "letters"), i, row) add_age(row, "since_ms", "since_seconds");
-	if (r == EX_OK)
-		r = cli_table(c, letter_columns, N_LETTER_COLUMNS, json_object_get(answer, "letters"));
-	json_decref(answer);
+		r = http_get(c, out, buffer_cstr(&path));
 	buffer_deinit(&path);
+	return r;
+}
+
+static int run_dead(struct cli *c, int argc, char **argv)
+{
+	json_t *letters = json_array(), *page = NULL, *row;
+	bool more = true;
+	size_t i;
+	int r = EX_OK;
+
+	while (r == EX_OK && more) {
+		json_t *last = page;
+
+		r = get_letters(c, &page, argc > 0 ? argv[0] : NULL, json_string_value(json_object_get(last, "next")));
+		json_array_extend(letters, json_object_get(page, "letters"));
+		more = json_is_true(json_object_get(page, "more"));
+		json_decref(last);
+	}
+	json_array_foreach(letters, i, row) add_age(row, "since_ms", "since_seconds");
+	if (r == EX_OK)
+		r = cli_table(c, letter_columns, N_LETTER_COLUMNS, letters);
+	json_decref(page);
+	json_decref(letters);
 	return r;
 }
 
@@ -190,11 +211,50 @@ static int act(struct cli *c, const char *method, const char *path, json_t *body
 	return r;
 }
 
+/* Asks for many at once; the node says how many there were. */
+static int retry_all(struct cli *c, const char *plugin)
+{
+	struct buffer path = {0};
+	struct http *h = NULL;
+	json_t *answer = NULL;
+	int r = EX_OSERR;
+
+	if (c->dry_run) {
+		cli_note(c, "would give %s again what enlight dead lists for it, as far as the options let through",
+			plugin);
+		return EX_OK;
+	}
+	buffer_str(&path, "/v1/dead-letters/");
+	http_segment(&path, plugin);
+	buffer_str(&path, "/retry");
+	http_query(&path, "source", cli_value(c, "source"));
+	http_query(&path, "topic", cli_value(c, "topic"));
+	if (buffer_cstr(&path) != NULL)
+		r = http_open(&h, c);
+	if (r == EX_OK)
+		r = http_json(h, &answer, "POST", buffer_cstr(&path), NULL, (struct bytes){0});
+	if (r == EX_OK)
+		cli_note(c, "%s gets %lld events again; enlight plugins shows what becomes of them", plugin,
+			(long long)json_integer_value(json_object_get(answer, "retrying")));
+	json_decref(answer);
+	http_close(h);
+	buffer_deinit(&path);
+	return r;
+}
+
 static int run_retry(struct cli *c, int argc, char **argv)
 {
+	bool filtered = cli_value(c, "source") != NULL || cli_value(c, "topic") != NULL;
+	bool all = cli_value(c, "all") != NULL || filtered;
 	struct buffer path = {0};
 	int r;
 
+	if (all == (argc > 1)) {
+		cli_error("dead retry: name a place, or ask for --all, or for those of a --source or --topic");
+		return EX_USAGE;
+	}
+	if (all)
+		return retry_all(c, argv[0]);
 	if (c->dry_run) {
 		cli_note(c, "would give %s the event at %s again", argv[0], argv[1]);
 		return EX_OK;
@@ -239,6 +299,12 @@ static const struct cli_option dead_options[] = {
 	{"state", "STATE", "dead, retrying or parked; without it the first two"},
 	{0},
 };
+static const struct cli_option retry_options[] = {
+	{"all", NULL, "All that are not parked; those follow by themselves"},
+	{"source", "MEMBER", "All of these that this member published"},
+	{"topic", "TOPIC", "All of these of this topic, or pattern (course.*)"},
+	{0},
+};
 static const struct cli_option show_options[] = {
 	{"data", NULL, "With the event's data; the node notes in its audit trail who read it"},
 	{0},
@@ -257,8 +323,10 @@ const struct command plugin_commands[] = {
 	{"dead drop", "PLUGIN PLACE", "Never give a plugin an event, and go on with what is parked behind it", NULL,
 		"enlight dead drop registrar 1042.7 --reason 'a test record, agreed with Tartu'", 2, 2, drop_options,
 		run_drop},
-	{"dead retry", "PLUGIN PLACE", "Give a plugin an event again now", NULL, "enlight dead retry registrar 1042.7",
-		2, 2, NULL, run_retry},
+	{"dead retry", "PLUGIN [PLACE]", "Give a plugin an event again now, or many",
+		"The node notes in its audit trail who asked for it, and how many there were.",
+		"enlight dead retry registrar 1042.7\nenlight dead retry registrar --source ut.ee --topic 'course.*'",
+		1, 2, retry_options, run_retry},
 	{"dead show", "PLUGIN PLACE", "Show one of them, and what is parked behind it", NULL,
 		"enlight dead show registrar 1042.7", 2, 2, show_options, run_show},
 	{"plugins", NULL, "List the plugins and how far they have come",

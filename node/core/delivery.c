@@ -132,7 +132,7 @@ static void kill_process(struct delivery *d, const char *why)
 	delivery_log(d, LOG_LEVEL_ERROR, "plugin: killed plugin=%s reason=\"%s\"", d->name, why);
 	snprintf(d->last_error, sizeof d->last_error, "%s", why);
 	d->run_state = RUN_ENDING;
-	delivery_act(d, DELIVERY_KILL);
+	d->killed = delivery_act(d, DELIVERY_KILL) != NULL; /* else with the next step */
 }
 
 static void send_drain(struct delivery *d)
@@ -154,11 +154,9 @@ static void drain(struct delivery *d, uint64_t ms)
 		return;
 	d->draining = true;
 	d->drain_until_ms = d->now_ms + ms;
-	if (d->run_state == RUN_READY)
-		send_drain(d);
-	else if (d->run_state == RUN_WAITING)
+	if (d->run_state == RUN_WAITING)
 		d->run_state = RUN_FINISHED;
-	/* while it starts: when it is ready, or the time is over */
+	/* one that is ready is told by watch(); while it starts: when it is, or the time is over */
 }
 
 /* ---- what is open ---- */
@@ -181,20 +179,51 @@ static struct item *page_item(const struct delivery *d, const struct place *plac
 	return NULL;
 }
 
+size_t retry_seek(const struct delivery *d, const struct place *place, bool *found)
+{
+	size_t low = 0, high = d->n_retries;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (place_compare(&d->retries[middle].event.place, place) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*found = low < d->n_retries && place_compare(&d->retries[low].event.place, place) == 0;
+	return low;
+}
+
 static struct item *retry_item(const struct delivery *d, const struct place *place)
 {
-	for (size_t i = 0; i < d->n_retries; i++)
-		if (place_compare(&d->retries[i].event.place, place) == 0)
-			return &d->retries[i];
-	return NULL;
+	bool found;
+	size_t i = retry_seek(d, place, &found);
+
+	return found ? &d->retries[i] : NULL;
 }
 
 static void forget_retry(struct delivery *d, struct item *item)
 {
 	size_t i = (size_t)(item - d->retries);
 
+	d->retry_bytes -= delivered_bytes(&item->event);
 	delivered_deinit(&item->event);
 	memmove(item, item + 1, (--d->n_retries - i) * sizeof *item);
+}
+
+/* An event of the page is done, or on record: it stays until the cursor passes it, without its bytes. */
+static void done_with(struct delivery *d, struct item *item)
+{
+	struct delivered left = {.place = item->event.place,
+		.channel = item->event.channel,
+		.incarnation = item->event.incarnation,
+		.sequence = item->event.sequence};
+
+	d->ahead_bytes -= delivered_bytes(&item->event);
+	delivered_deinit(&item->event);
+	item->event = left;
+	item->settled = true;
 }
 
 /* Where the delivery of that number is among the open ones; `n_opens`: nowhere. */
@@ -290,7 +319,7 @@ static bool send_event(struct delivery *d, const struct item *item, uint64_t num
 /* How many Erase frames an erasure takes. */
 static size_t erased_parts(const struct erased *e)
 {
-	size_t n = e->n_sequences > e->n_held ? e->n_sequences : e->n_held;
+	size_t n = e->n_sequences > e->n_ids ? e->n_sequences : e->n_ids;
 
 	return n == 0 ? 1 : (n + ERASED_PART - 1) / ERASED_PART;
 }
@@ -316,7 +345,7 @@ static bool send_erase(struct delivery *d, const struct item *item, uint64_t num
 	erase.n_sequences = in_part(e->n_sequences, item->part);
 	if (erase.n_sequences > 0)
 		erase.sequences = e->sequences + from;
-	erase.n_ids = erase.n_subjects = in_part(e->n_held, item->part);
+	erase.n_ids = erase.n_subjects = in_part(e->n_ids, item->part);
 	if (erase.n_ids > 0) {
 		erase.ids = e->ids + from;
 		erase.subjects = e->subjects + from;
@@ -367,7 +396,7 @@ static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
 /* What an erasure lists is not tried any more. */
 static void erase_held(struct delivery *d, const struct erased *e)
 {
-	for (size_t i = 0; i < e->n_held; i++) {
+	for (size_t i = 0; i < e->n_places; i++) {
 		struct item *item = retry_item(d, &e->places[i]);
 
 		if (held_at(d, &e->places[i]) == NULL)
@@ -392,7 +421,7 @@ static void settle(struct delivery *d, struct item *item, bool retry)
 		forget_retry(d, item);
 		held_settle(d, &event.place);
 	} else {
-		item->settled = true;
+		done_with(d, item);
 	}
 	if (event.erased != NULL) {
 		d->counters.erased++;
@@ -415,9 +444,10 @@ static void put_off(struct delivery *d, struct item *item, bool retry, bool dead
 	else
 		d->counters.retried++;
 	if (!retry) {
-		item->settled = held_add(
-			d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason);
-		if (!item->settled)
+		if (held_add(
+			    d, &item->event, dead ? HELD_DEAD : HELD_RETRYING, item->attempt, deaths, after_ms, reason))
+			done_with(d, item);
+		else
 			d->waiting = d->head; /* without memory for a row it is delivered again */
 		return;
 	}
@@ -532,8 +562,6 @@ static void take_ready(struct delivery *d, const Enlight__Plugin__V1__Ready *r)
 	d->ready_ms = d->now_ms;
 	delivery_log(d, LOG_LEVEL_INFO, "plugin: ready plugin=%s version=%s order=%s window=%zu", d->name, d->version,
 		lanes ? "lanes" : "\"in order\"", d->window);
-	if (d->draining)
-		send_drain(d);
 }
 
 /* Begins to count lines anew, and tells how many were too many. */
@@ -581,8 +609,10 @@ static void take_publish(struct delivery *d, const Enlight__Plugin__V1__Publish 
 	struct delivery_action *a = delivery_act(d, DELIVERY_PUBLISH);
 	struct bytes event = bytes_of(p->event.data, p->event.len);
 
-	if (a == NULL)
+	if (a == NULL) {
+		kill_process(d, "out of memory");
 		return;
+	}
 	d->n_publishing++;
 	a->run = d->run;
 	a->number = p->number;
@@ -649,7 +679,8 @@ static void send_answer(struct delivery *d, const struct delivery_answer *answer
 	}
 	p.problems = list;
 	frame.published = &p;
-	send_frame(d, &frame);
+	if (!send_frame(d, &frame))
+		kill_process(d, "out of memory"); /* it would wait for ever */
 }
 
 /* ---- the end of a process ---- */
@@ -687,7 +718,8 @@ static void read_on(struct delivery *d)
 	struct delivery_action *a;
 	struct query *query;
 
-	if (d->reading || !d->more || ahead > d->window || d->now_ms < d->not_again_ms)
+	if (d->reading || !d->more || ahead > d->window || d->ahead_bytes >= DELIVERY_AHEAD_BYTES ||
+		d->now_ms < d->not_again_ms)
 		return;
 	query = query_new(QUERY_DELIVERIES);
 	if (query == NULL) {
@@ -710,6 +742,8 @@ static void read_on(struct delivery *d)
 		d->short_of_memory = true;
 		return;
 	}
+	q->unfinished = d->unfinished;
+	d->unfinished = (struct delivered){0};
 	a->query = query;
 	d->reading = true;
 }
@@ -733,15 +767,18 @@ static void take_page(struct delivery *d, struct deliveries_query *q)
 			return; /* read again from the last one that was taken */
 		d->page[d->n_page++] = (struct item){.event = q->events[i], .attempt = 1};
 		d->read_to = q->events[i].place;
+		d->ahead_bytes += delivered_bytes(&q->events[i]);
 		q->events[i] = (struct delivered){0};
 	}
+	d->unfinished = q->unfinished;
+	q->unfinished = (struct delivered){0};
 	d->read_to = q->next;
 	d->more = q->more || d->last_number > q->next.number;
 }
 
 static void take_query(struct delivery *d, struct query *query)
 {
-	bool page = query->deliveries.n_places == 0;
+	bool page = query->deliveries.places == NULL;
 
 	if (query->result == 0) {
 		if (page) {
@@ -856,7 +893,7 @@ static void send_page(struct delivery *d)
 		}
 		if (d->n_held > 0 && held_at(d, &item->event.place) !=
 					     NULL) { /* on record since before a crash, ahead of the cursor */
-			item->settled = true;
+			done_with(d, item);
 			d->waiting += !skipped;
 			continue;
 		}
@@ -868,10 +905,10 @@ static void send_page(struct delivery *d)
 		if (held_blocks(d, &item->event.lane)) {
 			if (d->n_held >= DELIVERY_HELD_MAX && !has_room(d, n_open_retries))
 				return;
-			item->settled = held_add(
-				d, &item->event, HELD_PARKED, 0, 0, 0, "waits for an earlier event of the same object");
-			if (!item->settled)
+			if (!held_add(d, &item->event, HELD_PARKED, 0, 0, 0,
+				    "waits for an earlier event of the same object"))
 				return; /* out of memory */
+			done_with(d, item);
 			d->waiting += !skipped;
 			continue;
 		}
@@ -913,17 +950,47 @@ static void give_out(struct delivery *d)
 
 /* ---- time ---- */
 
-static uint64_t oldest_open(const struct delivery *d)
-{
-	const struct open *o = &d->opens[0];
-
-	return (o->retry ? retry_item(d, &o->place) : page_item(d, &o->place))->sent_ms;
-}
-
-static void watch(struct delivery *d)
+/* Since when its silence counts: it was heard, it was given something, or the node began to listen again. */
+static uint64_t silent_since(const struct delivery *d)
 {
 	uint64_t since = d->heard_ms > d->busy_ms ? d->heard_ms : d->busy_ms;
 
+	return d->deaf_ms > since ? d->deaf_ms : since;
+}
+
+/* When the oldest that is open was sent, or the node began to listen again. */
+static uint64_t open_since(const struct delivery *d)
+{
+	const struct open *o = &d->opens[0];
+	uint64_t sent_ms = (o->retry ? retry_item(d, &o->place) : page_item(d, &o->place))->sent_ms;
+
+	return d->deaf_ms > sent_ms ? d->deaf_ms : sent_ms;
+}
+
+/* When one that is silent is killed. */
+static uint64_t patience_ms(const struct delivery *d)
+{
+	if (d->run_state == RUN_READY && d->n_opens == 0)
+		return silent_since(d) + (uint64_t)BEATS_MISSED * DELIVERY_BEAT_MS;
+	return silent_since(d) + d->deadline_ms;
+}
+
+static void watch_ready(struct delivery *d)
+{
+	if (d->draining)
+		send_drain(d);
+	else if (d->now_ms >= patience_ms(d))
+		kill_process(d, d->n_opens == 0 ? "it gave no sign of life"
+						: "it said nothing for its deadline while it had events");
+	else if (d->n_opens > 0 && d->now_ms >= open_since(d) + DEADLINES_OPEN * d->deadline_ms)
+		kill_process(d, "it gave no Result for an event for ten times its deadline");
+}
+
+/* `heard`: what the process wrote until now was read. Only then is its silence its own. */
+static void watch(struct delivery *d, bool heard)
+{
+	if (!delivery_listens(d))
+		d->deaf_ms = d->now_ms;
 	switch (d->run_state) {
 	case RUN_WAITING:
 		if (d->now_ms >= d->start_ms)
@@ -932,22 +999,21 @@ static void watch(struct delivery *d)
 	case RUN_STARTING:
 		if (d->draining && d->now_ms >= d->drain_until_ms)
 			kill_process(d, "not ready when the node stopped");
-		else if (d->now_ms >= since + d->deadline_ms)
+		else if (heard && d->now_ms >= patience_ms(d))
 			kill_process(d, "not ready within its deadline");
 		break;
 	case RUN_READY:
-		if (d->n_opens > 0 && d->now_ms >= since + d->deadline_ms)
-			kill_process(d, "it said nothing for its deadline while it had events");
-		else if (d->n_opens > 0 && d->now_ms >= oldest_open(d) + DEADLINES_OPEN * d->deadline_ms)
-			kill_process(d, "it gave no Result for an event for ten times its deadline");
-		else if (d->n_opens == 0 && d->now_ms >= d->heard_ms + BEATS_MISSED * DELIVERY_BEAT_MS)
-			kill_process(d, "it gave no sign of life");
+		if (heard || d->draining)
+			watch_ready(d);
 		break;
 	case RUN_DRAINING:
 		if (d->now_ms >= d->drain_until_ms)
 			kill_process(d, "it did not end when it was asked to");
 		break;
 	case RUN_ENDING:
+		if (!d->killed)
+			d->killed = delivery_act(d, DELIVERY_KILL) != NULL;
+		break;
 	case RUN_FINISHED:
 		break;
 	}
@@ -961,12 +1027,14 @@ static void earlier(uint64_t *wake, uint64_t at)
 
 static uint64_t wake_ms(const struct delivery *d)
 {
-	uint64_t since = d->heard_ms > d->busy_ms ? d->heard_ms : d->busy_ms, wake = d->now_ms + 1000;
+	uint64_t wake = d->now_ms + 1000;
 
 	if (d->run_state == RUN_WAITING)
 		earlier(&wake, d->start_ms);
-	if (d->run_state == RUN_STARTING || (d->run_state == RUN_READY && d->n_opens > 0))
-		earlier(&wake, since + d->deadline_ms);
+	if (d->run_state == RUN_STARTING || d->run_state == RUN_READY)
+		earlier(&wake, patience_ms(d));
+	if (d->run_state == RUN_READY && d->n_opens > 0)
+		earlier(&wake, open_since(d) + DEADLINES_OPEN * d->deadline_ms);
 	if (d->draining && d->run_state != RUN_ENDING && d->run_state != RUN_FINISHED)
 		earlier(&wake, d->drain_until_ms);
 	if (d->due_ms != UINT64_MAX && d->due_ms > d->time_ms)
@@ -991,6 +1059,20 @@ static int retry_now(struct delivery *d, const struct place *place)
 	held_again(d, row, 1, "an operator asked for it");
 	row->next_ms = d->time_ms; /* not a moment later */
 	return 0;
+}
+
+static int retry_all(struct delivery *d, const struct held_filter *filter)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < d->n_held; i++) {
+		const struct held_row *row = &d->held[i];
+
+		if (row->state != HELD_PARKED && (filter->source == NULL || strcmp(filter->source, row->source) == 0) &&
+			(filter->topic == NULL || topic_matches(filter->topic, row->topic)))
+			n += retry_now(d, &row->place) == 0;
+	}
+	return n;
 }
 
 static int drop(struct delivery *d, const struct place *place)
@@ -1041,6 +1123,9 @@ static void dispatch(struct delivery *d, const struct delivery_input *in)
 	case DELIVERY_RETRY:
 		d->update->result = retry_now(d, &in->place);
 		break;
+	case DELIVERY_RETRY_ALL:
+		d->update->result = retry_all(d, in->filter);
+		break;
 	case DELIVERY_DROP:
 		d->update->result = drop(d, &in->place);
 		break;
@@ -1069,7 +1154,8 @@ int delivery_step(struct delivery *d, const struct delivery_input *in, struct de
 	d->short_of_memory = false;
 	dispatch(d, in);
 	count_anew(d);
-	watch(d);
+	watch(d, in->kind == DELIVERY_TICK);
+	held_narrow(d);
 	give_out(d);
 	move_cursor(d);
 	held_commit(d);
@@ -1136,6 +1222,8 @@ void delivery_free(struct delivery *d)
 		delivered_deinit(&d->page[i].event);
 	for (size_t i = 0; i < d->n_retries; i++)
 		delivered_deinit(&d->retries[i].event);
+	delivered_deinit(&d->unfinished);
+	delivered_deinit(&d->unfinished_row);
 	texts_free(d->topics);
 	texts_free(d->publishes);
 	texts_free(d->wanted);
@@ -1166,17 +1254,25 @@ int delivery_renew(struct delivery **out, const struct delivery_options *options
 	if (r != 0)
 		return r;
 	delivery_load_cursor(d, &old->cursor);
+	d->committed = old->committed;
 	d->last_number = old->last_number;
 	d->more = d->last_number > d->read_to.number;
 	d->held = old->held;
 	d->n_held = old->n_held;
 	d->size_held = old->size_held;
+	d->is_dirty = old->is_dirty;
+	d->size_is_dirty = old->size_is_dirty;
+	d->dirty = old->dirty;
+	d->n_dirty = old->n_dirty;
+	d->size_dirty = old->size_dirty;
 	d->n_retrying = old->n_retrying;
 	d->n_dead = old->n_dead;
 	d->n_parked = old->n_parked;
 	d->held_changed = true;
 	memcpy(d->held_lanes, old->held_lanes, sizeof d->held_lanes);
 	old->held = NULL;
-	old->n_held = old->size_held = 0;
+	old->is_dirty = NULL;
+	old->dirty = NULL;
+	old->n_held = old->size_held = old->size_is_dirty = old->n_dirty = old->size_dirty = 0;
 	return 0;
 }

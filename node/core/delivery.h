@@ -25,7 +25,10 @@ enum {
 	DELIVERY_DEATHS_MAX = 3,
 	DELIVERY_HELD_MAX = 10000, /* held rows of one plugin; then it is given nothing new until some are settled */
 	DELIVERY_PUBLISH_MAX = 64, /* Publishes of one plugin under way */
-	DELIVERY_PAGE_BYTES = 1 << 20, /* of events read ahead */
+	DELIVERY_PAGE_BYTES = 1 << 20, /* of events read at once */
+	DELIVERY_AHEAD_BYTES =
+		8
+		<< 20, /* of events in memory that are not done, and of those that are retried: then no more are read */
 	DELIVERY_RESTART_MIN_MS = 250, /* before a process is started again; doubles */
 	DELIVERY_RESTART_MAX_MS = 60000,
 	DELIVERY_STABLE_MS = 60000,   /* a process that was ready for so long is started again at once */
@@ -36,7 +39,8 @@ enum {
 	DELIVERY_LINE_MAX = 1000, /* bytes of one */
 };
 
-/* What the configuration says of a plugin. All is copied. */
+/* What the configuration says of a plugin. All is copied. Held rows of topics that are not (any more) among `topics` are dropped with
+ * the first step, each with a line in the log, as an event of such a topic would be passed over now; those of erasures stay. */
 struct delivery_options {
 	const char *name, *member;
 	char *const *topics, *const *publishes;
@@ -57,7 +61,7 @@ void delivery_load_cursor(struct delivery *d, const struct place *place);
 int delivery_load_held(struct delivery *d, const struct held_row *row);
 
 enum delivery_input_kind {
-	DELIVERY_TICK = 1,
+	DELIVERY_TICK = 1,  /* all that the process wrote until now, as far as delivery_listens(), was fed before */
 	DELIVERY_FRAME,     /* `bytes`: a frame from the plugin, without its length */
 	DELIVERY_GARBAGE,   /* what it wrote is no frame; `text`: why */
 	DELIVERY_SAID,      /* `text`: a line of its stderr */
@@ -67,6 +71,7 @@ enum delivery_input_kind {
 	DELIVERY_COMMITTED, /* `job`: done or not; borrowed */
 	DELIVERY_PUBLISHED, /* `answer` */
 	DELIVERY_RETRY,     /* an operator: `place` again now. Result 0, -ENOENT, -EBUSY: it is parked */
+	DELIVERY_RETRY_ALL, /* an operator: all rows that are not parked and that `filter` lets through. Result: how many */
 	DELIVERY_DROP,      /* an operator: `place` never. Result 0, -ENOENT */
 	DELIVERY_DRAIN,     /* finish what is open within `drain_ms`, then end: DELIVERY_FINISHED */
 };
@@ -81,6 +86,11 @@ struct delivery_answer {
 	const struct problems *problems;
 };
 
+/* NULL: any. */
+struct held_filter {
+	const char *source, *topic; /* a member; a pattern */
+};
+
 struct delivery_input {
 	enum delivery_input_kind kind;
 	uint64_t now_ms, time_ms; /* monotonic; since 1970 */
@@ -91,6 +101,7 @@ struct delivery_input {
 	struct job *job;
 	const struct delivery_answer *answer;
 	struct place place;
+	const struct held_filter *filter; /* borrowed */
 	uint64_t drain_ms;
 };
 
@@ -138,13 +149,27 @@ struct delivery_counters {
 };
 void delivery_counters(const struct delivery *d, struct delivery_counters *out);
 
-/* What operators see; new references, NULL: out of memory. A held row has `place`, `state`, `source`, `topic`, `sequence`,
+/* What operators see; new references, NULL: out of memory. A held row has `plugin`, `place`, `state`, `source`, `topic`, `sequence`,
  * `attempts`, `since_ms`, `next_ms` when it is retried, `reason`, and how many are `parked` behind it. */
 json_t *delivery_json(const struct delivery *d);
-json_t *delivery_held_json(const struct delivery *d, enum held_state state); /* array; 0: retrying and dead */
-json_t *delivery_row_json(
-	const struct delivery *d, const struct place *place); /* JSON null: there is none. With the places of
-	`behind` it */
+
+/* A page of what is held: plugin by plugin, of each rising by place. */
+struct held_page {
+	const char *plugin;    /* only its; NULL: all */
+	enum held_state state; /* 0: retrying and dead */
+	size_t limit;
+	char after_plugin[PLUGIN_NAME_MAX +
+			  1]; /* what is behind `after` of this one; "": from the beginning. Answer: the last row */
+	struct place after;
+	json_t *letters; /* array, at most `limit` */
+	bool more;       /* answer: the next page is not empty */
+};
+
+/* Appends the rows behind a place (NULL: all). 0 or -ENOMEM. */
+int delivery_list_held(const struct delivery *d, struct held_page *page, const struct place *after);
+
+/* One row, with the places of those `behind` it. JSON null: there is none. */
+json_t *delivery_row_json(const struct delivery *d, const struct place *place);
 
 const char *delivery_name(const struct delivery *d);
 bool delivery_may_publish(const struct delivery *d, const char *topic);

@@ -2,6 +2,7 @@
 #include "core/delivery_state.h"
 
 #include "base/log.h"
+#include "enlight/event/v1/person.pb-c.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -36,6 +37,11 @@ struct held_row *held_at(const struct delivery *d, const struct place *place)
 	size_t i = seek(d, place);
 
 	return i < d->n_held && place_compare(&d->held[i].place, place) == 0 ? &d->held[i] : NULL;
+}
+
+size_t held_behind(const struct delivery *d, const struct place *place)
+{
+	return seek(d, place) + (held_at(d, place) != NULL);
 }
 
 static size_t *count_of(struct delivery *d, enum held_state state)
@@ -226,15 +232,62 @@ void held_settle(struct delivery *d, const struct place *place)
 		release_lane(d, &gone.lane);
 }
 
-/* ---- trying again ---- */
+/* ---- topics ---- */
 
-static bool is_loaded(const struct delivery *d, const struct place *place)
+/* Erasures are every plugin's. */
+static bool is_of_topics(const struct delivery *d, const char *name)
 {
-	for (size_t i = 0; i < d->n_retries; i++)
-		if (place_compare(&d->retries[i].event.place, place) == 0)
+	const struct topic *topic = topic_find(name);
+
+	for (size_t i = 0; i < d->n_topics; i++)
+		if (topic_matches(d->topics[i], name))
+			return true;
+	return topic != NULL && topic->message == &enlight__event__v1__erasure__descriptor;
+}
+
+/* Something before it in its lane is held. */
+static bool has_before(const struct delivery *d, size_t row)
+{
+	for (size_t i = 0; i < row; i++)
+		if (same_lane(&d->held[i], &d->held[row].lane))
 			return true;
 	return false;
 }
+
+static void leave_out(struct delivery *d, const struct held_row *row)
+{
+	delivery_log(d, LOG_LEVEL_WARN,
+		"plugin: not of its topics any more, dropped plugin=%s place=%llu.%u source=%s topic=%s", d->name,
+		(unsigned long long)row->place.number, (unsigned)row->place.index, row->source, row->topic);
+	touch(d, row);
+	--*count_of(d, row->state);
+	held_count_lane(d, &row->lane, -1);
+}
+
+void held_narrow(struct delivery *d)
+{
+	size_t n = 0, before = d->n_held;
+
+	if (d->narrowed)
+		return;
+	d->narrowed = true;
+	for (size_t i = 0; i < d->n_held; i++) {
+		if (!is_of_topics(d, d->held[i].topic)) {
+			leave_out(d, &d->held[i]);
+			continue;
+		}
+		d->held[n] = d->held[i];
+		d->is_dirty[n++] = d->is_dirty[i];
+	}
+	d->n_held = n;
+	for (size_t i = 0; i < n && n < before; i++)
+		if (d->held[i].state == HELD_PARKED && !has_before(d, i)) {
+			d->held[i].next_ms = 0;
+			set_state(d, &d->held[i], HELD_RETRYING);
+		}
+}
+
+/* ---- trying again ---- */
 
 /* A clock that was set back makes nobody wait longer than the longest pause. */
 static bool is_due(const struct delivery *d, uint64_t next_ms)
@@ -255,66 +308,102 @@ static void find_due(struct delivery *d)
 			d->due_ms = d->held[i].next_ms;
 }
 
+/* The rows that are due and not in memory; or the one that the last query did not finish. False: out of memory. */
+static bool ask_for(struct delivery *d, struct deliveries_query *q, size_t room)
+{
+	bool loaded;
+
+	q->places = calloc(room, sizeof *q->places);
+	q->allowed = texts_dup(d->topics, d->n_topics, 0);
+	q->n_allowed = d->n_topics;
+	q->max_events = room;
+	q->max_bytes = DELIVERY_PAGE_BYTES;
+	if (q->places == NULL || q->allowed == NULL)
+		return false;
+	if (d->unfinished_row.erased != NULL)
+		q->places[q->n_places++] = d->unfinished_row.place;
+	for (size_t i = 0; i < d->n_held && q->n_places < room && d->unfinished_row.erased == NULL; i++)
+		if (d->held[i].state == HELD_RETRYING && is_due(d, d->held[i].next_ms)) {
+			retry_seek(d, &d->held[i].place, &loaded);
+			if (!loaded)
+				q->places[q->n_places++] = d->held[i].place;
+		}
+	return true;
+}
+
 void held_load(struct delivery *d)
 {
 	struct delivery_action *a;
 	struct query *query;
-	size_t room = d->n_retries < d->window ? d->window - d->n_retries : 0;
+	size_t room = d->n_retries < d->window && d->retry_bytes < DELIVERY_AHEAD_BYTES ? d->window - d->n_retries : 0;
 
 	find_due(d);
 	if (d->loading || d->now_ms < d->not_again_ms || room == 0 || d->n_retries >= d->n_retrying ||
 		!is_due(d, d->due_ms))
 		return;
 	query = query_new(QUERY_DELIVERIES);
-	if (query == NULL || (query->deliveries.places = calloc(room, sizeof(struct place))) == NULL) {
+	if (query == NULL || !ask_for(d, &query->deliveries, room)) {
 		query_free(query);
 		d->short_of_memory = true;
 		return;
 	}
-	for (size_t i = 0; i < d->n_held && query->deliveries.n_places < room; i++)
-		if (d->held[i].state == HELD_RETRYING && is_due(d, d->held[i].next_ms) &&
-			!is_loaded(d, &d->held[i].place))
-			query->deliveries.places[query->deliveries.n_places++] = d->held[i].place;
 	a = query->deliveries.n_places == 0 ? NULL : delivery_act(d, DELIVERY_QUERY);
 	if (a == NULL) {
 		query_free(query);
 		return;
 	}
-	query->deliveries.max_events = room;
-	query->deliveries.max_bytes = DELIVERY_PAGE_BYTES;
+	query->deliveries.unfinished = d->unfinished_row;
+	d->unfinished_row = (struct delivered){0};
 	a->query = query;
 	d->loading = true;
 }
 
-static struct delivered *find_event(struct deliveries_query *query, const struct place *place)
+/* Makes an event of a row one that is tried. Taken on success. */
+static bool add_retry(struct delivery *d, struct delivered *event, const struct held_row *row)
 {
-	for (size_t i = 0; i < query->n_events; i++)
-		if (place_compare(&query->events[i].place, place) == 0)
-			return &query->events[i];
-	return NULL;
+	bool found;
+	size_t i = retry_seek(d, &event->place, &found);
+
+	if (found || !delivery_grow(d, &d->retries, d->n_retries, &d->size_retries, sizeof *d->retries))
+		return false;
+	memmove(&d->retries[i + 1], &d->retries[i], (d->n_retries++ - i) * sizeof *d->retries);
+	d->retries[i] = (struct item){.event = *event, .attempt = row->attempts + 1, .alone = row->deaths > 0};
+	d->retry_bytes += delivered_bytes(event);
+	*event = (struct delivered){0};
+	return true;
 }
 
+/* What became of one row that was asked for; `event` NULL: there is none. */
+static void loaded(struct delivery *d, struct held_row *row, struct delivered *event)
+{
+	if (event == NULL) { /* its channel went back, or it was erased */
+		delivery_log(d, LOG_LEVEL_WARN, "plugin: an event is gone plugin=%s place=%llu.%u", d->name,
+			(unsigned long long)row->place.number, (unsigned)row->place.index);
+		held_settle(d, &row->place);
+	} else if (event->unreadable) {
+		held_die(d, row, "unreadable: the disk changed the batch that holds it");
+	} else {
+		add_retry(d, event, row);
+	}
+}
+
+/* Answers come in the order of the places. */
 void held_loaded(struct delivery *d, struct deliveries_query *query)
 {
+	size_t at = 0;
+
 	d->loading = false;
 	for (size_t i = 0; i < query->n_places; i++) {
-		const struct held_row *row = held_at(d, &query->places[i]);
-		struct delivered *event = find_event(query, &query->places[i]);
+		const struct place *place = &query->places[i];
+		bool there = at < query->n_events && place_compare(&query->events[at].place, place) == 0;
+		struct held_row *row = held_at(d, place);
 
-		if (row == NULL)
-			continue;
-		if (event == NULL) { /* its channel went back, or it was erased */
-			delivery_log(d, LOG_LEVEL_WARN, "plugin: an event is gone plugin=%s place=%llu.%u", d->name,
-				(unsigned long long)row->place.number, (unsigned)row->place.index);
-			held_settle(d, &query->places[i]);
-			continue;
-		}
-		if (!delivery_grow(d, &d->retries, d->n_retries, &d->size_retries, sizeof *d->retries))
-			return;
-		d->retries[d->n_retries++] =
-			(struct item){.event = *event, .attempt = row->attempts + 1, .alone = row->deaths > 0};
-		*event = (struct delivered){0};
+		if (row != NULL)
+			loaded(d, row, there ? &query->events[at] : NULL);
+		at += there;
 	}
+	d->unfinished_row = query->unfinished;
+	query->unfinished = (struct delivered){0};
 }
 
 /* ---- commits ---- */

@@ -55,6 +55,8 @@ struct delivery {
 	enum run_state run_state;
 	uint64_t run; /* counts processes */
 	uint64_t start_ms, ready_ms, heard_ms, busy_ms, drain_until_ms;
+	uint64_t deaf_ms;    /* when the node last did not listen */
+	bool killed;         /* the process that ends was told so */
 	uint64_t backoff_ms; /* before the next start; 0: at once */
 	bool draining;       /* the node asked for the end */
 	char version[64], last_error[128];
@@ -69,8 +71,11 @@ struct delivery {
 
 	struct item *page;                       /* rising by place; page[head] is the first that counts */
 	size_t head, n_page, size_page, waiting; /* waiting: none before it is to be sent */
-	struct item *retries;
+	struct item *retries;                    /* rising by place */
 	size_t n_retries, size_retries;
+	size_t ahead_bytes, retry_bytes; /* of what is not settled of the page; of `retries` */
+	/* Erasures of the page, and of a held row, whose lists the next query goes on with. */
+	struct delivered unfinished, unfinished_row;
 	struct open *opens;
 	size_t n_opens, size_opens; /* in the order in which they were sent: rising by number */
 	bool suspects;              /* some item may have to go out alone */
@@ -83,6 +88,7 @@ struct delivery {
 	size_t n_retrying, n_dead, n_parked;
 	uint64_t due_ms; /* the earliest next_ms of what is retried; UINT64_MAX: nothing is */
 	bool held_changed;
+	bool narrowed; /* held rows are of the topics */
 	/* Places whose rows changed since the last commit: there now, or not any more. The first n_sent are in the running commit. There is
 	 * always room for every row that is not among them, so that a change of a row never lacks memory. */
 	struct place *dirty;
@@ -121,10 +127,14 @@ bool delivery_grow(struct delivery *d, void *array, size_t n, size_t *size, size
 struct delivery_action *delivery_act(struct delivery *d, enum delivery_action_kind kind);
 void delivery_log(struct delivery *d, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The retry at a place, or (`found` false) where it would be. */
+size_t retry_seek(const struct delivery *d, const struct place *place, bool *found);
+
 /* delivery_held.c */
 void delivery_cut(char *out, size_t size, const char *text); /* as much as fits, in whole characters (UTF-8) */
 struct held_row *held_at(const struct delivery *d, const struct place *place); /* NULL: none */
-bool held_blocks(const struct delivery *d, const struct index_key *lane);      /* a row of the lane is held */
+size_t held_behind(const struct delivery *d, const struct place *place);  /* index of the first row behind a place */
+bool held_blocks(const struct delivery *d, const struct index_key *lane); /* a row of the lane is held */
 /* Puts an event on record. False: out of memory, it is not; it must not be passed. */
 bool held_add(struct delivery *d, const struct delivered *event, enum held_state state, uint32_t attempts,
 	uint32_t deaths, uint64_t retry_after_ms, const char *reason);
@@ -133,7 +143,8 @@ void held_again(struct delivery *d, struct held_row *row, uint64_t retry_after_m
 void held_die(struct delivery *d, struct held_row *row, const char *reason);
 /* Takes a row off the record; the next of its lane is tried then. */
 void held_settle(struct delivery *d, const struct place *place);
-void held_load(struct delivery *d); /* asks for the events of rows that are due */
+void held_narrow(struct delivery *d); /* drops rows that are not of its topics */
+void held_load(struct delivery *d);   /* asks for the events of rows that are due */
 void held_loaded(struct delivery *d, struct deliveries_query *query);
 void held_commit(struct delivery *d); /* makes what changed durable, when it is time */
 void held_committed(struct delivery *d, const struct delivery_job *job);

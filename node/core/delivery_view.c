@@ -1,7 +1,9 @@
 /* What operators and monitoring see of a plugin's deliveries. */
 #include "core/delivery_state.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *delivery_name(const struct delivery *d)
@@ -86,17 +88,13 @@ static bool waits_for(const struct held_row *row, const struct held_row *first)
 	return row->state == HELD_PARKED && memcmp(row->lane.bytes, first->lane.bytes, sizeof row->lane.bytes) == 0;
 }
 
-static json_t *row_json(const struct delivery *d, const struct held_row *row)
+static json_t *row_json(const struct delivery *d, const struct held_row *row, size_t parked)
 {
-	json_int_t parked = 0;
-	json_t *json;
-
-	for (size_t i = 0; i < d->n_held && d->n_parked > 0; i++)
-		parked += waits_for(&d->held[i], row);
-	json = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I}", "plugin", d->name, "place",
+	json_t *json = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I}", "plugin", d->name, "place",
 		place_json(&row->place), "state", held_names[row->state], "source", row->source, "topic", row->topic,
 		"sequence", (json_int_t)row->sequence, "attempts", (json_int_t)row->attempts, "since_ms",
-		(json_int_t)row->since_ms, "reason", row->reason, "parked", row->state == HELD_PARKED ? 0 : parked);
+		(json_int_t)row->since_ms, "reason", row->reason, "parked", (json_int_t)parked);
+
 	if (json != NULL && row->state == HELD_RETRYING &&
 		json_object_set_new(json, "next_ms", json_integer((json_int_t)row->next_ms)) != 0) {
 		json_decref(json);
@@ -105,21 +103,62 @@ static json_t *row_json(const struct delivery *d, const struct held_row *row)
 	return json;
 }
 
-json_t *delivery_held_json(const struct delivery *d, enum held_state state)
+static int compare_lanes(const void *a, const void *b)
 {
-	json_t *list = json_array();
+	return memcmp(a, b, sizeof(struct index_key));
+}
 
-	for (size_t i = 0; i < d->n_held && list != NULL; i++) {
-		const struct held_row *row = &d->held[i];
+/* The lanes of all parked rows, sorted: counting those of one is then quick, however many rows there are. */
+static struct index_key *parked_lanes(const struct delivery *d)
+{
+	struct index_key *lanes = calloc(d->n_parked + 1, sizeof *lanes);
+	size_t n = 0;
 
-		if (state == 0 ? row->state == HELD_PARKED : row->state != state)
-			continue;
-		if (json_array_append_new(list, row_json(d, row)) != 0) {
-			json_decref(list);
-			list = NULL;
-		}
+	for (size_t i = 0; i < d->n_held && lanes != NULL; i++)
+		if (d->held[i].state == HELD_PARKED)
+			lanes[n++] = d->held[i].lane;
+	if (lanes != NULL)
+		qsort(lanes, n, sizeof *lanes, compare_lanes);
+	return lanes;
+}
+
+static size_t count_lane(const struct index_key *lanes, size_t n, const struct index_key *lane)
+{
+	size_t low = 0, high = n, count = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_lanes(&lanes[middle], lane) < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return list;
+	while (low + count < n && compare_lanes(&lanes[low + count], lane) == 0)
+		count++;
+	return count;
+}
+
+int delivery_list_held(const struct delivery *d, struct held_page *page, const struct place *after)
+{
+	struct index_key *lanes = parked_lanes(d);
+	int r = lanes == NULL ? -ENOMEM : 0;
+
+	for (size_t i = after == NULL ? 0 : held_behind(d, after); i < d->n_held && r == 0; i++) {
+		const struct held_row *row = &d->held[i];
+		size_t parked = row->state == HELD_PARKED ? 0 : count_lane(lanes, d->n_parked, &row->lane);
+
+		if (page->state == 0 ? row->state == HELD_PARKED : row->state != page->state)
+			continue;
+		page->more = json_array_size(page->letters) == page->limit;
+		if (page->more)
+			break;
+		strcpy(page->after_plugin, d->name);
+		page->after = row->place;
+		r = json_array_append_new(page->letters, row_json(d, row, parked)) == 0 ? 0 : -ENOMEM;
+	}
+	free(lanes);
+	return r;
 }
 
 json_t *delivery_row_json(const struct delivery *d, const struct place *place)
@@ -131,10 +170,10 @@ json_t *delivery_row_json(const struct delivery *d, const struct place *place)
 		json_decref(behind);
 		return json_null();
 	}
-	json = row_json(d, row);
 	for (size_t i = 0; i < d->n_held; i++)
 		if (row->state != HELD_PARKED && waits_for(&d->held[i], row))
 			json_array_append_new(behind, place_json(&d->held[i].place));
+	json = row_json(d, row, json_array_size(behind));
 	if (json == NULL || json_object_set_new(json, "behind", behind) != 0) {
 		json_decref(json);
 		return NULL;

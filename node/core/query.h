@@ -56,15 +56,15 @@ struct fetch_query {
 	bool no_such_place; /* what the asker holds is not in the history, and no later incarnation says so: it may hold more than we */
 };
 
-/* What an erasure asks to be forgotten, as far as this node still has it: `sequences` are all that it lists, the others of those
- * that are held. All owned; lists of texts end with NULL. */
+/* What an erasure asks to be forgotten: `sequences` are all that it lists. All owned; lists of texts end with NULL. */
 struct erased {
-	uint64_t *sequences;
-	size_t n_sequences;
-	struct place *places;
-	char **ids, **subjects;
-	size_t n_held;
-	char *person; /* identifier; or NULL */
+	uint64_t *sequences; /* rising */
+	size_t n_sequences, n_looked_up;
+	struct place *places; /* of those that are stored, whatever their topics: not for the plugin */
+	size_t n_places;
+	char **ids, **subjects; /* of those that this node still has and the plugin may read */
+	size_t n_ids;
+	char *person; /* identifier, when there are such, or the plugin may read erasures; or NULL */
 };
 
 /* One event as a plugin gets it. */
@@ -82,11 +82,13 @@ struct delivered {
 	bool stale;
 	uint64_t stored_ms;
 	struct erased *erased; /* owned; NULL: not an erasure */
+	bool unreadable;       /* the disk changed its batch: there is the place and nothing else */
 };
 void delivered_deinit(struct delivered *d);
+size_t delivered_bytes(const struct delivered *d); /* of memory, about */
 
 /* Events for a plugin: behind a place, or at given ones. What this node refused, and what no longer has a body, is never given. An erasure
- * is always given, whatever the topics. */
+ * is always given, whatever the topics; of what it lists a plugin is told ids and subjects where `allowed` lets it read them. */
 struct deliveries_query {
 	char member[HANDLE_MAX + 1]; /* this node's; its own events only with `own` */
 	bool own;
@@ -94,8 +96,11 @@ struct deliveries_query {
 	size_t n_allowed, n_wanted;
 	struct place after;           /* number 0: from the beginning */
 	size_t max_events, max_bytes; /* of a page; at least one event is given */
-	struct place *places;         /* owned; when there are any: these, whatever their topics, and no page */
-	size_t n_places;
+	struct place *places;         /* owned; not NULL: these, whatever their topics, and no page */
+	size_t n_places;              /* answered: so many were looked at */
+	/* An erasure that lists more than one round looks up: answered without it, and with `more`. Given with the next query, which for
+	 * places is about this one alone, it goes on there. Owned; `erased` NULL: none. */
+	struct delivered unfinished;
 	/* Answer: */
 	struct delivered *events; /* owned; rising by place */
 	size_t n_events;
@@ -127,7 +132,7 @@ struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);
 void querier_free(struct querier *q);
 
-/* Answers one query from the archive; a page opens at most QUERY_SCAN_BATCHES batches. `random_seed` for wrapping. */
+/* Answers one query from the archive; it opens at most QUERY_SCAN_BATCHES batches. `random_seed` for wrapping. */
 enum { QUERY_SCAN_BATCHES = 64 };
 void query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query,
 	const uint8_t random_seed[static 32]);

@@ -494,9 +494,15 @@ static void on_garbage(void *context, const char *why)
 	step(context, &in);
 }
 
+/* What waits to be written to a plugin that reads: its events, at most. More is waiting for one that publishes and never reads an answer:
+ * it is not listened to until it does, or its silence ends it. */
+enum { UNSENT_MAX = 4 * (DELIVERY_AHEAD_BYTES + DELIVERY_PAGE_BYTES) };
+
 static bool listens(void *context)
 {
-	return delivery_listens(((struct hosted *)context)->delivery);
+	const struct hosted *s = context;
+
+	return delivery_listens(s->delivery) && process_unsent(&s->process) < UNSENT_MAX;
 }
 
 static struct process_handler handler_of(struct hosted *s)
@@ -735,11 +741,11 @@ size_t host_poll_items(struct host *h, zmq_pollitem_t *items, size_t max)
 		if (p->pid == 0)
 			continue;
 		items[n++] = (zmq_pollitem_t){.fd = p->pidfd, .events = ZMQ_POLLIN};
-		if (p->out >= 0 && delivery_listens(h->hosted[i]->delivery))
+		if (p->out >= 0 && listens(h->hosted[i]))
 			items[n++] = (zmq_pollitem_t){.fd = p->out, .events = ZMQ_POLLIN};
 		if (p->err >= 0)
 			items[n++] = (zmq_pollitem_t){.fd = p->err, .events = ZMQ_POLLIN};
-		if (p->in >= 0 && p->unsent.len > p->unsent_from)
+		if (p->in >= 0 && process_unsent(p) > 0)
 			items[n++] = (zmq_pollitem_t){.fd = p->in, .events = ZMQ_POLLOUT};
 	}
 	return n;
@@ -816,24 +822,33 @@ void host_stored(struct host *h, uint64_t last_number, uint64_t now_ms)
 
 /* ---- operators ---- */
 
-static int operate(
-	struct host *h, const char *plugin, enum delivery_input_kind kind, const struct place *place, uint64_t now_ms)
+static int operate(struct host *h, const char *plugin, struct delivery_input *in, uint64_t now_ms)
 {
 	struct hosted *s = hosted_named(h, plugin);
-	struct delivery_input in = {.kind = kind, .place = *place};
 
 	h->now_ms = now_ms;
-	return s == NULL ? -ENOENT : step_result(s, &in);
+	return s == NULL ? -ENOENT : step_result(s, in);
 }
 
 int host_retry(struct host *h, const char *plugin, const struct place *place, uint64_t now_ms)
 {
-	return operate(h, plugin, DELIVERY_RETRY, place, now_ms);
+	struct delivery_input in = {.kind = DELIVERY_RETRY, .place = *place};
+
+	return operate(h, plugin, &in, now_ms);
+}
+
+int host_retry_all(struct host *h, const char *plugin, const struct held_filter *filter, uint64_t now_ms)
+{
+	struct delivery_input in = {.kind = DELIVERY_RETRY_ALL, .filter = filter};
+
+	return operate(h, plugin, &in, now_ms);
 }
 
 int host_drop(struct host *h, const char *plugin, const struct place *place, uint64_t now_ms)
 {
-	return operate(h, plugin, DELIVERY_DROP, place, now_ms);
+	struct delivery_input in = {.kind = DELIVERY_DROP, .place = *place};
+
+	return operate(h, plugin, &in, now_ms);
 }
 
 json_t *host_plugins(const struct host *h)
@@ -854,23 +869,26 @@ json_t *host_plugins(const struct host *h)
 	return list;
 }
 
-json_t *host_held(const struct host *h, const char *plugin, enum held_state state)
+int host_held(const struct host *h, struct held_page *page)
 {
-	json_t *list = json_array();
+	const struct hosted *from = page->after_plugin[0] == '\0' ? NULL : hosted_named(h, page->after_plugin);
+	const struct place after = page->after;
+	bool begun = from == NULL;
+	int r = 0;
 
-	for (size_t i = 0; i < h->n_hosted && list != NULL; i++) {
-		json_t *rows;
+	if (from == NULL && page->after_plugin[0] != '\0')
+		return -ENOENT;
+	page->letters = json_array();
+	for (size_t i = 0; i < h->n_hosted && r == 0 && !page->more; i++) {
+		const struct hosted *s = h->hosted[i];
 
-		if (plugin != NULL && strcmp(plugin, h->hosted[i]->plan->name) != 0)
-			continue;
-		rows = delivery_held_json(h->hosted[i]->delivery, state);
-		if (rows == NULL || json_array_extend(list, rows) != 0) {
-			json_decref(list);
-			list = NULL;
-		}
-		json_decref(rows);
+		begun |= s == from;
+		if (begun && (page->plugin == NULL || strcmp(page->plugin, s->plan->name) == 0))
+			r = delivery_list_held(s->delivery, page, s == from ? &after : NULL);
 	}
-	return list;
+	if (r != 0)
+		json_decref(page->letters);
+	return r;
 }
 
 json_t *host_row(const struct host *h, const char *plugin, const struct place *place)

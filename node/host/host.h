@@ -71,10 +71,11 @@ void host_stored(struct host *h, uint64_t last_number, uint64_t now_ms); /* some
 
 /* What operators do and see. -ENOENT: no such plugin or row; -EBUSY: it is parked. */
 int host_retry(struct host *h, const char *plugin, const struct place *place, uint64_t now_ms);
+int host_retry_all(struct host *h, const char *plugin, const struct held_filter *filter,
+	uint64_t now_ms); /* how many, or -ENOENT */
 int host_drop(struct host *h, const char *plugin, const struct place *place, uint64_t now_ms);
-json_t *host_plugins(const struct host *h); /* array; new references, NULL: out of memory */
-json_t *host_held(const struct host *h, const char *plugin,
-	enum held_state state); /* array; plugin NULL: all; state 0: not parked ones */
+json_t *host_plugins(const struct host *h);                  /* array; new references, NULL: out of memory */
+int host_held(const struct host *h, struct held_page *page); /* 0, -ENOENT: no such plugin to go on behind, -ENOMEM */
 json_t *host_row(const struct host *h, const char *plugin, const struct place *place); /* JSON null: there is none */
 
 /* Counters by plugin, for metrics: calls `visit` for each. */

@@ -120,10 +120,15 @@ static void forget(struct buffer *b, size_t n)
 	b->len -= n;
 }
 
+size_t process_unsent(const struct process *p)
+{
+	return p->unsent.len - p->unsent_from;
+}
+
 static void write_unsent(struct process *p)
 {
-	while (p->in >= 0 && p->unsent_from < p->unsent.len) {
-		ssize_t n = write(p->in, p->unsent.data + p->unsent_from, p->unsent.len - p->unsent_from);
+	while (p->in >= 0 && process_unsent(p) > 0) {
+		ssize_t n = write(p->in, p->unsent.data + p->unsent_from, process_unsent(p));
 
 		if (n < 0 && errno == EINTR)
 			continue;

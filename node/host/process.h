@@ -39,6 +39,8 @@ int process_start(struct process *p, const struct process_options *options);
 /* Sends a frame: what the pipe does not take now is kept. 0 or -ENOMEM. */
 int process_send(struct process *p, struct bytes frame);
 
+size_t process_unsent(const struct process *p); /* bytes that wait to be written */
+
 /* Writes and reads what is possible, a bounded amount. True: there may be more to read. */
 bool process_turn(struct process *p, const struct process_handler *handler);
 

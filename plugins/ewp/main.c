@@ -90,6 +90,21 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 
 static const struct argp parser = {options, on_option, "convert FILE\nfields", doc};
 
+static int say(const char *text, const char *more)
+{
+	fprintf(stderr, "enlight-ewp: %s%s%s\n", text, more[0] == '\0' ? "" : ": ", more);
+	return EX_OSERR;
+}
+
+/* Whether all that was printed has left; asked right behind the printing, while errno is of it. */
+static int written(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EX_OK;
+	say("cannot write", strerror(errno));
+	return EX_IOERR;
+}
+
 /* ---- fields ---- */
 
 /* `path` is where the group's elements stand, `place` where its fields do; both end with their separator or are empty. */
@@ -127,16 +142,10 @@ static int run_fields(void)
 		puts("| element | field | by the standard | as |\n|---|---|---|---|");
 		print_fields(&ewp_kinds[i].group, "", "");
 	}
-	return EX_OK;
+	return written();
 }
 
 /* ---- convert ---- */
-
-static int say(const char *text, const char *more)
-{
-	fprintf(stderr, "enlight-ewp: %s%s%s\n", text, more[0] == '\0' ? "" : ": ", more);
-	return EX_OSERR;
-}
 
 /* The outcome as an exit status; the events are written when all is well. */
 static int finish(const struct settings *s, struct ewp_result *result, int outcome)
@@ -146,7 +155,7 @@ static int finish(const struct settings *s, struct ewp_result *result, int outco
 	switch (outcome) {
 	case 0:
 		fwrite(result->events.data, 1, result->events.len, stdout);
-		return EX_OK;
+		return written();
 	case EWP_REFUSED:
 		return EX_DATAERR;
 	case EWP_NO_SCHEMA:
@@ -206,14 +215,8 @@ static int run_convert(const struct settings *s)
 int main(int argc, char **argv)
 {
 	struct settings s = {0};
-	int r;
 
 	if (sodium_init() < 0 || argp_parse(&parser, argc, argv, 0, NULL, &s) != 0)
 		return EX_OSERR;
-	r = strcmp(s.verb, "fields") == 0 ? run_fields() : run_convert(&s);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && r == EX_OK) {
-		say("cannot write", strerror(errno));
-		r = EX_IOERR;
-	}
-	return r;
+	return strcmp(s.verb, "fields") == 0 ? run_fields() : run_convert(&s);
 }

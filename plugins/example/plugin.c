@@ -26,6 +26,7 @@ struct state {
 	const struct settings *settings;
 	char *path;
 	FILE *file;
+	long whole;   /* bytes of it that are whole lines, and done */
 	json_t *seen; /* the keys are "SOURCE ID" of the lines */
 };
 
@@ -54,21 +55,21 @@ static int open_file(struct state *s)
 {
 	char source[64], id[65], *line = NULL;
 	size_t size = 0;
-	long whole = 0;
 	ssize_t n;
 	int r = 0;
 
+	s->whole = 0;
 	s->file = fopen(s->path, "a+");
 	if (s->file == NULL)
 		return -errno;
 	rewind(s->file);
 	while (r == 0 && (n = getline(&line, &size, s->file)) > 0 && line[n - 1] == '\n') {
-		whole += n;
+		s->whole += n;
 		if (sscanf(line, "%63s %64s", source, id) == 2)
 			r = remember(s, source, id);
 	}
 	free(line);
-	if (r == 0 && ftruncate(fileno(s->file), whole) != 0)
+	if (r == 0 && ftruncate(fileno(s->file), s->whole) != 0)
 		r = -errno;
 	return r;
 }
@@ -95,22 +96,37 @@ static int example_start(struct enlight *e, const void *values, void **state)
 	return 0;
 }
 
+/* A line that failed may wait in the buffer, or stand on disk in part or whole. The file is closed and cut back, so that the line stands
+ * there once however often the event comes. */
+static void cut_back(struct state *s)
+{
+	fclose(s->file);
+	s->file = NULL;
+	if (truncate(s->path, s->whole) != 0 || open_file(s) != 0)
+		exit(EXIT_FAILURE); /* the node starts it again */
+}
+
 static enum enlight_outcome example_deliver(
 	struct enlight *e, void *state, const struct enlight_event *event, struct enlight_result *result)
 {
 	struct state *s = state;
 	char key[256];
+	int n;
 
 	(void)e;
 	snprintf(key, sizeof key, "%s %s", event->source, event->id);
 	if (json_object_get(s->seen, key) != NULL)
 		return ENLIGHT_DONE;
-	fprintf(s->file, "%s %s %s %llu %s %s %llu\n", event->source, event->id, event->audience,
+	n = fprintf(s->file, "%s %s %s %llu %s %s %llu\n", event->source, event->id, event->audience,
 		(unsigned long long)event->sequence, event->topic, event->subject, (unsigned long long)event->revision);
-	if (fflush(s->file) != 0 || (s->settings->durable && fdatasync(fileno(s->file)) != 0))
-		return enlight_result(result, ENLIGHT_RETRY, "cannot write: %s", strerror(errno));
+	if (n < 0 || fflush(s->file) != 0 || (s->settings->durable && fdatasync(fileno(s->file)) != 0)) {
+		enlight_result(result, ENLIGHT_RETRY, "cannot write: %s", strerror(errno));
+		cut_back(s);
+		return ENLIGHT_RETRY;
+	}
+	s->whole += n;
 	if (remember(s, event->source, event->id) != 0)
-		return enlight_result(result, ENLIGHT_RETRY, "out of memory");
+		exit(EXIT_FAILURE); /* it stands there: the next start reads it */
 	return ENLIGHT_DONE;
 }
 

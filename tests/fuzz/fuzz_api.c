@@ -91,9 +91,11 @@ static int op_block(
 	return strcmp(member, "rug.nl") == 0 ? op_import(context, tag, bytes_str(member), problems) : -ENOENT;
 }
 
-static json_t *op_held(void *context, const char *plugin, enum held_state state)
+static int op_held(void *context, struct held_page *page)
 {
-	return json_array();
+	must(page->limit >= 1 && page->limit <= 1000 && strlen(page->after_plugin) <= PLUGIN_NAME_MAX);
+	page->letters = json_array();
+	return 0;
 }
 
 static json_t *op_held_row(void *context, const char *plugin, const struct place *place)
@@ -107,6 +109,12 @@ static int op_held_act(void *context, const char *plugin, const struct place *pl
 	return place->number == 7 ? 0 : -ENOENT;
 }
 
+static int op_held_all(void *context, const char *plugin, const struct held_filter *filter)
+{
+	must(((struct play *)context)->uid == OPERATOR);
+	return strcmp(plugin, "registrar") == 0 ? 7 : -ENOENT;
+}
+
 static void op_audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
 {
 	must(act != NULL && object != NULL);
@@ -118,8 +126,8 @@ static uint64_t op_now(void *context)
 }
 
 static const struct api_ops ops = {op_object, op_object, op_object, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_object, op_held, op_held_row, op_held_act, op_held_act, op_audit,
-	op_now};
+	op_publish, op_query, op_import, op_block, op_object, op_held, op_held_row, op_held_act, op_held_all,
+	op_held_act, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {

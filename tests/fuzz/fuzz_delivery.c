@@ -61,8 +61,8 @@ static void act(struct play *p, struct delivery_action *a)
 		must(p->alive);
 		break;
 	case DELIVERY_QUERY:
-		must(p->queries[a->query->deliveries.n_places > 0] == NULL);
-		p->queries[a->query->deliveries.n_places > 0] = a->query;
+		must(p->queries[a->query->deliveries.places != NULL] == NULL);
+		p->queries[a->query->deliveries.places != NULL] = a->query;
 		a->query = NULL;
 		break;
 	case DELIVERY_COMMIT:
@@ -117,7 +117,7 @@ static struct delivered delivered_of(uint64_t i)
 	if (i % 7 != 0)
 		return e;
 	e.erased = calloc(1, sizeof *e.erased);
-	e.erased->n_sequences = e.erased->n_held = 1;
+	e.erased->n_sequences = e.erased->n_places = e.erased->n_ids = 1;
 	e.erased->sequences = calloc(1, sizeof(uint64_t));
 	e.erased->places = calloc(1, sizeof(struct place));
 	e.erased->ids = calloc(2, sizeof(char *));
@@ -142,9 +142,11 @@ static void answer_query(struct play *p, bool of_places, bool fails)
 	if (fails)
 		query->result = -5;
 	for (size_t i = 0; i < q->n_places && !fails; i++)
-		if (q->places[i].number > 0 && q->places[i].number <= p->n_events)
+		if (q->places[i].number % 13 == 0)
+			q->events[q->n_events++] = (struct delivered){.place = q->places[i], .unreadable = true};
+		else if (q->places[i].number <= p->n_events)
 			q->events[q->n_events++] = delivered_of(q->places[i].number);
-	for (uint64_t i = q->after.number + 1; q->n_places == 0 && !fails && i <= p->n_events; i++) {
+	for (uint64_t i = q->after.number + 1; !of_places && !fails && i <= p->n_events; i++) {
 		q->events[q->n_events++] = delivered_of(i);
 		q->next = (struct place){i, 0};
 	}
@@ -261,13 +263,30 @@ static void raw(struct play *p, struct choices *c)
 	wire_free(f);
 }
 
+/* In pages of one, each row once. */
+static void list_held(const struct play *p, enum held_state state)
+{
+	struct held_page page = {.state = state, .limit = 1, .letters = json_array()};
+	struct place last = {0};
+
+	must(delivery_list_held(p->d, &page, NULL) == 0);
+	for (size_t i = 0; page.more; i++) {
+		must(i < p->n_events);
+		last = page.after;
+		json_array_clear(page.letters);
+		page.more = false;
+		must(delivery_list_held(p->d, &page, &last) == 0 && json_array_size(page.letters) == 1);
+	}
+	json_decref(page.letters);
+}
+
 static void show(const struct play *p)
 {
 	struct place place = {p->n_events, 0};
 
 	json_decref(delivery_json(p->d));
-	json_decref(delivery_held_json(p->d, 0));
-	json_decref(delivery_held_json(p->d, HELD_PARKED));
+	list_held(p, 0);
+	list_held(p, HELD_PARKED);
 	json_decref(delivery_row_json(p->d, &place));
 }
 

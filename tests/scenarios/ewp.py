@@ -87,12 +87,26 @@ def test_files():
     equal(convert(folder / "large.xml", expect=65).stderr, f"{folder}/large.xml:1: more than 32 MiB\n", "a large file")
 
 
+def many_courses(n):
+    """A document of our course under n names."""
+    text = COURSES.read_text()
+    head, rest = text.split("<learningOpportunitySpecification>", 1)
+    course, tail = rest.rsplit("</learningOpportunitySpecification>", 1)
+    copies = [course.replace("</los-id>", f"-{i}</los-id>").replace("</loi-id>", f"-{i}</loi-id>") for i in range(n)]
+    path = harness.folder("many") / "courses.xml"
+    path.write_text(head + "".join(f"<learningOpportunitySpecification>{copy}</learningOpportunitySpecification>" for copy in copies)
+                    + tail)
+    return path
+
+
 def test_output_that_cannot_be_written():
-    """A full disk is told, with status 74"""
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([str(EWP), "convert", "--member", "uniba.sk", str(NOMINATIONS)], stdout=full,
-                                      stderr=subprocess.PIPE, text=True)
-    equal(done.returncode, 74, done.stderr)
+    """A full disk is told, with status 74, whether it is met at the end or while there is more to write"""
+    large = many_courses(20)
+    check(len(convert(*AUDIENCE, large).stdout) > 16384, "more than a buffer")
+    for words in (["fields"], ["convert", "--member", "uniba.sk", NOMINATIONS], ["convert", "--member", "uniba.sk", *AUDIENCE, large]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([str(EWP), *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True)
+        equal((done.returncode, done.stderr.splitlines()[-1]), (74, "enlight-ewp: cannot write: No space left on device"), f"{words}")
 
 
 def test_dry_run():

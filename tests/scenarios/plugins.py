@@ -7,7 +7,7 @@ import signal
 
 import harness
 from harness import check, equal
-from harness.node import Network, course
+from harness.node import Network, course, nomination
 
 PLUGIN = pathlib.Path(harness.__file__).parent / "plugin.py"
 
@@ -175,6 +175,63 @@ def test_drop():
     equal(world.letters(), [], "letters")
     harness.run([*enlight, "dead", "drop", "registrar", place, "--reason", "a test"], expect=None)
     check("drop dead letter" in world.reader.log.read_text(), "the audit trail says so")
+
+
+def test_many_dead_letters():
+    """Many dead letters are listed page by page, and an operator retries them at once: those of a topic, or all; the audit trail says so"""
+    world = World()
+    mended = world.folder / "mended"
+    rules = [{"subject": ".", "act": "reject", "unless": str(mended)}]
+    plugins = [world.plugin(name, rules=rules) for name in ("library", "registrar")]
+    world.start(*plugins)
+    world.publish(*[f"CR/{n}" for n in range(120)])
+    harness.wait_until(lambda: [world.row(plugin.name)["dead"] for plugin in plugins] == [120, 120], "all letters are dead")
+    seen, page = [], {"next": None, "more": True}
+    while page["more"]:
+        after = {"after": page["next"]} if page["next"] else {}
+        page = world.reader.ask("/v1/dead-letters", limit=50, **after)
+        check(len(page["letters"]) <= 50, "a page is no longer than its limit")
+        seen += [(letter["plugin"], letter["place"]) for letter in page["letters"]]
+    equal((len(seen), len(set(seen))), (240, 240), "letters in pages, each once")
+    equal([name for name, _ in seen], ["library"] * 120 + ["registrar"] * 120, "plugin by plugin")
+    enlight = [world.reader.build / "node" / "enlight", "--socket", world.reader.socket]
+    equal(len(json.loads(harness.run([*enlight, "--json", "dead"]).stdout)), 240, "what the command lists")
+    mended.touch()
+    check("--all" in harness.run([*enlight, "dead", "retry", "registrar"], expect=64).stderr, "what to retry must be said")
+    harness.run([*enlight, "dead", "retry", "nobody", "--all"], expect=None)
+    said = harness.run([*enlight, "dead", "retry", "registrar", "--topic", "mobility.*"]).stderr
+    check("gets 0 events" in said, "none is of another topic", said)
+    said = harness.run([*enlight, "dead", "retry", "registrar", "--source", "ut.ee", "--topic", "course.*"]).stderr
+    check("gets 120 events" in said, "how many there were", said)
+    plugins[1].wait(120)
+    harness.wait_until(lambda: world.letters(plugin="registrar") == [], "nothing of it is held any more")
+    equal(world.row("library")["dead"], 120, "the other's letters")
+    harness.run([*enlight, "dead", "retry", "library", "--all"])
+    plugins[0].wait(120)
+    equal(world.said('"retry dead letters"'), 3, "the audit trail says who did it")
+
+
+def test_narrowed_topics():
+    """Topics that are narrowed by SIGHUP: dead letters of the others are dropped, those that stay are kept, and an erasure tells only of them"""
+    world = World()
+    rules = [{"subject": "CR/bad|mobility", "act": "reject"}]
+    plugin = world.plugin("registrar", topics=["*"], rules=rules)
+    world.start(plugin)
+    sequences = [answer["sequence"] for answer in world.publish("CR/bad", "CR/good")]
+    answer = world.publisher.publish(nomination("ut.ee", "ugent.be"))[0]
+    harness.wait_until(lambda: world.row("registrar")["dead"] == 2, "two letters are dead")
+    dropped = next(letter["place"] for letter in world.letters() if letter["topic"] == "mobility.nomination")
+    world.reload(world.plugin("registrar", topics=["course.*"], rules=rules))
+    named = f'"not of its topics any more, dropped", "fields": {{"plugin": "registrar", "place": "{dropped}"'
+    harness.wait_until(lambda: world.said(named) == 1, "the log says so")
+    harness.wait_until(lambda: [letter["topic"] for letter in world.letters()] == ["course.offering"], "the other letter stays")
+    world.publisher.publish({"specversion": "1.0", "type": "eu.enlight.person.erasure.v1", "subject": "person/e1",
+                             "enlightaudience": "ugent.be", "data": {"erasureId": "e1", "reason": "request", "sequences":
+                                                                    [str(n) for n in (*sequences, answer["sequence"])]}})
+    harness.wait_until(lambda: any("erased" in note for note in plugin.notes), "the plugin is told to forget")
+    erased = next(note["erased"] for note in plugin.notes if "erased" in note)
+    check(len(erased) == 2 and answer["id"] not in erased, "ids of its topics, and no other", erased)
+    harness.wait_until(lambda: world.letters() == [], "what was erased is held no more")
 
 
 def test_retry_holds_up_its_own():

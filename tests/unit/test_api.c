@@ -207,9 +207,20 @@ static uint64_t op_now(void *context)
 	return 1795426200250;
 }
 
-static json_t *op_held(void *context, const char *plugin, enum held_state state)
+enum { LETTERS = 5 };
+
+/* There are five of the plugin registrar, at 1.0 to 5.0. */
+static int op_held(void *context, struct held_page *page)
 {
-	return json_pack("[{s:s, s:i}]", "plugin", plugin == NULL ? "registrar" : plugin, "state", (int)state);
+	if (page->after_plugin[0] != '\0' && strcmp(page->after_plugin, "registrar") != 0)
+		return -ENOENT;
+	strcpy(page->after_plugin, "registrar");
+	page->letters = json_array();
+	while (page->after.number < LETTERS && json_array_size(page->letters) < page->limit)
+		json_array_append_new(page->letters,
+			json_pack("{s:i, s:i}", "place", (int)++page->after.number, "state", (int)page->state));
+	page->more = page->after.number < LETTERS;
+	return 0;
 }
 
 static json_t *op_held_row(void *context, const char *plugin, const struct place *place)
@@ -225,9 +236,16 @@ static int op_held_retry(void *context, const char *plugin, const struct place *
 	return n->result;
 }
 
+static int op_held_retry_all(void *context, const char *plugin, const struct held_filter *filter)
+{
+	const struct node_double *n = context;
+
+	return strcmp(plugin, "registrar") == 0 ? n->result : -ENOENT;
+}
+
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry,
-	op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry_all,
+	op_held_retry, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -986,6 +1004,8 @@ static const struct {
 	{"POST /v1/events", 6},
 	{"GET /v1/peers", 4},
 	{"GET /v1/channels", 4},
+	{"GET /v1/dead-letters", 4},
+	{"POST /v1/dead-letters/registrar/retry", 4},
 	{"POST /v1/cards", 4},
 	{"POST /v1/rosters", 4},
 	{"POST /v1/peers/uu.se/block", 4},
@@ -1235,6 +1255,56 @@ START_TEST(test_beyond)
 }
 END_TEST
 
+static const struct {
+	const char *query;
+	unsigned status;
+	const char *places; /* of the answer, then its `next` and whether there are more */
+} letters[] = {
+	{"", 200, "12345 registrar/5.0"},
+	{"?limit=2", 200, "12 registrar/2.0 more"},
+	{"?limit=2&after=registrar/2.0", 200, "34 registrar/4.0 more"},
+	{"?limit=2&after=registrar/4.0", 200, "5 registrar/5.0"},
+	{"?after=registrar/5.0&state=dead", 200, " registrar/5.0"},
+	{"?after=nobody/1.0", 400, NULL},
+	{"?after=1.0", 400, NULL},
+	{"?after=/1.0", 400, NULL},
+	{"?after=registrar/", 400, NULL},
+	{"?after=a.name.that.no.plugin.can.have.for.it.is.too.long/1.0", 400, NULL},
+	{"?limit=0", 400, NULL},
+	{"?limit=1001", 400, NULL},
+	{"?state=alive", 400, NULL},
+};
+
+/* Dead letters come in pages, as events do. */
+START_TEST(test_letters)
+{
+	char line[128], said[128] = "";
+	struct node_double n;
+	struct answer a;
+	json_t *json, *row;
+	size_t i;
+
+	node_start(&n);
+	snprintf(line, sizeof line, "GET /v1/dead-letters%s", letters[_i].query);
+	a = ask(&n, line, "", NULL);
+	ck_assert_msg(a.status == letters[_i].status, "%s: %u %s", line, a.status, a.body);
+	if (letters[_i].places == NULL) {
+		assert_problem(line, &a, 400, "parameter");
+	} else {
+		json = json_loads(a.body, 0, NULL);
+		json_array_foreach(json_object_get(json, "letters"), i, row) said[i] =
+			(char)('0' + json_integer_value(json_object_get(row, "place")));
+		strcat(strcat(said, " "), json_string_value(json_object_get(json, "next")));
+		if (json_is_true(json_object_get(json, "more")))
+			strcat(said, " more");
+		ck_assert_str_eq(said, letters[_i].places);
+		json_decref(json);
+	}
+	answer_deinit(&a);
+	node_stop(&n);
+}
+END_TEST
+
 /* ---- paths and methods ---- */
 
 static const struct {
@@ -1354,6 +1424,17 @@ static const struct {
 	{"block without JSON", "POST /v1/peers/uu.se/block", "", "x", 0, NULL, 400, "syntax", ""},
 	{"block no handle", "POST /v1/peers/UU/block", "", "{\"reason\": \"x\"}", 0, NULL, 404, "not-found", ""},
 	{"unblock", "DELETE /v1/peers/uu.se/block", "", NULL, 0, NULL, 200, NULL, "2003 unblock peer uu.se "},
+	{"retry", "POST /v1/dead-letters/registrar/7.0/retry", "", "", 0, NULL, 200, NULL,
+		"2003 retry dead letter registrar/7.0 "},
+	{"retry all", "POST /v1/dead-letters/registrar/retry", "", "", 12, NULL, 200, NULL,
+		"2003 retry dead letters registrar/* source=* topic=* n=12 "},
+	{"retry some", "POST /v1/dead-letters/registrar/retry?source=ut.ee&topic=course.*", "", "", 0, NULL, 200, NULL,
+		"2003 retry dead letters registrar/* source=ut.ee topic=course.* n=0 "},
+	{"retry of nobody", "POST /v1/dead-letters/nobody/retry", "", "", 0, NULL, 404, "not-found", ""},
+	{"retry of no member", "POST /v1/dead-letters/registrar/retry?source=UT", "", "", 0, NULL, 400, "parameter",
+		""},
+	{"retry of no topic", "POST /v1/dead-letters/registrar/retry?topic=no.such", "", "", 0, NULL, 400, "parameter",
+		""},
 	{"unblock again", "DELETE /v1/peers/uu.se/block", "", NULL, 1, NULL, 200, NULL, "2003 unblock peer uu.se "},
 };
 
@@ -2078,6 +2159,7 @@ int main(void)
 	tcase_add_test(tc, test_one_event);
 	tcase_add_test(tc, test_beyond);
 	tcase_add_loop_test(tc, test_parameters, 0, sizeof parameters / sizeof *parameters);
+	tcase_add_loop_test(tc, test_letters, 0, sizeof letters / sizeof *letters);
 	tcase_add_loop_test(tc, test_paths, 0, sizeof paths / sizeof *paths);
 	tcase_add_test(tc, test_head);
 	tcase_add_test(tc, test_tables);

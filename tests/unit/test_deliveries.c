@@ -170,24 +170,227 @@ START_TEST(test_what_is_given)
 }
 END_TEST
 
-/* An erasure comes with all sequences it lists, and with ids, subjects and places of those that this node holds. */
+static const struct {
+	const char *allowed, *wanted;
+	size_t n_ids;
+	bool person;
+} erasures[] = {
+	{"course.*", NULL, 2, true},
+	{"*", "mobility.*", 2, true}, /* what it wants now says nothing of what it was given before */
+	{"mobility.*", NULL, 0, false},
+	{"person.*", NULL, 0, true},
+};
+
+/* An erasure comes with all sequences that it lists; with ids and subjects of those whose topics the plugin may read; with the person when
+ * there are such, or when it may read erasures. The places are for the node, whatever the topics. */
 START_TEST(test_erasure)
 {
-	struct deliveries_query q = query("mobility.*", NULL);
+	struct deliveries_query q = query(erasures[_i].allowed, erasures[_i].wanted);
+	const struct place chosen[] = {{3, 0}};
 	const struct erased *e;
 
+	q.places = bytes_dup(bytes_of(chosen, sizeof chosen));
+	q.n_places = 1;
 	run(&q);
-	e = q.events[1].erased;
+	e = q.events[0].erased;
 	ck_assert_ptr_nonnull(e);
-	ck_assert_ptr_null(q.events[0].erased);
 	ck_assert_uint_eq(e->n_sequences, 3);
 	ck_assert(e->sequences[0] == 1 && e->sequences[1] == 3 && e->sequences[2] == 99);
-	ck_assert_uint_eq(e->n_held, 2);
-	ck_assert_str_eq(e->ids[0], "c1");
-	ck_assert_str_eq(e->ids[1], "c3");
-	ck_assert_str_eq(e->subjects[1], "course/c3");
+	ck_assert_uint_eq(e->n_places, 2);
 	ck_assert(e->places[1].number == 1 && e->places[1].index == 2);
-	ck_assert_str_eq(e->person, "ut.ee:b41887");
+	ck_assert_uint_eq(e->n_ids, erasures[_i].n_ids);
+	if (e->n_ids > 0) {
+		ck_assert_str_eq(e->ids[0], "c1");
+		ck_assert_str_eq(e->ids[1], "c3");
+		ck_assert_str_eq(e->subjects[1], "course/c3");
+	}
+	ck_assert_pstr_eq(e->person, erasures[_i].person ? "ut.ee:b41887" : NULL);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* ---- an archive that counts what is read, and whose batch `broken` the disk changed ---- */
+
+struct watched {
+	struct memory_ledger *ledger;
+	unsigned visits;
+	uint64_t broken;
+};
+
+struct walk {
+	struct watched *archive;
+	batch_visit visit;
+	void *context;
+};
+
+static int visit_watched(void *context, const struct batch_row *row)
+{
+	const struct walk *walk = context;
+	struct batch_row changed = *row;
+
+	walk->archive->visits++;
+	if (row->number == walk->archive->broken)
+		changed.body.len--;
+	return walk->visit(walk->context, &changed);
+}
+
+static int watched_batches(void *archive, uint64_t from, batch_visit visit, void *context)
+{
+	struct walk walk = {archive, visit, context};
+
+	return memory_archive_ops.batches(walk.archive->ledger, from, visit_watched, &walk);
+}
+
+static int watched_channel(void *archive, uint64_t channel, uint64_t after, batch_visit visit, void *context)
+{
+	struct walk walk = {archive, visit, context};
+
+	return memory_archive_ops.channel_batches(walk.archive->ledger, channel, after, visit_watched, &walk);
+}
+
+static int watched_batch(void *archive, uint64_t number, batch_visit visit, void *context)
+{
+	struct walk walk = {archive, visit, context};
+
+	return memory_archive_ops.batch(walk.archive->ledger, number, visit_watched, &walk);
+}
+
+static int watched_marks(void *archive, uint64_t number, mark_visit visit, void *context)
+{
+	return memory_archive_ops.marks(((struct watched *)archive)->ledger, number, visit, context);
+}
+
+static const struct archive_ops watched_ops = {
+	.batches = watched_batches,
+	.channel_batches = watched_channel,
+	.batch = watched_batch,
+	.marks = watched_marks,
+};
+
+static void run_watched(struct watched *watched, struct deliveries_query *q)
+{
+	watched->visits = 0;
+	ck_assert_int_eq(deliveries_run(&w.store_keys, &watched_ops, watched, q), 0);
+}
+
+enum { LONG = 150 };
+
+/* One course in each of many batches, then an erasure that lists every second of them, and one that is not there. Its place. */
+static struct place publish_long(void)
+{
+	json_t *sequences = json_array(), *data;
+	struct draft one;
+	char *text, id[16];
+
+	for (unsigned i = 0; i < LONG; i++) {
+		snprintf(id, sizeof id, "long%u", i);
+		one = world_course(id, OTHER, id, id);
+		publish(&one, 1);
+	}
+	for (unsigned i = 0; i < LONG; i += 2)
+		json_array_append_new(sequences, json_sprintf("%u", i + 1));
+	json_array_append_new(sequences, json_string("9999"));
+	data = json_pack("{s:s, s:o}", "erasureId", "e2", "sequences", sequences);
+	text = json_dumps(data, 0);
+	one = world_draft(PUBLISHER, "person.erasure", "person/e2", OTHER, "e2", text);
+	publish(&one, 1);
+	json_decref(data);
+	free(text);
+	return (struct place){4 + LONG + 1, 0};
+}
+
+/* Looking up what a long erasure lists takes several rounds, each of which reads few batches and only such as are listed; then it is given
+ * whole, by page or by place. */
+START_TEST(test_long_erasure)
+{
+	struct watched archive = {.ledger = w.publisher};
+	const struct place place = publish_long();
+	struct delivered unfinished = {0};
+	unsigned rounds = 0, visits = 0;
+	bool given = false;
+
+	while (!given) {
+		struct deliveries_query q = query("course.*", NULL);
+
+		if (_i == 0)
+			q.after = (struct place){place.number - 1, 0};
+		else
+			q.places = bytes_dup(bytes_of(&place, sizeof place));
+		q.n_places = _i;
+		q.unfinished = unfinished;
+		run_watched(&archive, &q);
+		ck_assert_uint_le(archive.visits, QUERY_SCAN_BATCHES + 1);
+		visits += archive.visits;
+		given = q.n_events > 0;
+		if (given) {
+			ck_assert_uint_eq(q.n_places, _i);
+			ck_assert(_i > 0 || q.next.number == place.number);
+			ck_assert_uint_eq(q.events[0].place.number, place.number);
+			ck_assert_uint_eq(q.events[0].erased->n_ids, LONG / 2);
+			ck_assert_str_eq(q.events[0].erased->ids[LONG / 2 - 1], "long148");
+		} else {
+			ck_assert(q.more && q.n_places == 0 && q.next.number < place.number);
+		}
+		unfinished = q.unfinished;
+		q.unfinished = (struct delivered){0};
+		ck_assert(given == (unfinished.erased == NULL));
+		deliveries_deinit(&q);
+		rounds++;
+	}
+	ck_assert_uint_eq(rounds, 2);
+	ck_assert_uint_le(visits, LONG / 2 + 3);
+}
+END_TEST
+
+/* Places of one batch are read by opening it once. */
+START_TEST(test_places_of_one_batch)
+{
+	struct watched archive = {.ledger = w.publisher};
+	struct deliveries_query q = query("*", NULL);
+	const struct place chosen[] = {{1, 0}, {1, 1}, {1, 2}, {1, 4}, {2, 0}};
+
+	q.places = bytes_dup(bytes_of(chosen, sizeof chosen));
+	q.n_places = 5;
+	run_watched(&archive, &q);
+	ck_assert_str_eq(places(&q), "1.0 1.1 1.2 1.4 2.0");
+	ck_assert_uint_eq(archive.visits, 2);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* Of many places those in few batches are looked at in one round, the others in the next. */
+START_TEST(test_places_of_many_batches)
+{
+	struct watched archive = {.ledger = w.publisher};
+	struct deliveries_query q = query("*", NULL);
+
+	publish_long();
+	q.max_events = LONG;
+	q.places = calloc(LONG, sizeof *q.places);
+	for (q.n_places = 0; q.n_places < LONG; q.n_places++)
+		q.places[q.n_places] = (struct place){5 + q.n_places, 0};
+	run_watched(&archive, &q);
+	ck_assert_uint_eq(q.n_places, QUERY_SCAN_BATCHES);
+	ck_assert_uint_eq(q.n_events, QUERY_SCAN_BATCHES);
+	ck_assert(q.more);
+	deliveries_deinit(&q);
+}
+END_TEST
+
+/* A batch that the disk changed hinders none of the other places: its own are given as unreadable. */
+START_TEST(test_unreadable)
+{
+	struct watched archive = {.ledger = w.publisher, .broken = 1};
+	struct deliveries_query q = query("*", NULL);
+	const struct place chosen[] = {{1, 0}, {1, 3}, {2, 0}, {3, 0}};
+
+	q.places = bytes_dup(bytes_of(chosen, sizeof chosen));
+	q.n_places = 4;
+	run_watched(&archive, &q);
+	ck_assert_str_eq(places(&q), "1.0 1.3 2.0 3.0");
+	ck_assert(q.events[0].unreadable && q.events[1].unreadable && !q.events[2].unreadable);
+	ck_assert_uint_eq(q.events[3].erased->n_sequences, 3); /* what it lists there is told by its sequence */
+	ck_assert_uint_eq(q.events[3].erased->n_ids, 0);
 	deliveries_deinit(&q);
 }
 END_TEST
@@ -243,7 +446,11 @@ int main(void)
 	tcase_add_loop_test(tc, test_pages, 0, 9);
 	tcase_add_test(tc, test_places);
 	tcase_add_test(tc, test_what_is_given);
-	tcase_add_test(tc, test_erasure);
+	tcase_add_loop_test(tc, test_erasure, 0, sizeof erasures / sizeof *erasures);
+	tcase_add_loop_test(tc, test_long_erasure, 0, 2);
+	tcase_add_test(tc, test_places_of_one_batch);
+	tcase_add_test(tc, test_places_of_many_batches);
+	tcase_add_test(tc, test_unreadable);
 	tcase_add_test(tc, test_marks);
 	tcase_add_test(tc, test_set_aside);
 	suite_add_tcase(suite, tc);

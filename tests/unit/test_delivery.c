@@ -11,10 +11,11 @@
 
 static bool stepping;           /* only what the delivery allocates fails */
 static size_t allocations_left; /* the one that brings it to 0 fails; 0: none does */
+static bool starving;           /* each fails */
 
 static bool fails(void)
 {
-	return stepping && allocations_left != 0 && --allocations_left == 0;
+	return stepping && (starving || (allocations_left != 0 && --allocations_left == 0));
 }
 
 #include "failing_memory.h"
@@ -38,10 +39,15 @@ struct play {
 	uint64_t now_ms, time_ms;
 	struct {
 		int lane;
-		bool erase;
+		bool erase, gone, unreadable;
+		const char *topic; /* NULL: course.offering */
+		uint32_t later;    /* incarnations */
 	} events[EVENTS_MAX];      /* event i has place (i + 1, 0) and sequence i + 1 */
+	size_t event_bytes;        /* of each */
+	const char *topics;        /* that the plugin may read */
 	size_t n_events, n_erased; /* events; what each erasure lists: so many from the first */
 	size_t page_events;        /* are read at once */
+	unsigned rounds;           /* in which what an erasure lists is looked up, but for the last */
 	struct place cursor;       /* durable */
 	struct held_row held[ROWS_MAX];
 	size_t n_held;
@@ -62,22 +68,29 @@ static void feed(struct play *p, struct delivery_input *in);
 
 /* ---- what is around it ---- */
 
+static const char *topic_of(const struct play *p, size_t i)
+{
+	if (p->events[i].topic != NULL)
+		return p->events[i].topic;
+	return p->events[i].erase ? "person.erasure" : "course.offering";
+}
+
 static struct delivered delivered_of(const struct play *p, size_t i)
 {
 	struct delivered e = {.place = {i + 1, 0},
 		.channel = 1,
 		.audience = strdup("ugent.be"),
-		.incarnation = 1,
+		.incarnation = 1 + p->events[i].later,
 		.sequence = i + 1,
-		.packed = bytes_of(bytes_dup(bytes_str("event")), 5),
+		.packed = bytes_of(calloc(1, p->event_bytes), p->event_bytes),
 		.stored_ms = 1000};
 
 	strcpy(e.source, "ut.ee");
-	strcpy(e.topic, "course.offering");
+	strcpy(e.topic, topic_of(p, i));
 	e.lane.bytes[8] = (uint8_t)p->events[i].lane;
 	if (p->events[i].erase) {
 		e.erased = calloc(1, sizeof *e.erased);
-		e.erased->n_sequences = e.erased->n_held = p->n_erased;
+		e.erased->n_sequences = e.erased->n_places = e.erased->n_ids = p->n_erased;
 		e.erased->sequences = calloc(p->n_erased, sizeof(uint64_t));
 		e.erased->places = calloc(p->n_erased, sizeof(struct place));
 		e.erased->ids = calloc(p->n_erased + 1, sizeof(char *));
@@ -92,26 +105,61 @@ static struct delivered delivered_of(const struct play *p, size_t i)
 	return e;
 }
 
+/* False: what it lists is not looked up in this round. */
+static bool give(struct play *p, struct deliveries_query *q, size_t i)
+{
+	delivered_deinit(&q->unfinished);
+	if (p->events[i].erase && p->rounds > 0) {
+		p->rounds--;
+		q->unfinished = delivered_of(p, i);
+		return false;
+	}
+	if (p->events[i].unreadable)
+		q->events[q->n_events++] = (struct delivered){.place = {i + 1, 0}, .unreadable = true};
+	else if (!p->events[i].gone)
+		q->events[q->n_events++] = delivered_of(p, i);
+	return true;
+}
+
+static bool is_full(const struct play *p, const struct deliveries_query *q)
+{
+	return q->n_events > 0 && (q->n_events == p->page_events || (q->n_events + 1) * p->event_bytes > q->max_bytes);
+}
+
+static void give_places(struct play *p, struct deliveries_query *q)
+{
+	for (size_t i = 0; i < q->n_places; i++)
+		if (is_full(p, q) || (q->places[i].number <= p->n_events && !give(p, q, q->places[i].number - 1)))
+			q->n_places = i;
+}
+
+static void give_page(struct play *p, struct deliveries_query *q)
+{
+	bool going = true;
+
+	for (size_t i = q->after.number; going && i < p->n_events; i++) {
+		bool wanted = p->events[i].erase || topic_matches(q->allowed[0], topic_of(p, i));
+
+		going = !is_full(p, q) && (!wanted || give(p, q, i));
+		if (going)
+			q->next = (struct place){i + 1, 0};
+	}
+	q->more = q->next.number < p->n_events;
+}
+
 static void answer_query(struct play *p, struct query *query)
 {
 	struct deliveries_query *q = &query->deliveries;
 	struct delivery_input in = {.kind = DELIVERY_READ, .query = query};
 
 	q->next = q->after;
-	if (p->fail_queries) {
+	q->events = calloc(p->n_events + 1, sizeof *q->events);
+	if (p->fail_queries)
 		query->result = -EIO;
-	} else {
-		q->events = calloc(p->n_events + 1, sizeof *q->events);
-		for (size_t i = 0; i < q->n_places; i++)
-			if (q->places[i].number <= p->n_events)
-				q->events[q->n_events++] = delivered_of(p, q->places[i].number - 1);
-		for (size_t i = q->after.number; q->n_places == 0 && i < p->n_events && q->n_events < p->page_events;
-			i++) {
-			q->events[q->n_events++] = delivered_of(p, i);
-			q->next = (struct place){i + 1, 0};
-		}
-		q->more = q->n_places == 0 && q->next.number < p->n_events;
-	}
+	else if (q->places != NULL)
+		give_places(p, q);
+	else
+		give_page(p, q);
 	feed(p, &in);
 	query_free(query);
 }
@@ -215,7 +263,8 @@ static void feed(struct play *p, struct delivery_input *in)
 	stepping = false;
 	ck_assert(r == 0 || (r == -ENOMEM && p->may_fail));
 	p->wake_ms = up.wake_ms;
-	p->result = up.result;
+	if (in->kind == DELIVERY_RETRY || in->kind == DELIVERY_RETRY_ALL || in->kind == DELIVERY_DROP)
+		p->result = up.result; /* what follows at once has none */
 	for (size_t i = 0; i < up.n_actions; i++)
 		act(p, &up.actions[i]);
 	delivery_update_clear(&up);
@@ -318,22 +367,47 @@ static int operate(struct play *p, enum delivery_input_kind kind, uint64_t numbe
 	return p->result;
 }
 
-/* A delivery over what is durable; its process is started. */
-static void begin(struct play *p)
+static struct delivery_options options_of(const struct play *p)
 {
-	char course[] = "course.*", *patterns[] = {course};
-	struct delivery_options options = {.name = "registrar",
+	return (struct delivery_options){.name = "registrar",
 		.member = "ugent.be",
-		.topics = patterns,
+		.topics = (char *const *)&p->topics,
 		.n_topics = 1,
 		.state = "/state",
 		.deadline_ms = 5000};
+}
+
+/* A delivery over what is durable; its process is started. */
+static void begin(struct play *p)
+{
+	struct delivery_options options = options_of(p);
 
 	delivery_free(p->d);
 	ck_assert_int_eq(delivery_new(&p->d, &options), 0);
 	delivery_load_cursor(p->d, &p->cursor);
 	for (size_t i = 0; i < p->n_held; i++)
 		ck_assert_int_eq(delivery_load_held(p->d, &p->held[i]), 0);
+	stored(p);
+	ck_assert(p->alive);
+}
+
+/* The configuration changes: the process is asked to end, does, or is killed, and another begins with these topics. */
+static void reload(struct play *p, const char *pattern)
+{
+	struct delivery_input in = {.kind = DELIVERY_DRAIN, .drain_ms = 1000};
+	struct delivery_options options;
+	struct delivery *old = p->d;
+
+	feed(p, &in);
+	wait_ms(p, 1000);
+	ended(p);
+	while (!p->finished)
+		wait_ms(p, 1000);
+	p->finished = false;
+	p->topics = pattern;
+	options = options_of(p);
+	ck_assert_int_eq(delivery_renew(&p->d, &options, old), 0);
+	delivery_free(old);
 	stored(p);
 	ck_assert(p->alive);
 }
@@ -346,6 +420,8 @@ static struct play *play_new(void)
 	p->time_ms = 1700000000000;
 	p->n_erased = 1;
 	p->page_events = 600;
+	p->event_bytes = 5;
+	p->topics = "course.*";
 	return p;
 }
 
@@ -535,7 +611,105 @@ START_TEST(test_crowded_lanes)
 }
 END_TEST
 
+/* As many as can be held, half of them each parked behind one of the others: all are listed, each with what waits for it. */
+START_TEST(test_long_list)
+{
+	struct play *p = play_new();
+	struct held_row row = {.channel = 1, .plugin = "registrar", .source = "ut.ee", .topic = "course.offering"};
+	struct held_page page = {.limit = DELIVERY_HELD_MAX, .letters = json_array()};
+
+	begin(p);
+	for (uint64_t i = 0; i < DELIVERY_HELD_MAX; i++) {
+		row.place = (struct place){100000 + i, 0};
+		row.state = i % 2 == 0 ? HELD_DEAD : HELD_PARKED;
+		row.lane.bytes[0] = (uint8_t)(i / 2 >> 8);
+		row.lane.bytes[1] = (uint8_t)(i / 2);
+		ck_assert_int_eq(delivery_load_held(p->d, &row), 0);
+	}
+	ck_assert_int_eq(delivery_list_held(p->d, &page, NULL), 0);
+	ck_assert_uint_eq(json_array_size(page.letters), DELIVERY_HELD_MAX / 2);
+	ck_assert(!page.more);
+	for (size_t i = 0; i < DELIVERY_HELD_MAX / 2; i++)
+		ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(page.letters, i), "parked")), 1);
+	json_decref(page.letters);
+	play_free(p);
+}
+END_TEST
+
 /* ---- held rows ---- */
+
+/* Pages of the held rows: each row once, whatever the limit; those behind a dead one are counted, and are a list of their own. */
+START_TEST(test_pages_of_held_rows)
+{
+	struct play *p = play_new();
+	struct held_page page = {.limit = 2, .letters = json_array()}, parked = {.state = HELD_PARKED, .limit = 9};
+	struct place last;
+
+	for (int i = 0; i < 7; i++)
+		add(p, i < 2 ? 0 : i); /* 2 behind 1 */
+	begin(p);
+	ready(p, "lanes", 8);
+	while (p->n_open > 0)
+		result(p, 0, p->open[0].sequence == 4 ? "done" : "reject");
+	ck_assert_int_eq(delivery_list_held(p->d, &page, NULL), 0);
+	ck_assert(page.more && page.after.number == 3);
+	ck_assert_str_eq(page.after_plugin, "registrar");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(page.letters, 0), "parked")), 1);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(page.letters, 1), "parked")), 0);
+	last = page.after;
+	json_array_clear(page.letters);
+	ck_assert_int_eq(delivery_list_held(p->d, &page, &last), 0);
+	ck_assert(page.more && page.after.number == 6);
+	ck_assert_int_eq(operate(p, DELIVERY_DROP, 6), 0); /* what is gone is a place as good as any */
+	last = page.after;
+	json_array_clear(page.letters);
+	ck_assert_int_eq(delivery_list_held(p->d, &page, &last), 0);
+	ck_assert(!page.more && page.after.number == 7);
+	ck_assert_uint_eq(json_array_size(page.letters), 1);
+	parked.letters = json_array();
+	ck_assert_int_eq(delivery_list_held(p->d, &parked, NULL), 0);
+	ck_assert(json_array_size(parked.letters) == 1 && parked.after.number == 2);
+	json_decref(parked.letters);
+	json_decref(page.letters);
+	play_free(p);
+}
+END_TEST
+
+static const struct {
+	const char *source, *topic;
+	int n;
+} filters[] = {
+	{NULL, NULL, 3},
+	{"ut.ee", NULL, 3},
+	{"uu.se", NULL, 0},
+	{NULL, "mobility.*", 1},
+	{"ut.ee", "course.offering", 2},
+};
+
+/* An operator has many retried at once: all, or those of a publisher and a topic; never what is parked. */
+START_TEST(test_retry_of_many)
+{
+	struct play *p = play_new();
+	struct held_filter filter = {filters[_i].source, filters[_i].topic};
+	struct delivery_input in = {.kind = DELIVERY_RETRY_ALL, .filter = &filter};
+
+	for (int i = 0; i < 4; i++)
+		add(p, i < 2 ? 0 : i); /* 2 behind 1 */
+	p->events[3].topic = "mobility.nomination";
+	p->topics = "*";
+	begin(p);
+	ready(p, "lanes", 8);
+	result(p, index_of(p, 1), "reject");
+	result(p, index_of(p, 3), "reject");
+	result(p, index_of(p, 4), "retry");
+	ck_assert_uint_eq(p->n_held, 4);
+	feed(p, &in);
+	ck_assert_int_eq(p->result, filters[_i].n);
+	ck_assert_uint_eq(p->n_open, filters[_i].n);
+	ck_assert(!has(p, 2));
+	play_free(p);
+}
+END_TEST
 
 /* Rejected: dead; later ones of its lane park behind it, others go on; after a retry all come, in order. */
 START_TEST(test_dead_and_parked)
@@ -681,6 +855,196 @@ START_TEST(test_clock_set_back)
 }
 END_TEST
 
+/* However large its window, only so many bytes are in memory for it: of what it has, of what is read ahead, and of what is retried. */
+START_TEST(test_bytes_in_memory)
+{
+	struct play *p = play_new();
+	size_t most;
+
+	p->event_bytes = EVENT_MAX;
+	most = (DELIVERY_AHEAD_BYTES + DELIVERY_PAGE_BYTES) / p->event_bytes;
+	for (int i = 0; i < 200; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", DELIVERY_WINDOW_MAX);
+	ck_assert_uint_gt(p->n_open, 10);
+	ck_assert_uint_le(p->n_open, most);
+	while (p->n_open > 0)
+		result(p, 0, "retry");
+	ck_assert_uint_eq(p->n_held, 200);
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_uint_gt(p->n_open, 10);
+	ck_assert_uint_le(p->n_open, most);
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->cursor.number, 200);
+	play_free(p);
+}
+END_TEST
+
+/* A held row whose batch the disk changed is dead, and says why; everything else goes on. */
+START_TEST(test_unreadable_row)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 3; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 3);
+	result(p, index_of(p, 1), "retry");
+	result(p, index_of(p, 2), "retry");
+	p->events[0].unreadable = true;
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert(has(p, 2) && has(p, 3) && !has(p, 1));
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert(p->held[0].state == HELD_DEAD && strstr(p->held[0].reason, "unreadable") != NULL);
+	play_free(p);
+}
+END_TEST
+
+/* ---- changes of the configuration, and of history ---- */
+
+/* What was held before the plugin was changed is retried, done and committed after it. */
+START_TEST(test_change_with_held_rows)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i % 2);
+	begin(p);
+	ready(p, "lanes", 2);
+	result(p, index_of(p, 1), "reject");
+	result(p, index_of(p, 2), "retry");
+	reload(p, "course.*");
+	ready(p, "lanes", 4);
+	ck_assert_uint_eq(p->n_held, 4);
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 1), 0);
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->cursor.number, 4);
+	play_free(p);
+}
+END_TEST
+
+/* A last commit that failed while the plugin was changed is made up for by the one that follows. */
+START_TEST(test_change_without_commit)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	p->fail_commits = true;
+	result(p, 0, "reject");
+	reload(p, "course.*");
+	ck_assert_uint_eq(p->n_held, 0);
+	p->fail_commits = false;
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert_uint_eq(p->cursor.number, 1);
+	play_free(p);
+}
+END_TEST
+
+/* What the plugin has when it is changed comes again, if it is still of its topics. */
+START_TEST(test_change_with_open_events)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	add(p, 1);
+	p->events[0].topic = "mobility.nomination";
+	p->topics = "*";
+	begin(p);
+	ready(p, "lanes", 2);
+	ck_assert_uint_eq(p->n_open, 2);
+	reload(p, "course.*");
+	ready(p, "lanes", 2);
+	ck_assert(p->n_open == 1 && has(p, 2));
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 2);
+	play_free(p);
+}
+END_TEST
+
+/* Held rows that are not of its topics any more are dropped, as such events would be passed over now, and the log names each; what was
+ * parked behind one goes on. An erasure stays. After a start of the node it is the same. */
+START_TEST(test_narrowed_topics)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i / 2); /* 2 behind 1, 4 behind 3 */
+	p->events[0].topic = p->events[3].topic = "mobility.nomination";
+	p->events[p->n_events++].erase = true;
+	p->events[4].lane = 7;
+	p->n_erased = 0;
+	p->topics = "*";
+	begin(p);
+	ready(p, "lanes", 8);
+	result(p, index_of(p, 1), "reject");
+	result(p, index_of(p, 3), "reject");
+	result(p, 0, "retry");
+	ck_assert_uint_eq(p->n_held, 5);
+	if (_i == 0) {
+		reload(p, "course.*");
+	} else {
+		p->topics = "course.*";
+		begin(p);
+	}
+	ck_assert_ptr_nonnull(strstr(p->said, "not of its topics any more, dropped plugin=registrar place=4.0"));
+	ready(p, "lanes", 1);
+	ck_assert_uint_eq(p->n_held, 3);
+	ck_assert(p->held[0].place.number == 2 && p->held[1].place.number == 3 && p->held[2].place.number == 5);
+	ck_assert(has(p, 2));
+	result(p, 0, "done");
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert(p->open[0].erase);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 1);
+	ck_assert(p->held[0].state == HELD_DEAD);
+	play_free(p);
+}
+END_TEST
+
+/* A channel goes back while events of it are held and open: what was set aside is retried no more, its Results count, and what the new
+ * incarnation brings is given, with nothing settled. */
+START_TEST(test_incarnation_raised)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	begin(p);
+	ready(p, "lanes", 4);
+	result(p, index_of(p, 1), "reject");
+	result(p, index_of(p, 2), "retry");
+	p->events[1].gone = p->events[2].gone = p->events[3].gone = true;
+	add(p, 1);
+	p->events[4].later = 1;
+	stored(p);
+	ck_assert(has(p, 3) && has(p, 4) && !has(p, 5));
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_uint_eq(p->n_held, 2);
+	ck_assert_ptr_nonnull(strstr(p->said, "an event is gone"));
+	result(p, index_of(p, 3), "retry");
+	result(p, index_of(p, 4), "done");
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_int_eq(operate(p, DELIVERY_RETRY, 5), 0);
+	ck_assert(p->n_open == 1 && has(p, 5));
+	ck_assert_uint_eq(p->open[0].settled, 0);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->cursor.number, 5);
+	ck_assert(p->n_held == 1 && p->held[0].place.number == 1); /* the dead one is of the history that stays */
+	play_free(p);
+}
+END_TEST
+
 /* ---- deaths ---- */
 
 /* What was open when the process died goes out one at a time; who is alone then is counted, and is dead after three deaths. */
@@ -803,6 +1167,62 @@ START_TEST(test_idle)
 }
 END_TEST
 
+static void publish(struct play *p)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Publish publish = ENLIGHT__PLUGIN__V1__PUBLISH__INIT;
+
+	publish.event = (ProtobufCBinaryData){2, (uint8_t *)"{}"};
+	frame.publish = &publish;
+	say(p, &frame);
+}
+
+/* While the node itself does not listen, because too much is being published, neither silence nor a Result that is late is the plugin's. */
+START_TEST(test_not_listened_to)
+{
+	struct play *p = play_new();
+	struct delivery_answer answer = {.run = 1, .status = 503};
+	struct delivery_input in = {.kind = DELIVERY_PUBLISHED, .answer = &answer};
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	for (int i = 0; i < DELIVERY_PUBLISH_MAX; i++)
+		publish(p);
+	ck_assert(!delivery_listens(p->d));
+	wait_ms(p, 20 * 5000);
+	ck_assert_uint_eq(p->kills, 0);
+	feed(p, &in);
+	ck_assert(delivery_listens(p->d));
+	wait_ms(p, 4999);
+	ck_assert_uint_eq(p->kills, 0);
+	wait_ms(p, 1);
+	ck_assert_uint_eq(p->kills, 1);
+	play_free(p);
+}
+END_TEST
+
+/* A node that was held up itself reads first what the plugin said meanwhile. */
+START_TEST(test_node_held_up)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	begin(p);
+	ready(p, "lanes", 1);
+	p->now_ms += 2 * 5000;
+	stored(p);
+	ck_assert_uint_eq(p->kills, 0);
+	ck_assert_uint_le(p->wake_ms, p->now_ms);
+	beat(p);
+	tick(p);
+	ck_assert_uint_eq(p->kills, 0);
+	wait_ms(p, 5000);
+	ck_assert_uint_eq(p->kills, 1);
+	play_free(p);
+}
+END_TEST
+
 /* ---- what a plugin says that it should not ---- */
 
 static void say_result(struct play *p, uint64_t number, const char *outcome)
@@ -877,16 +1297,6 @@ static void garbage(struct play *p)
 	feed(p, &in);
 }
 
-static void early_publish(struct play *p)
-{
-	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
-	Enlight__Plugin__V1__Publish publish = ENLIGHT__PLUGIN__V1__PUBLISH__INIT;
-
-	publish.event = (ProtobufCBinaryData){2, (uint8_t *)"{}"};
-	frame.publish = &publish;
-	say(p, &frame);
-}
-
 /* What the process does in the next test: events 1 and 5 are refused at first, 2 is retried at first, it dies with 4 and what else it
  * has, once; all else is done. `acted` counts what was done, by sequence. */
 static void live(struct play *p, unsigned *acted, bool *died)
@@ -950,6 +1360,28 @@ START_TEST(test_memory_fails)
 }
 END_TEST
 
+/* Without memory the end of a process, or the request to end, is put off until there is some, not forgotten. */
+START_TEST(test_end_without_memory)
+{
+	struct delivery_input drain = {.kind = DELIVERY_DRAIN, .drain_ms = 10000};
+	struct play *p = play_new();
+
+	begin(p);
+	ready(p, "lanes", 1);
+	p->may_fail = starving = true;
+	if (_i == 0)
+		garbage(p);
+	else
+		feed(p, &drain);
+	wait_ms(p, 2000);
+	ck_assert_uint_eq(p->kills + p->drains, 0);
+	starving = false;
+	wait_ms(p, 1000);
+	ck_assert_uint_eq(_i == 0 ? p->kills : p->drains, 1);
+	play_free(p);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	void (*misbehave)(struct play *p);
@@ -962,7 +1394,7 @@ static const struct {
 	{"a topic that is none", no_topic},
 	{"a frame that is none", no_frame},
 	{"bytes that are no frame", garbage},
-	{"a Publish before Ready", early_publish},
+	{"a Publish before Ready", publish},
 };
 
 /* Each is killed with a reason, once, and started again later. */
@@ -1228,6 +1660,34 @@ START_TEST(test_large_erasure)
 }
 END_TEST
 
+/* What a long erasure lists is looked up in several rounds, of the page and of a row that is retried. */
+START_TEST(test_erasure_in_rounds)
+{
+	struct play *p = play_new();
+
+	add(p, 0);
+	p->events[p->n_events++].erase = true;
+	p->events[1].lane = 7;
+	add(p, 1);
+	p->rounds = 3;
+	begin(p);
+	ready(p, "lanes", 8);
+	ck_assert_uint_eq(p->rounds, 0);
+	result(p, 0, "done");
+	ck_assert(p->n_open == 1 && p->open[0].erase);
+	result(p, 0, "retry");
+	result(p, 0, "done");
+	p->rounds = 3;
+	wait_ms(p, DELIVERY_RETRY_MIN_MS);
+	ck_assert_uint_eq(p->rounds, 0);
+	ck_assert(p->n_open == 1 && p->open[0].erase);
+	result(p, 0, "done");
+	ck_assert_uint_eq(p->n_held, 0);
+	ck_assert_uint_eq(p->cursor.number, 3);
+	play_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("delivery");
@@ -1260,6 +1720,20 @@ int main(void)
 	tcase_add_test(tc, test_drain_deadline);
 	tcase_add_test(tc, test_erasure);
 	tcase_add_test(tc, test_large_erasure);
+	tcase_add_test(tc, test_erasure_in_rounds);
+	tcase_add_test(tc, test_long_list);
+	tcase_add_test(tc, test_pages_of_held_rows);
+	tcase_add_loop_test(tc, test_retry_of_many, 0, sizeof filters / sizeof *filters);
+	tcase_add_test(tc, test_bytes_in_memory);
+	tcase_add_test(tc, test_unreadable_row);
+	tcase_add_test(tc, test_change_with_held_rows);
+	tcase_add_test(tc, test_change_without_commit);
+	tcase_add_test(tc, test_change_with_open_events);
+	tcase_add_loop_test(tc, test_narrowed_topics, 0, 2);
+	tcase_add_test(tc, test_incarnation_raised);
+	tcase_add_test(tc, test_not_listened_to);
+	tcase_add_test(tc, test_node_held_up);
+	tcase_add_loop_test(tc, test_end_without_memory, 0, 2);
 	tcase_add_test(tc, test_memory_fails);
 	tcase_add_loop_test(tc, test_misdeeds, 0, sizeof misdeeds / sizeof *misdeeds);
 	suite_add_tcase(suite, tc);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -1146,6 +1147,41 @@ START_TEST(test_example_acts_once)
 }
 END_TEST
 
+/* A line that the example could not write, or only in part, stands there once when it comes again. */
+START_TEST(test_example_fails_to_write)
+{
+	const struct rlimit little = {40, RLIM_INFINITY}, much = {RLIM_INFINITY, RLIM_INFINITY};
+	struct buffer b = {0};
+	uint8_t memory[1024];
+	char path[256];
+	void *text;
+	size_t len;
+
+	signal(SIGXFSZ, SIG_IGN); /* there as well */
+	spawn("SDK_EXAMPLE");
+	send_frame(start_frame(memory, child.folder, "{}", 60000));
+	expect("ready in order 0");
+	add_event(&b, 1, "a");
+	send_bytes(b.data, b.len);
+	expect("done 1 0");
+	ck_assert_int_eq(prlimit(child.pid, RLIMIT_FSIZE, &little, NULL), 0);
+	for (unsigned number = 2; number <= 3; number++) {
+		buffer_clear(&b);
+		add_event(&b, number, "b");
+		send_bytes(b.data, b.len);
+		expect(number == 2 ? "retry 2 0 cannot write: File too large" : "done 3 0");
+		ck_assert_int_eq(prlimit(child.pid, RLIMIT_FSIZE, &much, NULL), 0);
+	}
+	drain();
+	ck_assert_int_eq(status_of_child(), 0);
+	snprintf(path, sizeof path, "%s/events.txt", child.folder);
+	ck_assert_int_eq(file_read(&text, &len, path, 4096), 0);
+	ck_assert_str_eq(text, "ut.ee a network 1 x.y course/1 1\nut.ee b network 3 x.y course/1 1\n");
+	free(text);
+	buffer_deinit(&b);
+}
+END_TEST
+
 /* Asked to forget, it keeps no line of the erased sequences, and goes on behind the others. */
 START_TEST(test_example_forgets)
 {
@@ -1225,6 +1261,7 @@ int main(void)
 	tcase_add_test(process, test_beats);
 	tcase_add_test(process, test_settings_of_a_process);
 	tcase_add_test(process, test_example_acts_once);
+	tcase_add_test(process, test_example_fails_to_write);
 	tcase_add_test(process, test_example_forgets);
 	tcase_set_timeout(process, 60);
 	suite_add_tcase(suite, process);
