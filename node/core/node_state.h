@@ -103,6 +103,7 @@ struct peer {
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
 	size_t receipts;   /* the same of its receipts */
+	size_t heads;      /* the same of its heads that do not fit what is held */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };

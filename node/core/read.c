@@ -154,11 +154,26 @@ void read_begin(struct node *n, struct session *s)
 	grant(n, s);
 }
 
-/* A head that does not fit what is held is handed to the commit: it compares, and keeps a fork as evidence. */
+/* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
+static void refuse_head(struct node *n, struct session *s, const char *why)
+{
+	if (n->now_ms < s->heads_retry_ms)
+		return;
+	s->heads_retry_ms = n->now_ms + RETRY_MS;
+	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
+	node_refuse(n, s->connection, s, REFUSE_BATCH, why);
+}
+
+/* A head that does not fit what is held is handed to the commit: it compares, and keeps a fork as evidence. Credit does not bound heads. */
 static void judge_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
 {
-	struct job *job = job_new(JOB_ACCEPT, n->trust);
+	struct job *job;
 
+	if (s->peer->heads + head->header.len > HEADS_MAX) {
+		refuse_head(n, s, "more heads than can be judged now");
+		return;
+	}
+	job = job_new(JOB_ACCEPT, n->trust);
 	if (job != NULL)
 		job->accept.batch.header =
 			bytes_of(bytes_dup(bytes_of(head->header.data, head->header.len)), head->header.len);
@@ -169,6 +184,7 @@ static void judge_head(struct node *n, struct session *s, const Enlight__Link__V
 	}
 	memcpy(job->accept.batch.signature, head->signature.data, SIGNATURE_LEN);
 	memcpy(job->accept.peer, s->peer->member, sizeof job->accept.peer);
+	s->peer->heads += head->header.len;
 	node_act_commit(n, job); /* tag 0: nothing was delivered for it */
 }
 
@@ -180,16 +196,6 @@ static bool contradicts(const struct channel *c, const struct header *h, struct 
 		return false;
 	digest_header(&digest, packed);
 	return header_last(h) != c->row.last || !digest_equal(&digest, &c->row.head);
-}
-
-/* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
-static void refuse_head(struct node *n, struct session *s, const char *why)
-{
-	if (n->now_ms < s->heads_retry_ms)
-		return;
-	s->heads_retry_ms = n->now_ms + RETRY_MS;
-	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
-	node_refuse(n, s->connection, s, REFUSE_BATCH, why);
 }
 
 /* This node cannot read it before its update; operators see it at the peer. */
@@ -424,6 +430,8 @@ void read_accepted(struct node *n, struct job *job)
 
 	if (p != NULL)
 		p->unfinished -= a->frame_len < p->unfinished ? a->frame_len : p->unfinished;
+	if (p != NULL && job->tag == 0)
+		p->heads -= a->batch.header.len < p->heads ? a->batch.header.len : p->heads;
 	if (header_decode(&h, a->batch.header) != 0)
 		return;
 	if (a->outcome == ACCEPT_OK)
