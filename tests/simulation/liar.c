@@ -155,8 +155,17 @@ static void wrap(struct parcel *p, struct lying *l, const struct sealed_batch *b
 
 /* ---- lies ---- */
 
+/* As if the publisher had lost this batch: a later incarnation that begins here. */
+static void begin_again(struct header *h)
+{
+	h->incarnation++;
+	h->has_after = true;
+	h->after_sequence = h->first - 1;
+	h->after_digest = h->previous;
+}
+
 /* The batch under another header, signed as well. */
-static void lie_header(struct lying *l, struct clear *c, bool network)
+static void lie_header(struct lying *l, struct clear *c, enum lie lie)
 {
 	struct batch_builder b = build(c, SIZE_MAX);
 	struct entropy e = fresh(l->w);
@@ -165,8 +174,10 @@ static void lie_header(struct lying *l, struct clear *c, bool network)
 	struct parcel parcel;
 	int r;
 
-	if (network)
+	if (lie == LIE_NETWORK)
 		c->header.network.bytes[0] ^= 1;
+	else if (lie == LIE_RAISE)
+		begin_again(&c->header);
 	else
 		c->header.time_ms++;
 	c->header.key = l->m->keys.number;
@@ -222,11 +233,13 @@ static bool lie_about_batch(struct lying *l, unsigned lies)
 	if (c.good && (lies & LIE_AUDIENCE) != 0)
 		lie_audience(l, &c);
 	if (c.good && (lies & LIE_NETWORK) != 0)
-		lie_header(l, &c, true);
+		lie_header(l, &c, LIE_NETWORK);
+	else if (c.good && (lies & LIE_RAISE) != 0)
+		lie_header(l, &c, LIE_RAISE);
 	else if (c.good && (lies & LIE_WITHHOLD) != 0)
 		goes = !lie_withhold(l, &c);
 	else if (c.good && (lies & LIE_EQUIVOCATE) != 0) {
-		lie_header(l, &c, false);
+		lie_header(l, &c, LIE_EQUIVOCATE);
 		goes = network_random(l->w, 2) == 0;
 	}
 	clear_deinit(&c);
@@ -378,6 +391,51 @@ bool liar_publish(struct network *w, size_t member)
 	}
 	problems_deinit(&problems);
 	json_decref(event);
+	return true;
+}
+
+/* A card that lists the signing key of another as a key in use: with a signature in its name, or without. */
+bool liar_claim_key(struct network *w, size_t member, size_t victim)
+{
+	struct member *m = &w->members[member];
+	struct actor actor = actor_of(m->handle, 0);
+	struct card_key keys[2] = {card_key_of(m->handle, m->keys.number, CARD_KEY_RETIRED),
+		card_key_of(w->members[victim].handle, w->members[victim].keys.number, CARD_KEY_CURRENT)};
+	struct buffer text = {0};
+
+	if (m->keys.number != 1 || m->renewing || !may_lie(w, member))
+		return false;
+	keys[1].number = 2;
+	card_write(&text, &w->anchor, m->handle, m->card + 1, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &actor);
+	if (network_random(w, 2) == 0)
+		sign_by_node(&text, m->handle, 2);
+	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
+	w->n_lies++;
+	return true;
+}
+
+/* The liars alone make the next roster, without one of the others. */
+bool liar_expel(struct network *w, size_t member, size_t victim)
+{
+	struct actor *actors;
+	struct buffer text;
+	size_t n = 0;
+
+	if (!w->members[member].in_roster || !w->members[victim].in_roster || !may_lie(w, member))
+		return false;
+	actors = calloc(w->n, sizeof *actors);
+	assert(actors != NULL);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->members[i].in_roster && i != victim)
+			actors[n++] = actor_of(w->members[i].handle, 0);
+	text = roster_text(&w->roster, w->roster_number + 1, (unsigned)(n / 2 + 1), actors, n);
+	for (size_t i = 0; i < n; i++)
+		if (w->members[network_member_of(w, actors[i].handle)].liar)
+			sign_by(&text, &actors[i]);
+	free(actors);
+	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
+	w->n_lies++;
 	return true;
 }
 
