@@ -49,6 +49,16 @@ static void check_jobs(struct network *w, const struct member *m)
 
 /* ---- the node ---- */
 
+/* By the rosters and cards that the node has. */
+static bool session_is_in_force(const struct member *m, const struct peer *peer, const struct session *s)
+{
+	const struct trust *trust = node_trust(m->node);
+	const struct card *card = trust_card(trust, peer->member);
+	const struct card_key *key = card == NULL ? NULL : card_key(card, s->peer_key);
+
+	return key != NULL && key->state == CARD_KEY_CURRENT && trust_is_member(trust, peer->member);
+}
+
 static void check_session(struct network *w, const struct member *m, const struct peer *peer, const struct session *s)
 {
 	const struct member *other = NULL;
@@ -68,6 +78,9 @@ static void check_session(struct network *w, const struct member *m, const struc
 		if (&w->members[p->listener] == m && p->incoming == s->connection)
 			other = &w->members[p->dialler];
 	}
+	if (!session_is_in_force(m, peer, s))
+		network_break(w, "a session under a key that is not in force: member %s, peer %s, key %u", m->handle,
+			peer->member, (unsigned)s->peer_key);
 	if (other != NULL && strcmp(other->handle, peer->member) != 0)
 		network_break(w, "a session with another than it says: member %s, peer %s, really %s", m->handle,
 			peer->member, other->handle);

@@ -337,6 +337,11 @@ static void restore_end(struct network *w, struct trouble *t)
 	t->until_ms = w->now_ms + 1 + network_random(w, 60000);
 }
 
+static bool minority_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && operate_minority(w, t->a);
+}
+
 /* ---- lies ---- */
 
 static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
@@ -358,6 +363,8 @@ static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
 LIE(audience, LIE_AUDIENCE)
 LIE(equivocate, LIE_EQUIVOCATE)
 LIE(flood, LIE_FLOOD)
+LIE(forge, LIE_FORGE)
+LIE(old_key, LIE_OLD_KEY)
 LIE(network, LIE_NETWORK)
 LIE(order, LIE_ORDER)
 LIE(raise, LIE_RAISE)
@@ -381,11 +388,6 @@ static void claim_end(struct network *w, struct trouble *t)
 static bool claim_key_begin(struct network *w, struct trouble *t)
 {
 	return pick(w, t) && liar_claim_key(w, t->a, t->b);
-}
-
-static bool expel_begin(struct network *w, struct trouble *t)
-{
-	return pick(w, t) && liar_expel(w, t->a, t->b);
 }
 
 static bool bogus_begin(struct network *w, struct trouble *t)
@@ -418,13 +420,15 @@ const struct fault faults[] = {
 	{"double", "frames from one member to another come twice", 60000, double_begin, double_end},
 	{"drop", "a connection breaks", 0, drop_begin, NULL},
 	{"equivocate", "a liar shows two batches of one place", 60000, equivocate_begin, equivocate_end},
-	{"expel", "liars make a roster without another member", 0, expel_begin, NULL},
 	{"flood", "a liar sends twenty frames for one", 20000, flood_begin, flood_end},
+	{"forge", "a liar's batches and receipts have signatures of something else", 60000, forge_begin, forge_end},
 	{"full", "a member's disk is full", 60000, full_begin, full_end},
 	{"join", "a member joins; a fifth of the members is not in the first roster then", 0, join_begin, NULL},
 	{"leave", "a member leaves, by a new roster", 0, leave_begin, NULL},
 	{"lose", "frames from one member to another are lost", 60000, lose_begin, lose_end},
+	{"minority", "half of the members sign a roster without another member", 0, minority_begin, NULL},
 	{"network", "a liar delivers a batch of another network", 60000, network_begin, network_end},
+	{"old-key", "a liar signs batches with a key that it no longer uses", 60000, old_key_begin, old_key_end},
 	{"one-way", "what one member sends another is lost, and nobody notices", 90000, one_way_begin, one_way_end},
 	{"order", "a liar says what it said before again, to anybody, at any time", 60000, order_begin, order_end},
 	{"overtake", "frames from one member to another overtake each other", 60000, overtake_begin, overtake_end},

@@ -104,7 +104,7 @@ struct walking {
 	const struct channel_row *row; /* the reader's */
 	struct channel_row theirs;     /* the publisher's; id 0: none */
 	uint64_t last;
-	uint32_t incarnation;
+	uint32_t incarnation, key;
 	struct digest head;
 	uint64_t empty, empty_at_head; /* slots without their events */
 	size_t events;
@@ -145,11 +145,16 @@ static int walk_batch(void *context, const struct batch_row *batch)
 		break_channel(k, "a batch that does not continue the one before", batch->first);
 	else if (strcmp(h.publisher, k->row->publisher) != 0 || strcmp(h.audience, k->row->audience) != 0)
 		break_channel(k, "a batch of another channel", batch->first);
+	else if (!digest_equal(&h.network, &k->w->anchor))
+		break_channel(k, "a batch of another network", batch->first);
+	else if (h.key < k->key)
+		break_channel(k, "the key number fell", batch->first);
 	else
 		check_same(k, batch);
 	k->last = batch->first + batch->count - 1;
 	k->incarnation = batch->incarnation;
 	k->head = batch->digest;
+	k->key = h.key;
 	header_deinit(&h);
 	return k->w->broken[0] != '\0';
 }
@@ -408,6 +413,19 @@ static void check_event(const struct walking *k, struct bytes packed, bool refus
 	event_deinit(&e);
 }
 
+static void check_signature(const struct walking *k, const struct batch_row *row)
+{
+	struct node_keys keys;
+	struct header h = {0};
+	int r = header_decode(&h, row->header);
+
+	assert(r == 0);
+	keys = node_keys_of(k->row->publisher, h.key);
+	if (!header_verify(row->header, row->signature.data, keys.sign_public))
+		break_channel(k, "a batch that its publisher did not sign", row->first);
+	header_deinit(&h);
+}
+
 static int open_batch(void *context, const struct batch_row *row)
 {
 	struct walking *k = context;
@@ -420,6 +438,7 @@ static int open_batch(void *context, const struct batch_row *row)
 	memory_archive_ops.marks(m->ledger, row->number, note_mark, marked);
 	if (r != 0)
 		break_channel(k, "a batch that does not open", row->first);
+	check_signature(k, row);
 	k->empty_at_head = 0;
 	for (size_t i = 0; r == 0 && i < o.slots.n; i++) {
 		if (o.slots.items[i].event.data == NULL)
@@ -453,12 +472,29 @@ static int check_opened(void *context, const struct channel_row *row)
 	return k.w->broken[0] != '\0';
 }
 
+static int check_receipt_signature(void *context, const struct receipt_row *row)
+{
+	struct walking *k = context;
+	struct node_keys keys;
+	struct receipt r = {0};
+	int result = receipt_decode(&r, row->packed);
+
+	assert(result == 0);
+	keys = node_keys_of(row->reader, r.key);
+	if (!receipt_verify(row->packed, row->signature, keys.sign_public))
+		network_break(k->w, "a receipt that its reader did not sign: publisher %s, reader %s", r.publisher,
+			row->reader);
+	receipt_deinit(&r);
+	return k->w->broken[0] != '\0';
+}
+
 void check_bodies(struct network *w)
 {
 	check_ledgers(w);
 	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
 		struct walking k = {.w = w, .reader = i};
 
+		memory_archive_ops.receipts(w->members[i].ledger, check_receipt_signature, &k);
 		memory_archive_ops.channels(w->members[i].ledger, check_opened, &k);
 	}
 }

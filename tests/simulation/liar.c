@@ -170,6 +170,7 @@ static void lie_header(struct lying *l, struct clear *c, enum lie lie)
 	struct batch_builder b = build(c, SIZE_MAX);
 	struct entropy e = fresh(l->w);
 	struct sealed_batch other = {0};
+	struct node_keys keys = l->m->keys;
 	uint8_t key[BATCH_KEY_LEN];
 	struct parcel parcel;
 	int r;
@@ -180,8 +181,12 @@ static void lie_header(struct lying *l, struct clear *c, enum lie lie)
 		begin_again(&c->header);
 	else
 		c->header.time_ms++;
-	c->header.key = l->m->keys.number;
-	r = batch_seal(&other, key, &c->header, &b, &l->m->keys, &e);
+	if (lie == LIE_OLD_KEY && keys.number > 1)
+		keys = node_keys_of(l->m->handle, keys.number - 1);
+	if (lie == LIE_FORGE)
+		keys.sign_secret[SIGN_SECRET_LEN - 1] ^= 1;
+	c->header.key = keys.number;
+	r = batch_seal(&other, key, &c->header, &b, &keys, &e);
 	assert(r == 0);
 	wrap(&parcel, l, &other, key);
 	send_extra(l, &parcel.frame);
@@ -223,6 +228,9 @@ static void lie_audience(struct lying *l, const struct clear *c)
 	memcpy(l->m->kept_key, c->key, BATCH_KEY_LEN);
 }
 
+/* Lies that go out before the true batch or instead of it; of several the first. */
+enum { INSTEAD = LIE_EQUIVOCATE | LIE_FORGE | LIE_OLD_KEY };
+
 /* False: the frame itself does not go out. */
 static bool lie_about_batch(struct lying *l, unsigned lies)
 {
@@ -238,8 +246,8 @@ static bool lie_about_batch(struct lying *l, unsigned lies)
 		lie_header(l, &c, LIE_RAISE);
 	else if (c.good && (lies & LIE_WITHHOLD) != 0)
 		goes = !lie_withhold(l, &c);
-	else if (c.good && (lies & LIE_EQUIVOCATE) != 0) {
-		lie_header(l, &c, LIE_EQUIVOCATE);
+	else if (c.good && (lies & INSTEAD) != 0) {
+		lie_header(l, &c, (enum lie)(lies & INSTEAD & -(lies & INSTEAD)));
 		goes = network_random(l->w, 2) == 0;
 	}
 	clear_deinit(&c);
@@ -316,6 +324,8 @@ static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool 
 		lie_flood(&l);
 	if (l.s != NULL && l.f->deliver != NULL && lies != 0)
 		goes = lie_about_batch(&l, lies);
+	if (l.f->receipt != NULL && (lies & LIE_FORGE) != 0)
+		l.f->receipt->signature.data[0] ^= 1;
 	if (l.f->hello != NULL && l.f->hello->has_claim && (lies & LIE_CLAIM) != 0)
 		lie_claim(&l);
 	free((void *)frame->data);
@@ -410,30 +420,6 @@ bool liar_claim_key(struct network *w, size_t member, size_t victim)
 	sign_by(&text, &actor);
 	if (network_random(w, 2) == 0)
 		sign_by_node(&text, m->handle, 2);
-	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
-	w->n_lies++;
-	return true;
-}
-
-/* The liars alone make the next roster, without one of the others. */
-bool liar_expel(struct network *w, size_t member, size_t victim)
-{
-	struct actor *actors;
-	struct buffer text;
-	size_t n = 0;
-
-	if (!w->members[member].in_roster || !w->members[victim].in_roster || !may_lie(w, member))
-		return false;
-	actors = calloc(w->n, sizeof *actors);
-	assert(actors != NULL);
-	for (size_t i = 0; i < w->n; i++)
-		if (w->members[i].in_roster && i != victim)
-			actors[n++] = actor_of(w->members[i].handle, 0);
-	text = roster_text(&w->roster, w->roster_number + 1, (unsigned)(n / 2 + 1), actors, n);
-	for (size_t i = 0; i < n; i++)
-		if (w->members[network_member_of(w, actors[i].handle)].liar)
-			sign_by(&text, &actors[i]);
-	free(actors);
 	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
 	w->n_lies++;
 	return true;
