@@ -655,6 +655,18 @@ void network_run(struct network *w, uint64_t ms)
 
 /* ---- publishing ---- */
 
+static void describe(json_t *data, size_t size)
+{
+	static const char *const fields[] = {"description", "learningOutcomes", "prerequisites"};
+	char *text = malloc(size);
+
+	assert(text != NULL);
+	memset(text, 'x', size);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		json_object_set_new(data, fields[i], json_pack("[{s:s, s:s%}]", "lang", "en", "value", text, size));
+	free(text);
+}
+
 static void fill_draft(struct network *w, size_t member, const struct wish *wish, struct draft *out)
 {
 	const struct topic *topic = topic_find("course.offering");
@@ -663,6 +675,8 @@ static void fill_draft(struct network *w, size_t member, const struct wish *wish
 	int r;
 
 	json_object_set_new(data, "courseId", json_string(wish->course));
+	if (wish->size > 0)
+		describe(data, wish->size);
 	json_object_set_new(
 		data, "code", json_string(wish->id)); /* each revision says something else, or it would be unchanged */
 	event = json_pack("{s:s, s:s, s:s, s:s+, s:s, s:s, s:o}", "specversion", "1.0", "id", wish->id, "type",
@@ -717,11 +731,14 @@ static struct wish *add_wish(struct network *w, size_t member, const char *audie
 
 void network_publish(struct network *w, size_t member, const char *audience, const char *course)
 {
+	struct wish *wish;
 	char id[64];
 
 	snprintf(id, sizeof id, "%zu-%zu-%llx", member, w->members[member].n_wishes,
 		(unsigned long long)network_draw(w));
-	add_wish(w, member, audience, course, id);
+	wish = add_wish(w, member, audience, course, id);
+	if (network_random(w, w->seed % 8 == 7 ? 2 : 20) == 0) /* some are large, so that credit is used up */
+		wish->size = 1 + network_random(w, 32 * 1024);
 }
 
 void network_publish_for_plugin(struct network *w, size_t member, const char *id, uint64_t run, uint64_t number)

@@ -49,6 +49,7 @@ struct pipe {
 /* What a local system wants published, until it is answered. */
 struct wish {
 	char *audience, *id, *course;
+	size_t size; /* of each of its texts in bytes; 0: as usual */
 	bool posted, done;
 	uint64_t run, number; /* of the plugin's Publish; 0: a local system's */
 };
