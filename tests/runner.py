@@ -569,6 +569,8 @@ def mutants(report):
             start = time.monotonic()
             by, trouble = (None, set_up_trouble) if set_up_trouble else try_mutant(folder, patch)
             table.append(f"| {patch.stem} | {by or '**nothing**'} |")
+            if by:
+                print(f"      {patch.stem}: {by}", flush=True)
             report.add(f"mutants/{patch.stem}", trouble is None, trouble or "", time.monotonic() - start)
     print("\n| mutant | found by |\n|---|---|\n" + "\n".join(table))
 

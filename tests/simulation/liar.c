@@ -301,6 +301,14 @@ static void lie_order(struct lying *l, struct bytes frame)
 	*slot = bytes_of(bytes_dup(frame), frame.len);
 }
 
+/* The true one follows: nobody asks again for a receipt that its reader spoilt. */
+static void lie_receipt(struct lying *l)
+{
+	l->f->receipt->signature.data[0] ^= 1;
+	send_extra(l, l->f);
+	l->f->receipt->signature.data[0] ^= 1;
+}
+
 static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool is_dialler, struct bytes *frame)
 {
 	struct lying l = {.w = w, .m = &w->members[from], .from = from, .to = to, .pipe = p, .is_dialler = is_dialler};
@@ -325,7 +333,7 @@ static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool 
 	if (l.s != NULL && l.f->deliver != NULL && lies != 0)
 		goes = lie_about_batch(&l, lies);
 	if (l.f->receipt != NULL && (lies & LIE_FORGE) != 0)
-		l.f->receipt->signature.data[0] ^= 1;
+		lie_receipt(&l);
 	if (l.f->hello != NULL && l.f->hello->has_claim && (lies & LIE_CLAIM) != 0)
 		lie_claim(&l);
 	free((void *)frame->data);
