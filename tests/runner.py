@@ -447,12 +447,23 @@ def run_chosen(report, words):
 # The simulator's last line, which counts.
 SIM_COUNTS = re.compile(r"^seed \d+: held, .* (\d+) steps, (\d+) events, (\d+) faults,", re.M)
 SIM_STEPS = 40000
+SIM_SMOKE = "--members 300 --faults none --steps 650000".split()
+
+
+def sim_smoke(report):
+    """The largest network that is tried: once, without faults."""
+    start = time.monotonic()
+    done = subprocess.run([str(PLAIN / "tests" / "sim"), *SIM_SMOKE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace")
+    print(done.stdout, end="", flush=True)
+    report.add("sim-long/300 members", done.returncode == 0, done.stdout, time.monotonic() - start)
 
 
 def sim_long(report, minutes):
-    """Fresh seeds until the time is up or one fails, one for each core; says how much that was in a minute."""
+    """300 members once; then fresh seeds until the time is up or one fails, one for each core; says how much that was in a minute."""
     if not build_plain(report):
         return
+    sim_smoke(report)
     begin = time.monotonic()
     until = begin + 60 * minutes
     lock, failed, totals = threading.Lock(), [], [0, 0, 0, 0]
@@ -484,7 +495,8 @@ def sim_long(report, minutes):
 # Mutants: deliberate defects, each of which the simulator or a unit test must find.
 MUTANT_SEEDS = 200
 MUTANT_STEPS = 20000
-MUTANT_UNITS = ("accept", "delivery", "roster", "network")
+MUTANT_SEEDS_FIRST = 10  # before the unit tests: most fall to one of these
+MUTANT_UNITS = ("accept", "card", "delivery", "keep", "meet", "publish", "roster", "session", "trust")
 
 
 def copy_of_tree(folder):
@@ -496,42 +508,71 @@ def copy_of_tree(folder):
             shutil.copy2(ROOT / name, folder / name)
 
 
-def caught_by(build_folder):
-    """What finds the defect that was built, or None."""
-    for seed in range(1, MUTANT_SEEDS + 1):
-        if seed == 2:  # most fall to the first seed or to a unit test
-            for name in MUTANT_UNITS:
-                folder = "simulation" if name == "network" else "unit"
-                if subprocess.run([build_folder / "tests" / folder / f"test_{name}"], stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL).returncode != 0:
-                    return f"test_{name}"
-        command = [build_folder / "tests" / "sim", "--seed", str(seed), "--steps", str(MUTANT_STEPS)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        if done.returncode != 0:
-            return f"sim --seed {seed} --steps {MUTANT_STEPS}: {done.stdout.split(': ', 1)[-1].splitlines()[0]}"
+def seed_finds(build_folder, seed):
+    """What the simulator says against the defect, or None."""
+    command = [build_folder / "tests" / "sim", "--seed", str(seed), "--steps", str(MUTANT_STEPS)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode == 0:
+        return None
+    said = done.stdout.partition(": ")[2].splitlines()
+    return f"seed {seed}: {said[0] if done.returncode == 1 and said else f'exit status {done.returncode}'}"
+
+
+def seeds_find(build_folder, seeds):
+    """The same of the first seed that says something, as many at a time as there are cores."""
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for begin in range(0, len(seeds), JOBS):
+            for said in pool.map(lambda seed: seed_finds(build_folder, seed), seeds[begin:begin + JOBS]):
+                if said:
+                    return said
     return None
 
 
+def units_find(build_folder):
+    """The first unit test that fails, or does not build."""
+    for name in MUTANT_UNITS:
+        program = f"tests/unit/test_{name}"
+        trouble = run_quietly(["ninja", "-C", str(build_folder), program])
+        if trouble or subprocess.run([build_folder / program], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL).returncode != 0:
+            return f"`test_{name}`"
+    return None
+
+
+def caught_by(build_folder):
+    """What finds the defect that was built, or None."""
+    seeds = list(range(1, MUTANT_SEEDS + 1))
+    return (seeds_find(build_folder, seeds[:MUTANT_SEEDS_FIRST]) or units_find(build_folder)
+            or seeds_find(build_folder, seeds[MUTANT_SEEDS_FIRST:]))
+
+
+def try_mutant(folder, patch):
+    """Applies, builds and tries one. Answers what found it, and what went wrong otherwise."""
+    apply = ["patch", "-p1", "-d", str(folder), "-i", str(patch)]
+    trouble = run_quietly([*apply, "--forward", "--fuzz=0"])
+    if trouble:
+        return None, trouble
+    trouble = run_quietly(["ninja", "-C", str(folder / "build"), "tests/sim"])
+    by = None if trouble else caught_by(folder / "build")
+    run_quietly([*apply, "--reverse"])
+    return by, trouble or (None if by else f"nothing finds it within {MUTANT_SEEDS} seeds")
+
+
 def mutants(report):
-    """Builds each mutant in a copy of the tree. One that no longer applies, or that nothing finds, fails."""
-    targets = ["tests/sim", "tests/simulation/test_network"] + [
-        f"tests/unit/test_{name}" for name in MUTANT_UNITS if name != "network"]
+    """Builds each mutant in a copy of the tree. One that no longer applies, or that nothing finds, fails. Ends with a table."""
+    table = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         copy_of_tree(folder)
-        trouble = run_quietly(["meson", "setup", str(folder / "build"), str(folder)])
+        set_up_trouble = run_quietly(["meson", "setup", str(folder / "build"), str(folder)])
         for patch in sorted((ROOT / "tests" / "mutants").glob("*.patch")):
             start = time.monotonic()
-            apply = ["patch", "-p1", "-d", str(folder), "-i", str(patch)]
-            said = trouble or run_quietly([*apply, "--forward", "--fuzz=0"])
-            if said is None:
-                said = run_quietly(["ninja", "-C", str(folder / "build"), *targets])
-                by = None if said else caught_by(folder / "build")
-                said = said or (None if by else f"nothing finds it within {MUTANT_SEEDS} seeds")
-                if by:
-                    print(f"      {patch.stem}: {by}", flush=True)
-                run_quietly([*apply, "--reverse"])
-            report.add(f"mutants/{patch.stem}", said is None, said or "", time.monotonic() - start)
+            by, trouble = (None, set_up_trouble) if set_up_trouble else try_mutant(folder, patch)
+            table.append(f"| {patch.stem} | {by or '**nothing**'} |")
+            if by:
+                print(f"      {patch.stem}: {by}", flush=True)
+            report.add(f"mutants/{patch.stem}", trouble is None, trouble or "", time.monotonic() - start)
+    print("\n| mutant | found by |\n|---|---|\n" + "\n".join(table))
 
 
 def fuzz(parser, report, arguments):

@@ -467,11 +467,26 @@ int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t
 	return r;
 }
 
+/* The number of the member's card that the peer says it has; 0: none. Peers list members as rosters do, so it is looked for from the last place. */
+static uint32_t known_card(const Enlight__Link__V1__Note *in, const char *member, size_t *at)
+{
+	for (size_t i = 0; i < in->n_known; i++) {
+		const Enlight__Link__V1__Known *known = in->known[(*at + i) % in->n_known];
+
+		if (strcmp(known->member, member) != 0)
+			continue;
+		*at += i + 1;
+		return known->card;
+	}
+	return 0;
+}
+
 /* What the peer says it has: answers with what is newer here. */
 static void answer_known(struct node *n, struct session *s, const Enlight__Link__V1__Note *in)
 {
 	const struct roster *roster = trust_roster(n->trust);
 	uint32_t number = in->has_known_roster ? in->known_roster : roster->number;
+	size_t at = 0;
 
 	for (number++; number <= roster->number; number++) {
 		const struct roster *r = trust_roster_number(n->trust, number);
@@ -492,12 +507,8 @@ static void answer_known(struct node *n, struct session *s, const Enlight__Link_
 		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
 		ProtobufCBinaryData text;
-		bool newer = card != NULL;
 
-		for (size_t k = 0; k < in->n_known && newer; k++)
-			if (strcmp(in->known[k]->member, card->member) == 0)
-				newer = in->known[k]->card < card->number;
-		if (!newer)
+		if (card == NULL || card->number <= known_card(in, card->member, &at))
 			continue;
 		text = wire_bytes(card->note.text, card->note.text_len);
 		note.n_card = 1;

@@ -25,6 +25,7 @@ enum {
 	RETRY_MS = 5000,         /* before asking again for what was refused or did not fit */
 	MEETINGS_MAX = 64,       /* Hellos of others under way */
 	RECEIPTS_MAX = 2 << 20,  /* bytes of one reader's receipts that wait for a commit; further ones are left out */
+	HEADS_MAX = 2 << 20,     /* bytes of heads one peer showed that wait to be compared; it shows others again */
 };
 
 struct node_options {

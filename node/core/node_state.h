@@ -113,7 +113,7 @@ struct peer {
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
 	size_t receipts;   /* the same of its receipts */
-	size_t judged;     /* heads of others that it showed and that are being compared */
+	size_t heads;      /* the same of heads that it showed and that are compared with what is held */
 	uint64_t querying; /* serial of the session that asked what is being read, which may have ended; 0: none */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
@@ -218,6 +218,9 @@ void send_receipt(struct node *n, struct session *s, const struct channel *c);
 struct reading *find_reading(const struct session *s, const char *publisher, const char *audience); /* NULL: none */
 struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience);
 void fetch_channel(struct node *n, struct session *s, struct reading *rd);
+/* Has a head compared with what is held, where it may contradict it: the peer's own, or another publisher's. */
+void judge_head(
+	struct node *n, struct session *s, const char *publisher, struct bytes packed, const uint8_t *signature);
 
 /* recover.c */
 void recover_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
@@ -241,7 +244,7 @@ void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not 
 /* witness.c */
 void witness_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
 	const uint8_t *signature); /* of a channel that is not the peer's */
-void witness_judged(struct node *n, const struct accept_job *a);
+void witness_judged(struct node *n, struct session *s, const struct accept_job *a);  /* `s` may be NULL */
 void witness_tell(struct node *n, const struct accept_job *a, const char *audience); /* of a fork that was found */
 
 #endif

@@ -157,22 +157,39 @@ void read_begin(struct node *n, struct session *s)
 	grant(n, s);
 }
 
-/* A head that does not fit what is held is handed to the commit: it compares, and keeps a fork as evidence. */
-static void judge_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
+/* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
+static void refuse_head(struct node *n, struct session *s, const char *why)
 {
-	struct job *job = job_new(JOB_ACCEPT, n->trust);
+	if (n->now_ms < s->heads_retry_ms)
+		return;
+	s->heads_retry_ms = n->now_ms + RETRY_MS;
+	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
+	node_refuse(n, s->connection, s, REFUSE_BATCH, why);
+}
 
+/* Credit does not bound heads. */
+void judge_head(struct node *n, struct session *s, const char *publisher, struct bytes packed, const uint8_t *signature)
+{
+	struct job *job;
+
+	if (s->peer->heads + packed.len > HEADS_MAX) {
+		refuse_head(n, s, "more heads than can be judged now");
+		return;
+	}
+	job = job_new(JOB_ACCEPT, n->trust);
 	if (job != NULL)
-		job->accept.batch.header =
-			bytes_of(bytes_dup(bytes_of(head->header.data, head->header.len)), head->header.len);
+		job->accept.batch.header = bytes_of(bytes_dup(packed), packed.len);
 	if (job == NULL || job->accept.batch.header.data == NULL) {
 		job_free(job);
 		n->short_of_memory = true;
 		return;
 	}
-	memcpy(job->accept.batch.signature, head->signature.data, SIGNATURE_LEN);
-	memcpy(job->accept.peer, s->peer->member, sizeof job->accept.peer);
-	node_act_commit(n, job); /* tag 0: nothing was delivered for it */
+	memcpy(job->accept.batch.signature, signature, SIGNATURE_LEN);
+	snprintf(job->accept.peer, sizeof job->accept.peer, "%s", publisher);
+	if (strcmp(publisher, s->peer->member) != 0)
+		memcpy(job->accept.witness, s->peer->member, sizeof job->accept.witness);
+	if (node_act_commit(n, job)) /* tag 0: nothing was delivered for it */
+		s->peer->heads += packed.len;
 }
 
 static bool contradicts(const struct channel *c, const struct header *h, struct bytes packed)
@@ -183,16 +200,6 @@ static bool contradicts(const struct channel *c, const struct header *h, struct 
 		return false;
 	digest_header(&digest, packed);
 	return header_last(h) != c->row.last || !digest_equal(&digest, &c->row.head);
-}
-
-/* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
-static void refuse_head(struct node *n, struct session *s, const char *why)
-{
-	if (n->now_ms < s->heads_retry_ms)
-		return;
-	s->heads_retry_ms = n->now_ms + RETRY_MS;
-	node_log(n, LOG_LEVEL_WARN, "channel: refused a head publisher=%s why=\"%s\"", s->peer->member, why);
-	node_refuse(n, s->connection, s, REFUSE_BATCH, why);
 }
 
 /* This node cannot read it before its update; operators see it at the peer. */
@@ -271,10 +278,10 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 			"channel: the publisher shows less than it gave us publisher=%s audience=%s", publisher,
 			h.audience);
 	if (contradicts(c, &h, packed))
-		judge_head(n, s, head);
+		judge_head(n, s, publisher, packed, head->signature.data);
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h) &&
 		 receipt_outlived_key(n, c))
-		judge_head(n, s, head); /* what is held already gets a new one */
+		judge_head(n, s, publisher, packed, head->signature.data); /* what is held already gets a new one */
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h))
 		send_receipt(n, s, c); /* the one before may have been lost */
 	if (!rd->open && rd->retry_ms == 0)
@@ -427,12 +434,14 @@ void read_accepted(struct node *n, struct job *job)
 {
 	struct accept_job *a = &job->accept;
 	struct session *s = node_session(n, job->tag);
-	struct peer *p = node_peer(n, a->peer);
+	struct peer *p = node_peer(n, a->witness[0] == '\0' ? a->peer : a->witness); /* who sent it */
 	struct header h = {0};
 	struct reading *rd = NULL;
 
 	if (p != NULL)
 		p->unfinished -= a->frame_len < p->unfinished ? a->frame_len : p->unfinished;
+	if (p != NULL && job->tag == 0)
+		p->heads -= a->batch.header.len < p->heads ? a->batch.header.len : p->heads;
 	if (header_decode(&h, a->batch.header) != 0)
 		return;
 	if (a->outcome == ACCEPT_OK)
@@ -442,7 +451,7 @@ void read_accepted(struct node *n, struct job *job)
 		witness_tell(n, a, h.audience);
 	}
 	if (a->witness[0] != '\0')
-		witness_judged(n, a);
+		witness_judged(n, p == NULL ? NULL : p->session, a);
 	if (s != NULL)
 		rd = find_reading(s, h.publisher, h.audience);
 	if (rd != NULL) {

@@ -9,33 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JUDGED_MAX = 64 }; /* heads that one witness showed and that wait for the commit worker; others are left out */
-
 /* Whether what the head says of the channel can be found in our copy. */
 static bool comparable(const struct channel *c, const struct header *h)
 {
 	return h->incarnation <= c->row.incarnation && h->first <= c->row.last;
-}
-
-static void judge(
-	struct node *n, struct session *s, const struct header *h, struct bytes packed, const uint8_t *signature)
-{
-	struct job *job;
-
-	if (s->peer->judged >= JUDGED_MAX)
-		return;
-	job = job_new(JOB_ACCEPT, n->trust);
-	if (job != NULL)
-		job->accept.batch.header = bytes_of(bytes_dup(packed), packed.len);
-	if (job == NULL || job->accept.batch.header.data == NULL) {
-		job_free(job);
-		n->short_of_memory = true;
-		return;
-	}
-	memcpy(job->accept.batch.signature, signature, SIGNATURE_LEN);
-	strcpy(job->accept.peer, h->publisher);
-	memcpy(job->accept.witness, s->peer->member, sizeof job->accept.witness);
-	s->peer->judged += node_act_commit(n, job);
 }
 
 /* Where the peer stood in a stopped channel when our head was shown to it last. NULL: out of memory. */
@@ -79,16 +56,11 @@ void witness_head(
 	if (c->row.stopped)
 		answer_stopped(n, s, c, packed);
 	else if (comparable(c, h)) /* who holds more than we do finds out when it sees ours */
-		judge(n, s, h, packed, signature);
+		judge_head(n, s, h->publisher, packed, signature);
 }
 
-void witness_judged(struct node *n, const struct accept_job *a)
+void witness_judged(struct node *n, struct session *s, const struct accept_job *a)
 {
-	struct peer *p = node_peer(n, a->witness);
-	struct session *s = p == NULL ? NULL : p->session;
-
-	if (p != NULL && p->judged > 0)
-		p->judged--;
 	if (a->outcome != ACCEPT_FORGED || s == NULL || n->now_ms < s->heads_retry_ms)
 		return;
 	s->heads_retry_ms = n->now_ms + RETRY_MS;

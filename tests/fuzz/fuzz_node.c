@@ -385,14 +385,14 @@ static void check(struct play *p)
 		const struct job *j = p->jobs[i];
 
 		if (j->kind == JOB_ACCEPT && j->accept.witness[0] != '\0')
-			shown[actor_of_handle(j->accept.witness)]++;
+			shown[actor_of_handle(j->accept.witness)] += j->accept.batch.header.len;
 		else if (j->kind == JOB_ACCEPT)
 			under_way[actor_of_handle(j->accept.peer)] += j->accept.frame_len;
 		else if (j->kind == JOB_RECEIPT)
 			receipts[actor_of_handle(j->receipt.peer)] += j->receipt.packed.len;
 	}
 	for (size_t i = 0; i < ACTORS; i++)
-		must(under_way[i] <= CREDIT_WINDOW + FRAME_MAX && receipts[i] <= RECEIPTS_MAX && shown[i] <= 64);
+		must(under_way[i] <= CREDIT_WINDOW + FRAME_MAX && receipts[i] <= RECEIPTS_MAX && shown[i] <= HEADS_MAX);
 	must(p->n_queries <= 2); /* one for each member */
 	node_counters(p->node, &c);
 	must(c.live <= 2 && c.members == FUZZ_MEMBERS - (trust_roster(node_trust(p->node))->number == 2));

@@ -224,6 +224,20 @@ static void stale_end(struct network *w, struct trouble *t)
 	way(w, t->a, t->b)->stale = 0;
 }
 
+/* Numbers in the frames show that one was overtaken, as they show that one was lost. */
+static bool overtake_begin(struct network *w, struct trouble *t)
+{
+	if (!pick(w, t))
+		return false;
+	way(w, t->a, t->b)->overtaking = 10 + network_random(w, 300);
+	return true;
+}
+
+static void overtake_end(struct network *w, struct trouble *t)
+{
+	way(w, t->a, t->b)->overtaking = 0;
+}
+
 /* ---- plugins ---- */
 
 static void plugin_healed(struct network *w, struct trouble *t)
@@ -305,6 +319,29 @@ static bool leave_begin(struct network *w, struct trouble *t)
 	return pick(w, t) && operate_leave(w, t->a);
 }
 
+static bool restore_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && liar_keep_old(w, t->a);
+}
+
+/* The member's operator puts back an old copy of the disk while the reader that holds most of what the member has published since is away. */
+static void restore_end(struct network *w, struct trouble *t)
+{
+	if (t->phase++ > 0) {
+		network_heal(w, t->a, t->b);
+		return;
+	}
+	t->b = network_longest_copy(w, t->a);
+	liar_rewind(w, t->a);
+	network_cut(w, t->a, t->b);
+	t->until_ms = w->now_ms + 1 + network_random(w, 60000);
+}
+
+static bool minority_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && operate_minority(w, t->a);
+}
+
 /* ---- lies ---- */
 
 static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
@@ -326,8 +363,11 @@ static bool liar_pick(struct network *w, struct trouble *t, enum lie lie)
 LIE(audience, LIE_AUDIENCE)
 LIE(equivocate, LIE_EQUIVOCATE)
 LIE(flood, LIE_FLOOD)
+LIE(forge, LIE_FORGE)
+LIE(old_key, LIE_OLD_KEY)
 LIE(network, LIE_NETWORK)
 LIE(order, LIE_ORDER)
+LIE(raise, LIE_RAISE)
 LIE(withhold, LIE_WITHHOLD)
 
 /* It says Hello to everybody anew. */
@@ -343,6 +383,11 @@ static bool claim_begin(struct network *w, struct trouble *t)
 static void claim_end(struct network *w, struct trouble *t)
 {
 	liar_end(w, t->a, LIE_CLAIM);
+}
+
+static bool claim_key_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && liar_claim_key(w, t->a, t->b);
 }
 
 static bool bogus_begin(struct network *w, struct trouble *t)
@@ -365,6 +410,7 @@ const struct fault faults[] = {
 	{"audience", "a liar delivers a batch to one who is not in its audience", 60000, audience_begin, audience_end},
 	{"bogus", "a liar publishes what only others may publish", 0, bogus_begin, NULL},
 	{"claim", "a liar says Hello in the name of another", 60000, claim_begin, claim_end},
+	{"claim-key", "a liar lists another's signing key on its card", 0, claim_key_begin, NULL},
 	{"clock", "a member's wall clock jumps, by up to nine days either way", 0, clock_begin, NULL},
 	{"crash", "a member ends at one of its next happenings, also in the middle of a commit, and starts again later",
 		20000, crash_begin, crash_end},
@@ -375,21 +421,28 @@ const struct fault faults[] = {
 	{"drop", "a connection breaks", 0, drop_begin, NULL},
 	{"equivocate", "a liar shows two batches of one place", 60000, equivocate_begin, equivocate_end},
 	{"flood", "a liar sends twenty frames for one", 20000, flood_begin, flood_end},
+	{"forge", "a liar's batches and receipts have signatures of something else", 60000, forge_begin, forge_end},
 	{"full", "a member's disk is full", 60000, full_begin, full_end},
 	{"join", "a member joins; a fifth of the members is not in the first roster then", 0, join_begin, NULL},
 	{"leave", "a member leaves, by a new roster", 0, leave_begin, NULL},
 	{"lose", "frames from one member to another are lost", 60000, lose_begin, lose_end},
+	{"minority", "half of the members sign a roster without another member", 0, minority_begin, NULL},
 	{"network", "a liar delivers a batch of another network", 60000, network_begin, network_end},
+	{"old-key", "a liar signs batches with a key that it no longer uses", 60000, old_key_begin, old_key_end},
 	{"one-way", "what one member sends another is lost, and nobody notices", 90000, one_way_begin, one_way_end},
 	{"order", "a liar says what it said before again, to anybody, at any time", 60000, order_begin, order_end},
+	{"overtake", "frames from one member to another overtake each other", 60000, overtake_begin, overtake_end},
 	{"partition", "two halves of the network without a connection", 60000, partition_begin, partition_end},
 	{"plugin-crash", "a plugin ends in the middle, before or after its effect", 60000, plugin_crash_begin,
 		plugin_healed},
 	{"plugin-fail", "a plugin rejects, puts off or dies of the events of some objects, or puts off any", 120000,
 		plugin_fail_begin, plugin_healed},
 	{"plugin-hang", "a plugin says nothing any more", 120000, plugin_hang_begin, plugin_healed},
+	{"raise", "a liar raises a channel's incarnation", 60000, raise_begin, raise_end},
 	{"reorder", "every connection has a pace of its own", 60000, reorder_begin, reorder_end},
 	{"renew", "a member gets another node key, and retires the one it had", 30000, renew_begin, renew_end},
+	{"restore", "a member goes on from an old copy of its disk while the reader with the longest copy is away",
+		60000, restore_begin, restore_end},
 	{"revoke", "a member's node key may be stolen: it gets another", 0, revoke_begin, NULL},
 	{"rewind", "a liar goes on from an old copy of its disk, as if nothing had been after it", 60000, rewind_begin,
 		rewind_end},

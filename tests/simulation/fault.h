@@ -8,7 +8,8 @@
 struct trouble {
 	const struct fault *fault;
 	size_t a, b;
-	uint64_t until_ms;
+	uint64_t until_ms; /* an end that sets it to later is followed by another end */
+	unsigned phase;
 };
 
 struct fault {

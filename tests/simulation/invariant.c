@@ -1,63 +1,14 @@
 #include "invariant.h"
 
+#include "bounded.h"
 #include "core/archived.h"
 #include "core/event.h"
 #include "core/handle.h"
 #include "core/node_state.h"
 #include "network_state.h"
 #include "plugin.h"
+#include "proof.h"
 #include <assert.h>
-
-enum {
-	FRAMES_MAX = 10000,                          /* on their way in one connection, of both ends */
-	BYTES_MAX = 2 * (CREDIT_WINDOW + (1 << 20)), /* of them: what credit allows each way, and what needs none */
-	HELD_MAX = DELIVERY_HELD_MAX +
-		   DELIVERY_WINDOW_MAX, /* held rows of a plugin: the limit, and what was out when it was reached */
-};
-
-/* ---- at every step ---- */
-
-static void check_session(struct network *w, const struct member *m, const struct peer *peer, const struct session *s)
-{
-	const struct member *other = NULL;
-
-	if (s->granted > CREDIT_WINDOW || (!m->liar && peer->unfinished > CREDIT_WINDOW + FRAME_MAX))
-		network_break(w,
-			"more is under way than the credit window: member %s, peer %s, granted %lld, unfinished %zu",
-			m->handle, peer->member, (long long)s->granted, peer->unfinished);
-	for (size_t i = 0; i < m->n_pipes; i++) {
-		const struct pipe *p = m->pipes[i];
-
-		if (&w->members[p->dialler] == m && p->dialled == s->connection)
-			other = &w->members[p->listener];
-		if (&w->members[p->listener] == m && p->incoming == s->connection)
-			other = &w->members[p->dialler];
-	}
-	if (other != NULL && strcmp(other->handle, peer->member) != 0)
-		network_break(w, "a session with another than it says: member %s, peer %s, really %s", m->handle,
-			peer->member, other->handle);
-}
-
-void check_step(struct network *w, size_t member)
-{
-	const struct member *m = &w->members[member];
-
-	if (!m->up || w->broken[0] != '\0')
-		return;
-	if (m->n_jobs > NETWORK_JOBS_MAX)
-		network_break(w, "jobs pile up: member %s, %zu", m->handle, m->n_jobs);
-	if (w->steps % 16 != 0)
-		return;
-	for (size_t i = 0; i < m->n_pipes; i++)
-		if (m->pipes[i]->in_flight > FRAMES_MAX || m->pipes[i]->bytes_in_flight > BYTES_MAX)
-			network_break(w, "frames pile up: member %s, %zu frames, %zu bytes", m->handle,
-				m->pipes[i]->in_flight, m->pipes[i]->bytes_in_flight);
-	for (size_t i = 0; i < m->node->n_peers; i++)
-		if (m->node->peers[i]->session != NULL)
-			check_session(w, m, m->node->peers[i], m->node->peers[i]->session);
-	if (memory_ledger_held(m->ledger) > HELD_MAX)
-		network_break(w, "held rows pile up: member %s, %zu", m->handle, memory_ledger_held(m->ledger));
-}
 
 /* ---- what is sent ---- */
 
@@ -94,6 +45,28 @@ static void check_for(struct network *w, size_t from, size_t to, const ProtobufC
 	header_deinit(&h);
 }
 
+/* The key goes to one member: no other session's key opens it, nor does one that everybody knows. */
+static void check_sealed(struct network *w, size_t from, size_t to, const Enlight__Link__V1__Deliver *d)
+{
+	static const uint8_t known[32];
+	struct bytes wrapped = bytes_of(d->key.data, d->key.len);
+	struct digest digest;
+	uint8_t key[BATCH_KEY_LEN];
+	bool opens;
+
+	digest_header(&digest, bytes_of(d->header.data, d->header.len));
+	opens = key_unwrap(key, known, &digest, wrapped);
+	for (size_t i = 0; i < w->n; i++)
+		for (size_t k = 0; i != from && i != to && w->members[i].up && k < w->members[i].node->n_peers; k++) {
+			const struct session *s = w->members[i].node->peers[k]->session;
+
+			opens |= s != NULL && key_unwrap(key, s->key, &digest, wrapped);
+		}
+	if (opens)
+		network_break(w, "another than the reader can open a batch: publisher %s, to %s",
+			w->members[from].handle, w->members[to].handle);
+}
+
 void check_sent(struct network *w, size_t from, size_t to, struct bytes frame)
 {
 	enum { RECEIPT = 5, HEADS = 3, DELIVER = 4 };
@@ -115,6 +88,8 @@ void check_sent(struct network *w, size_t from, size_t to, struct bytes frame)
 		check_receipt(w, from, f->receipt);
 	if (f->deliver != NULL)
 		check_for(w, from, to, &f->deliver->header);
+	if (f->deliver != NULL && w->n <= 32 && w->n_frames % 64 == 0)
+		check_sealed(w, from, to, f->deliver);
 	for (size_t i = 0; f->heads != NULL && i < f->heads->n_head; i++)
 		check_for(w, from, to, &f->heads->head[i]->header);
 	wire_free(f);
@@ -129,7 +104,7 @@ struct walking {
 	const struct channel_row *row; /* the reader's */
 	struct channel_row theirs;     /* the publisher's; id 0: none */
 	uint64_t last;
-	uint32_t incarnation;
+	uint32_t incarnation, key;
 	struct digest head;
 	uint64_t empty, empty_at_head; /* slots without their events */
 	size_t events;
@@ -170,11 +145,16 @@ static int walk_batch(void *context, const struct batch_row *batch)
 		break_channel(k, "a batch that does not continue the one before", batch->first);
 	else if (strcmp(h.publisher, k->row->publisher) != 0 || strcmp(h.audience, k->row->audience) != 0)
 		break_channel(k, "a batch of another channel", batch->first);
+	else if (!digest_equal(&h.network, &k->w->anchor))
+		break_channel(k, "a batch of another network", batch->first);
+	else if (h.key < k->key)
+		break_channel(k, "the key number fell", batch->first);
 	else
 		check_same(k, batch);
 	k->last = batch->first + batch->count - 1;
 	k->incarnation = batch->incarnation;
 	k->head = batch->digest;
+	k->key = h.key;
 	header_deinit(&h);
 	return k->w->broken[0] != '\0';
 }
@@ -182,50 +162,62 @@ static int walk_batch(void *context, const struct batch_row *batch)
 /* ---- evidence ---- */
 
 struct proving {
-	const struct walking *k;
-	const struct trust *trust;
-	bool proved;
+	struct proof proof;
+	const char *lacks; /* NULL: proved */
 };
 
-static bool signed_by_publisher(
-	const struct proving *p, const struct header *h, struct bytes packed, const uint8_t *signature)
-{
-	enum card_key_state state;
-	const uint8_t *key = trust_sign_key(p->trust, h->publisher, h->key, &state);
-
-	return key != NULL && strcmp(h->publisher, p->k->row->publisher) == 0 &&
-	       strcmp(h->audience, p->k->row->audience) == 0 && header_verify(packed, signature, key);
-}
-
-/* A checker of its own: two headers of one publisher, channel and incarnation that overlap and differ. */
 static int prove(void *context, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
 	const uint8_t *signature_b)
 {
 	struct proving *p = context;
-	struct header a = {0}, b = {0};
 
-	if (header_decode(&a, header_a) == 0 && header_decode(&b, header_b) == 0)
-		p->proved |= signed_by_publisher(p, &a, header_a, signature_a) &&
-			     signed_by_publisher(p, &b, header_b, signature_b) && a.incarnation == b.incarnation &&
-			     a.first <= header_last(&b) && b.first <= header_last(&a) &&
-			     !bytes_equal(header_a, header_b);
-	header_deinit(&a);
-	header_deinit(&b);
-	return 0;
+	p->proof.a = (struct proof_header){header_a.data, header_a.len, signature_a};
+	p->proof.b = (struct proof_header){header_b.data, header_b.len, signature_b};
+	p->lacks = proof_lacks(&p->proof);
+	return p->lacks == NULL;
+}
+
+/* The evidence that a reader keeps convinces somebody who has the publisher's newest card and nothing else. */
+static const char *evidence_lacks(const struct walking *k)
+{
+	const struct network *w = k->w;
+	const struct member *publisher = &w->members[k->publisher];
+	struct actor actor = actor_of(publisher->handle, 0);
+	struct buffer card = network_newest_card(w, k->publisher);
+	struct proving p = {.proof = {.publisher = publisher->handle,
+				    .network = w->anchor.bytes,
+				    .identity = actor.public,
+				    .card = (const char *)card.data,
+				    .card_len = card.len},
+		.lacks = "there is none"};
+
+	memory_ledger_forks(w->members[k->reader].ledger, k->row->id, prove, &p);
+	buffer_deinit(&card);
+	return p.lacks;
 }
 
 static void check_stopped(const struct walking *k)
 {
-	struct member *m = &k->w->members[k->reader];
-	struct proving p = {.k = k, .trust = m->node == NULL ? m->trust : node_trust(m->node)};
+	const char *lacks;
+	char what[160];
 
 	if (!k->w->members[k->publisher].liar) {
 		break_channel(k, "an honest publisher was stopped", k->row->last);
 		return;
 	}
-	memory_ledger_forks(m->ledger, k->row->id, prove, &p);
-	if (!p.proved && m->node != NULL)
-		break_channel(k, "stopped without evidence", k->row->last);
+	lacks = evidence_lacks(k);
+	if (lacks == NULL)
+		return;
+	snprintf(what, sizeof what, "stopped without evidence (%s)", lacks);
+	break_channel(k, what, k->row->last);
+}
+
+static bool signed_by(const struct trust *trust, const struct header *h, const struct sealed_batch *batch)
+{
+	enum card_key_state state;
+	const uint8_t *key = trust_sign_key(trust, h->publisher, h->key, &state);
+
+	return key != NULL && header_verify(batch->header, batch->signature, key);
 }
 
 /* A good signature of the publisher over something else than what is held at that place. */
@@ -233,7 +225,7 @@ void check_accepted(struct network *w, size_t member, const struct accept_job *j
 {
 	struct member *m = &w->members[member];
 	struct walking k = {.w = w, .reader = member, .publisher = network_member_of(w, job->peer)};
-	struct proving p = {.k = &k, .trust = node_trust(m->node)};
+	const struct trust *trust = node_trust(m->node);
 	struct channel_row row = {0};
 	struct header h = {0};
 	struct batch_row held;
@@ -243,11 +235,11 @@ void check_accepted(struct network *w, size_t member, const struct accept_job *j
 		return;
 	k.row = &row;
 	forked = strcmp(h.publisher, job->peer) == 0 && audience_has(h.audience, m->handle) &&
-		 digest_equal(&h.network, trust_network(p.trust)) &&
+		 digest_equal(&h.network, trust_network(trust)) &&
 		 memory_ledger_ops.channel_find(m->ledger, h.publisher, h.audience, &row) == 0 && !row.stopped &&
 		 memory_ledger_ops.batch_holding(m->ledger, row.id, h.first, &held) == 0 && held.number <= before &&
 		 held.incarnation == h.incarnation && !bytes_equal(held.header, job->batch.header) &&
-		 signed_by_publisher(&p, &h, job->batch.header, job->batch.signature);
+		 signed_by(trust, &h, &job->batch);
 	if (forked)
 		break_channel(&k, "two signed histories and the channel goes on", h.first);
 	channel_row_deinit(&row);
@@ -330,8 +322,53 @@ static void check_acknowledged(struct network *w, const struct acknowledged *a)
 			m->handle, a->audience, (unsigned long long)a->sequence, (unsigned long long)f.sequence);
 }
 
+/* ---- trust ---- */
+
+static bool is_agreed(const struct network *w, const struct roster *r)
+{
+	struct digest digest = w->anchor;
+	bool found = digest_equal(&digest, &r->note.digest);
+
+	for (size_t i = 0; i < w->n_rosters && !found; i++) {
+		digest_plain(&digest, signed_part(&w->rosters[i]));
+		found = digest_equal(&digest, &r->note.digest);
+	}
+	return found;
+}
+
+/* A key in use on a card is nobody else's. */
+static void check_card(struct network *w, const struct member *m, const struct card *card)
+{
+	for (size_t k = 0; k < card->n_keys; k++)
+		for (size_t i = 0; i < w->n && card->keys[k].state == CARD_KEY_CURRENT; i++)
+			if (strcmp(w->members[i].handle, card->member) != 0 &&
+				memcmp(w->members[i].keys.sign_public, card->keys[k].sign, SIGN_PUBLIC_LEN) == 0)
+				network_break(w, "another's key is taken for its own: member %s, card of %s, key of %s",
+					m->handle, card->member, w->members[i].handle);
+}
+
+static void check_trust(struct network *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct member *m = &w->members[i];
+		const struct trust *trust = m->up ? node_trust(m->node) : m->trust;
+		const struct roster *roster = trust_roster(trust);
+
+		if (!is_agreed(w, roster))
+			network_break(w, "a roster in force that the members did not agree on: member %s, number %u",
+				m->handle, roster->number);
+		for (size_t k = 0; k < roster->n_members; k++) {
+			const struct card *card = trust_card(trust, roster->members[k].handle);
+
+			if (card != NULL)
+				check_card(w, m, card);
+		}
+	}
+}
+
 void check_ledgers(struct network *w)
 {
+	check_trust(w);
 	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
 		struct walking k = {.w = w, .reader = i};
 
@@ -376,6 +413,19 @@ static void check_event(const struct walking *k, struct bytes packed, bool refus
 	event_deinit(&e);
 }
 
+static void check_signature(const struct walking *k, const struct batch_row *row)
+{
+	struct node_keys keys;
+	struct header h = {0};
+	int r = header_decode(&h, row->header);
+
+	assert(r == 0);
+	keys = node_keys_of(k->row->publisher, h.key);
+	if (!header_verify(row->header, row->signature.data, keys.sign_public))
+		break_channel(k, "a batch that its publisher did not sign", row->first);
+	header_deinit(&h);
+}
+
 static int open_batch(void *context, const struct batch_row *row)
 {
 	struct walking *k = context;
@@ -388,6 +438,7 @@ static int open_batch(void *context, const struct batch_row *row)
 	memory_archive_ops.marks(m->ledger, row->number, note_mark, marked);
 	if (r != 0)
 		break_channel(k, "a batch that does not open", row->first);
+	check_signature(k, row);
 	k->empty_at_head = 0;
 	for (size_t i = 0; r == 0 && i < o.slots.n; i++) {
 		if (o.slots.items[i].event.data == NULL)
@@ -421,12 +472,29 @@ static int check_opened(void *context, const struct channel_row *row)
 	return k.w->broken[0] != '\0';
 }
 
+static int check_receipt_signature(void *context, const struct receipt_row *row)
+{
+	struct walking *k = context;
+	struct node_keys keys;
+	struct receipt r = {0};
+	int result = receipt_decode(&r, row->packed);
+
+	assert(result == 0);
+	keys = node_keys_of(row->reader, r.key);
+	if (!receipt_verify(row->packed, row->signature, keys.sign_public))
+		network_break(k->w, "a receipt that its reader did not sign: publisher %s, reader %s", r.publisher,
+			row->reader);
+	receipt_deinit(&r);
+	return k->w->broken[0] != '\0';
+}
+
 void check_bodies(struct network *w)
 {
 	check_ledgers(w);
 	for (size_t i = 0; i < w->n && w->broken[0] == '\0'; i++) {
 		struct walking k = {.w = w, .reader = i};
 
+		memory_archive_ops.receipts(w->members[i].ledger, check_receipt_signature, &k);
 		memory_archive_ops.channels(w->members[i].ledger, check_opened, &k);
 	}
 }
@@ -510,6 +578,7 @@ bool check_arrived(struct network *w, char *why, size_t size)
 void check_end(struct network *w)
 {
 	check_bodies(w);
+	check_at_rest(w);
 	for (size_t i = 0; i < w->n_acknowledged && w->with_plugins; i++) {
 		const struct acknowledged *a = &w->acknowledged[i];
 		const struct member *publisher = &w->members[a->publisher];
@@ -643,6 +712,8 @@ static int compare_channel(void *context, const struct channel_row *row)
 
 const char *network_check(struct network *w)
 {
+	if (w->broken[0] != '\0')
+		return w->broken;
 	for (size_t i = 0; i < w->n; i++) {
 		struct visiting v = {.w = w, .reader = i};
 
@@ -664,7 +735,7 @@ const char *network_check_complete(struct network *w)
 	const char *bad = network_check(w);
 
 	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++)
-		for (size_t r = 0; r < w->n && bad == NULL; r++)
+		for (size_t r = 0; r < w->n && bad == NULL && first_of_channel(w, i); r++)
 			if (r != w->acknowledged[i].publisher &&
 				audience_has(w->acknowledged[i].audience, w->members[r].handle))
 				bad = check_copy(w, r, w->acknowledged[i].publisher, w->acknowledged[i].audience, true);

@@ -4,14 +4,12 @@
 
 #include "network.h"
 
-/* After a happening at the member: what waits is bounded, and every session is with whom it says. */
-void check_step(struct network *w, size_t member);
 /* Before a frame of an honest member goes out: it acknowledges what is durable, and delivers to who may read. */
 void check_sent(struct network *w, size_t from, size_t to, struct bytes frame);
 /* After the commit of what a peer delivered: who showed two histories is stopped, with evidence. */
 /* `before`: number of the last batch that was held when the commit began. */
 void check_accepted(struct network *w, size_t member, const struct accept_job *job, uint64_t before);
-/* Every ledger: chains without gaps, the publisher's bytes, nobody else's, all that was acknowledged, receipts, evidence. */
+/* Rosters and cards in force are the members'. Every ledger: chains without gaps, the publisher's bytes, nobody else's, all that was acknowledged, receipts, evidence. */
 void check_ledgers(struct network *w);
 /* The same, and everything opened: empty slots are counted, what breaks a rule is marked, and nothing else is. */
 void check_bodies(struct network *w);

@@ -155,22 +155,38 @@ static void wrap(struct parcel *p, struct lying *l, const struct sealed_batch *b
 
 /* ---- lies ---- */
 
+/* As if the publisher had lost this batch: a later incarnation that begins here. */
+static void begin_again(struct header *h)
+{
+	h->incarnation++;
+	h->has_after = true;
+	h->after_sequence = h->first - 1;
+	h->after_digest = h->previous;
+}
+
 /* The batch under another header, signed as well. */
-static void lie_header(struct lying *l, struct clear *c, bool network)
+static void lie_header(struct lying *l, struct clear *c, enum lie lie)
 {
 	struct batch_builder b = build(c, SIZE_MAX);
 	struct entropy e = fresh(l->w);
 	struct sealed_batch other = {0};
+	struct node_keys keys = l->m->keys;
 	uint8_t key[BATCH_KEY_LEN];
 	struct parcel parcel;
 	int r;
 
-	if (network)
+	if (lie == LIE_NETWORK)
 		c->header.network.bytes[0] ^= 1;
+	else if (lie == LIE_RAISE)
+		begin_again(&c->header);
 	else
 		c->header.time_ms++;
-	c->header.key = l->m->keys.number;
-	r = batch_seal(&other, key, &c->header, &b, &l->m->keys, &e);
+	if (lie == LIE_OLD_KEY && keys.number > 1)
+		keys = node_keys_of(l->m->handle, keys.number - 1);
+	if (lie == LIE_FORGE)
+		keys.sign_secret[SIGN_SECRET_LEN - 1] ^= 1;
+	c->header.key = keys.number;
+	r = batch_seal(&other, key, &c->header, &b, &keys, &e);
 	assert(r == 0);
 	wrap(&parcel, l, &other, key);
 	send_extra(l, &parcel.frame);
@@ -212,6 +228,9 @@ static void lie_audience(struct lying *l, const struct clear *c)
 	memcpy(l->m->kept_key, c->key, BATCH_KEY_LEN);
 }
 
+/* Lies that go out before the true batch or instead of it; of several the first. */
+enum { INSTEAD = LIE_EQUIVOCATE | LIE_FORGE | LIE_OLD_KEY };
+
 /* False: the frame itself does not go out. */
 static bool lie_about_batch(struct lying *l, unsigned lies)
 {
@@ -222,11 +241,13 @@ static bool lie_about_batch(struct lying *l, unsigned lies)
 	if (c.good && (lies & LIE_AUDIENCE) != 0)
 		lie_audience(l, &c);
 	if (c.good && (lies & LIE_NETWORK) != 0)
-		lie_header(l, &c, true);
+		lie_header(l, &c, LIE_NETWORK);
+	else if (c.good && (lies & LIE_RAISE) != 0)
+		lie_header(l, &c, LIE_RAISE);
 	else if (c.good && (lies & LIE_WITHHOLD) != 0)
 		goes = !lie_withhold(l, &c);
-	else if (c.good && (lies & LIE_EQUIVOCATE) != 0) {
-		lie_header(l, &c, false);
+	else if (c.good && (lies & INSTEAD) != 0) {
+		lie_header(l, &c, (enum lie)(lies & INSTEAD & -(lies & INSTEAD)));
 		goes = network_random(l->w, 2) == 0;
 	}
 	clear_deinit(&c);
@@ -280,6 +301,14 @@ static void lie_order(struct lying *l, struct bytes frame)
 	*slot = bytes_of(bytes_dup(frame), frame.len);
 }
 
+/* The true one follows: nobody asks again for a receipt that its reader spoilt. */
+static void lie_receipt(struct lying *l)
+{
+	l->f->receipt->signature.data[0] ^= 1;
+	send_extra(l, l->f);
+	l->f->receipt->signature.data[0] ^= 1;
+}
+
 static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool is_dialler, struct bytes *frame)
 {
 	struct lying l = {.w = w, .m = &w->members[from], .from = from, .to = to, .pipe = p, .is_dialler = is_dialler};
@@ -303,6 +332,8 @@ static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool 
 		lie_flood(&l);
 	if (l.s != NULL && l.f->deliver != NULL && lies != 0)
 		goes = lie_about_batch(&l, lies);
+	if (l.f->receipt != NULL && (lies & LIE_FORGE) != 0)
+		lie_receipt(&l);
 	if (l.f->hello != NULL && l.f->hello->has_claim && (lies & LIE_CLAIM) != 0)
 		lie_claim(&l);
 	free((void *)frame->data);
@@ -378,6 +409,27 @@ bool liar_publish(struct network *w, size_t member)
 	}
 	problems_deinit(&problems);
 	json_decref(event);
+	return true;
+}
+
+/* A card that lists the signing key of another as a key in use: with a signature in its name, or without. */
+bool liar_claim_key(struct network *w, size_t member, size_t victim)
+{
+	struct member *m = &w->members[member];
+	struct actor actor = actor_of(m->handle, 0);
+	struct card_key keys[2] = {card_key_of(m->handle, m->keys.number, CARD_KEY_RETIRED),
+		card_key_of(w->members[victim].handle, w->members[victim].keys.number, CARD_KEY_CURRENT)};
+	struct buffer text = {0};
+
+	if (m->keys.number != 1 || m->renewing || !may_lie(w, member))
+		return false;
+	keys[1].number = 2;
+	card_write(&text, &w->anchor, m->handle, m->card + 1, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &actor);
+	if (network_random(w, 2) == 0)
+		sign_by_node(&text, m->handle, 2);
+	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
+	w->n_lies++;
 	return true;
 }
 

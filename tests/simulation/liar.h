@@ -15,6 +15,9 @@ enum lie {
 	LIE_CLAIM = 16,     /* Hellos in another's name */
 	LIE_FLOOD = 32,     /* twenty frames for one */
 	LIE_ORDER = 64,     /* what was said before, again, at any place of any session */
+	LIE_RAISE = 128,    /* a later incarnation, though nothing was lost */
+	LIE_FORGE = 256,    /* batches and receipts whose signature is of something else */
+	LIE_OLD_KEY = 512,  /* batches that are signed with a key that it no longer uses */
 };
 
 /* False: there are enough liars. */
@@ -23,6 +26,9 @@ void liar_end(struct network *w, size_t member, enum lie lie);
 
 /* Publishes events that only another may publish. */
 bool liar_publish(struct network *w, size_t member);
+
+/* Lists a key of another on its card. */
+bool liar_claim_key(struct network *w, size_t member, size_t victim);
 
 /* Keeps a copy of what is on its disk; starts again with that. */
 bool liar_keep_old(struct network *w, size_t member);

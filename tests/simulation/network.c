@@ -1,5 +1,6 @@
 #include "network_state.h"
 
+#include "bounded.h"
 #include "invariant.h"
 #include "core/handle.h"
 #include "plugin.h"
@@ -252,9 +253,10 @@ void network_put_frame(struct network *w, struct pipe *p, bool to_dialler, struc
 	uint64_t at = w->now_ms + 1 + network_random(w, 20) + (delay == 0 ? 0 : network_random(w, delay));
 	struct happens *h;
 
-	if (at < p->last_ms[!to_dialler])
+	if (at < p->last_ms[!to_dialler] && (by->overtaking == 0 || network_random(w, 1000) >= by->overtaking))
 		at = p->last_ms[!to_dialler];
-	p->last_ms[!to_dialler] = at;
+	if (at > p->last_ms[!to_dialler])
+		p->last_ms[!to_dialler] = at;
 	h = network_happen(w, HAPPEN_FRAME, to, at - w->now_ms);
 	h->pipe = p;
 	h->pipe_life = p->life;
@@ -352,6 +354,14 @@ static bool all_are_members(const struct network *w, const char *audience)
 	return true;
 }
 
+/* A wish is answered for good. */
+static void fulfil(struct network *w, size_t member, struct wish *wish, const struct published *result)
+{
+	wish->done = true;
+	if (wish->number != 0 && w->members[member].plugin != NULL)
+		plugin_published(w->members[member].plugin, wish->run, wish->number, wish->id, wish->audience, result);
+}
+
 static void note_answer(struct network *w, size_t member, const struct job *job)
 {
 	struct member *m = &w->members[member];
@@ -365,10 +375,10 @@ static void note_answer(struct network *w, size_t member, const struct job *job)
 	if (wish->done)
 		return;
 	if (job->publish.outcome == PUBLISH_RULE && !all_are_members(w, wish->audience))
-		wish->done = true; /* it will not be published, and the local system knows */
+		fulfil(w, member, wish, NULL); /* it will not be published, and the local system knows */
 	if (job->publish.outcome != PUBLISH_OK)
 		return;
-	wish->done = true;
+	fulfil(w, member, wish, result);
 	if (result->state == PUBLISH_UNCHANGED)
 		return;
 	if ((w->n_acknowledged & (w->n_acknowledged - 1)) == 0) {
@@ -645,6 +655,18 @@ void network_run(struct network *w, uint64_t ms)
 
 /* ---- publishing ---- */
 
+static void describe(json_t *data, size_t size)
+{
+	static const char *const fields[] = {"description", "learningOutcomes", "prerequisites"};
+	char *text = malloc(size);
+
+	assert(text != NULL);
+	memset(text, 'x', size);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		json_object_set_new(data, fields[i], json_pack("[{s:s, s:s%}]", "lang", "en", "value", text, size));
+	free(text);
+}
+
 static void fill_draft(struct network *w, size_t member, const struct wish *wish, struct draft *out)
 {
 	const struct topic *topic = topic_find("course.offering");
@@ -653,6 +675,8 @@ static void fill_draft(struct network *w, size_t member, const struct wish *wish
 	int r;
 
 	json_object_set_new(data, "courseId", json_string(wish->course));
+	if (wish->size > 0)
+		describe(data, wish->size);
 	json_object_set_new(
 		data, "code", json_string(wish->id)); /* each revision says something else, or it would be unchanged */
 	event = json_pack("{s:s, s:s, s:s, s:s+, s:s, s:s, s:o}", "specversion", "1.0", "id", wish->id, "type",
@@ -692,18 +716,38 @@ static void post(struct network *w, size_t member)
 	}
 }
 
-void network_publish(struct network *w, size_t member, const char *audience, const char *course)
+static struct wish *add_wish(struct network *w, size_t member, const char *audience, const char *course, const char *id)
 {
 	struct member *m = &w->members[member];
 	struct wish *wishes = realloc(m->wishes, (m->n_wishes + 1) * sizeof *wishes);
-	char id[64];
 
 	assert(wishes != NULL);
 	m->wishes = wishes;
-	snprintf(id, sizeof id, "%zu-%zu-%llx", member, m->n_wishes, (unsigned long long)network_draw(w));
-	wishes[m->n_wishes++] = (struct wish){strdup(audience), strdup(id), strdup(course), false, false};
+	wishes[m->n_wishes++] = (struct wish){.audience = strdup(audience), .id = strdup(id), .course = strdup(course)};
 	if (m->up)
 		network_happen(w, HAPPEN_REPOST, member, 0);
+	return &wishes[m->n_wishes - 1];
+}
+
+void network_publish(struct network *w, size_t member, const char *audience, const char *course)
+{
+	struct wish *wish;
+	char id[64];
+
+	snprintf(id, sizeof id, "%zu-%zu-%llx", member, w->members[member].n_wishes,
+		(unsigned long long)network_draw(w));
+	wish = add_wish(w, member, audience, course, id);
+	/* in the simulator some are large, so that credit is used up */
+	if (w->with_plugins && network_random(w, w->seed % 8 == 7 ? 2 : 20) == 0)
+		wish->size = 1 + network_random(w, 32 * 1024);
+}
+
+void network_publish_for_plugin(struct network *w, size_t member, const char *id, uint64_t run, uint64_t number)
+{
+	struct wish *wish = add_wish(w, member, "network", PLUGIN_COURSE, id);
+
+	wish->run = run;
+	wish->number = number;
 }
 
 /* ---- members ---- */
@@ -811,8 +855,10 @@ void network_crash(struct network *w, size_t member)
 	for (size_t i = 0; i < m->n_jobs; i++)
 		job_free(m->jobs[i]);
 	m->n_jobs = 0;
-	for (size_t i = m->first_wish; i < m->n_wishes; i++)
+	for (size_t i = m->first_wish; i < m->n_wishes; i++) {
 		m->wishes[i].posted = false;
+		m->wishes[i].done |= m->wishes[i].number != 0; /* a plugin asks again when it gets the event again */
+	}
 	node_free(m->node);
 	m->node = NULL;
 	if (m->plugin != NULL)
@@ -823,6 +869,11 @@ void network_crash(struct network *w, size_t member)
 		else
 			cut_pipe(w, m->pipes[i]);
 	}
+}
+
+void network_slow(struct network *w, size_t member, unsigned ms)
+{
+	w->members[member].slow_ms = ms;
 }
 
 bool network_is_up(const struct network *w, size_t member)
@@ -863,6 +914,18 @@ struct buffer network_card(
 		if (keys[i].state == CARD_KEY_CURRENT)
 			sign_by_node(&text, handle, keys[i].number);
 	return text;
+}
+
+struct buffer network_newest_card(const struct network *w, size_t member)
+{
+	const struct member *m = &w->members[member];
+	struct card_key key = card_key_of(m->handle, 1, CARD_KEY_CURRENT);
+	struct buffer copy = {0};
+
+	if (m->card_text.len == 0)
+		return network_card(w, member, 1, &key, 1);
+	buffer_add(&copy, m->card_text.data, m->card_text.len);
+	return copy;
 }
 
 void network_give_note(struct network *w, size_t member, struct buffer *text)
@@ -906,8 +969,7 @@ struct network *network_new_with(uint64_t seed, size_t n_members, size_t n_later
 	r = trust_new(&trust, &w->anchor, "roster", view(&w->roster), &problems);
 	assert(r == 0);
 	for (size_t i = 0; i < n; i++) {
-		struct card_key key = card_key_of(actors[i].handle, 1, CARD_KEY_CURRENT);
-		struct buffer text = network_card(w, i, 1, &key, 1);
+		struct buffer text = network_newest_card(w, i);
 
 		trust = learn(trust, view(&text));
 		buffer_deinit(&text);
@@ -1061,6 +1123,39 @@ size_t network_member_of(const struct network *w, const char *handle)
 	while (i < w->n && strcmp(w->members[i].handle, handle) != 0)
 		i++;
 	return i;
+}
+
+struct holding {
+	const char *publisher;
+	uint64_t n_events;
+};
+
+static int add_held(void *context, const struct channel_row *row)
+{
+	struct holding *h = context;
+
+	if (strcmp(row->publisher, h->publisher) == 0)
+		h->n_events += row->last;
+	return 0;
+}
+
+size_t network_longest_copy(struct network *w, size_t member)
+{
+	size_t found = (member + 1) % w->n;
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		struct holding h = {.publisher = w->members[member].handle};
+
+		if (i == member || !w->members[i].up || w->members[i].liar)
+			continue;
+		memory_archive_ops.channels(w->members[i].ledger, add_held, &h);
+		if (h.n_events <= most)
+			continue;
+		most = h.n_events;
+		found = i;
+	}
+	return found;
 }
 
 /* ---- looks ---- */

@@ -38,6 +38,7 @@ void network_publish(struct network *w, size_t member, const char *audience, con
 /* Faults. A cut connection loses what is in flight; both ends learn of it, and the dialler tries again. */
 void network_crash(struct network *w, size_t member);
 void network_start(struct network *w, size_t member);
+void network_slow(struct network *w, size_t member, unsigned ms); /* whatever it does takes so much longer at most */
 bool network_is_up(const struct network *w, size_t member);
 void network_cut(struct network *w, size_t a, size_t b); /* until network_heal() */
 void network_heal(struct network *w, size_t a, size_t b);
@@ -61,7 +62,7 @@ void network_run_steps(struct network *w, uint64_t ms, uint64_t steps);
 bool network_settle(struct network *w, uint64_t most_ms);
 
 /* Holds at any time: what a member holds of a channel begins at 1, has no gap, and is byte for byte what every other holder has; nobody holds what
- * is not for it; nothing acknowledged is missing at its publisher. Answers NULL or what is wrong (static memory). */
+ * is not for it; nothing acknowledged is missing at its publisher; no invariant broke on the way. Answers NULL or what is wrong (static memory). */
 const char *network_check(struct network *w);
 /* Holds at the end: every acknowledged event is at every reader of its audience, once and in order, and nothing else is. */
 const char *network_check_complete(struct network *w);

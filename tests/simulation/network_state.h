@@ -49,18 +49,20 @@ struct pipe {
 /* What a local system wants published, until it is answered. */
 struct wish {
 	char *audience, *id, *course;
+	size_t size; /* of each of its texts in bytes; 0: as usual */
 	bool posted, done;
+	uint64_t run, number; /* of the plugin's Publish; 0: a local system's */
 };
 
 enum { KEPT_FRAMES = 16 };
 
 /* From one member to another. */
 struct way {
-	bool cut;                      /* no connection can be made */
-	bool mute;                     /* what is sent is lost, and nobody notices */
-	bool stalled;                  /* nothing is taken */
-	unsigned delay_ms;             /* at most so much more */
-	unsigned lost, doubled, stale; /* of a thousand frames */
+	bool cut;                                  /* no connection can be made */
+	bool mute;                                 /* what is sent is lost, and nobody notices */
+	bool stalled;                              /* nothing is taken */
+	unsigned delay_ms;                         /* at most so much more */
+	unsigned lost, doubled, stale, overtaking; /* of a thousand frames */
 	size_t stalled_bytes;
 };
 
@@ -141,11 +143,16 @@ struct happens *network_happen(struct network *w, enum happening kind, size_t me
 void network_step(struct network *w, size_t member, struct node_input *in);
 void network_ask(struct network *w, size_t member, struct query *query); /* taken; the plugin's or the node's */
 void network_add_job(struct network *w, size_t member, struct job *job); /* taken */
-size_t network_member_of(const struct network *w, const char *handle);   /* network's size: none */
+/* The member's plugin wants this published; it hears of it by plugin_published(). */
+void network_publish_for_plugin(struct network *w, size_t member, const char *id, uint64_t run, uint64_t number);
+size_t network_member_of(const struct network *w, const char *handle); /* network's size: none */
 /* Gives a frame to an end of a connection, as the other end would. Taken. */
 void network_put_frame(struct network *w, struct pipe *p, bool to_dialler, struct bytes frame);
 void network_give_note(struct network *w, size_t member, struct buffer *text); /* by hand; given up */
 struct buffer network_card(
 	const struct network *w, size_t member, uint32_t number, const struct card_key *keys, size_t n_keys);
+/* The reader, up and honest, that holds most of what the member published; when there is none, the member after it. */
+size_t network_longest_copy(struct network *w, size_t member);
+struct buffer network_newest_card(const struct network *w, size_t member); /* the caller's */
 
 #endif

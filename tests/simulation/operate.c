@@ -176,6 +176,24 @@ bool operate_leave(struct network *w, size_t member)
 	return true;
 }
 
+bool operate_minority(struct network *w, size_t member)
+{
+	struct actor *actors = calloc(w->n, sizeof *actors);
+	struct buffer text;
+	size_t n = 0;
+
+	assert(actors != NULL);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->members[i].in_roster && i != member)
+			actors[n++] = actor_of(w->members[i].handle, 0);
+	text = roster_text(&w->roster, w->roster_number + 1, (unsigned)(n / 2 + 1), actors, n);
+	for (size_t i = 0; i < (n + w->members[member].in_roster) / 2; i++)
+		sign_by(&text, &actors[i]);
+	free(actors);
+	network_give_note(w, anybody(w, member), &text);
+	return true;
+}
+
 /* Whether one node would let the other's present key in. */
 static bool knows(const struct network *w, size_t a, size_t b)
 {

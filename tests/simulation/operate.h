@@ -13,6 +13,8 @@ bool operate_revoke(
 	struct network *w, size_t member); /* it starts again with another key; the one it had may be stolen */
 bool operate_join(struct network *w);
 bool operate_leave(struct network *w, size_t member);
+/* A roster without the member is on its way that half of the others signed: not enough. */
+bool operate_minority(struct network *w, size_t member);
 /* Gives every newest note again where it was given, since a crash may have lost it; and, as operators do by mail, to one of each group of members
  * that were away while the keys of all others changed: nobody there lets them in, and they let nobody in. */
 void operate_again(struct network *w);

@@ -1,6 +1,8 @@
 #include "plugin.h"
 
+#include "core/delivery_state.h"
 #include "core/event.h"
+#include "core/node_state.h"
 #include "core/wire.h"
 #include "enlight/plugin/v1/plugin.pb-c.h"
 #include "network_state.h"
@@ -84,6 +86,9 @@ static uint64_t name_of(const char *a, const char *b)
 struct given {
 	uint64_t number, id, object, revision, leaf;
 	char source[HANDLE_MAX + 1];
+	bool answered; /* by an event of the plugin's own, before it is done */
+	bool asked;    /* that is under way */
+	bool heard;    /* it is out, or will not be */
 };
 
 struct plugin {
@@ -98,7 +103,7 @@ struct plugin {
 	struct plugin_mood mood;
 	struct map applied; /* (source, id) -> beginning of the leaf */
 	struct map objects; /* (source, subject) -> revision applied last */
-	struct map settled; /* (source, audience) -> sequence below which nothing comes again */
+	struct map settled; /* (source, audience, incarnation) -> sequence below which nothing comes again */
 };
 
 static void feed(struct plugin *p, struct delivery_input *in);
@@ -133,7 +138,9 @@ static void process_ends(struct plugin *p)
 
 static void judge_settled(struct plugin *p, const Enlight__Plugin__V1__Deliver *d)
 {
-	uint64_t channel = name_of(d->source, d->audience), *settled = map_find(&p->settled, channel);
+	/* below, of one incarnation: in a later one, sequences are used again */
+	uint64_t channel = (name_of(d->source, d->audience) + 2 * (uint64_t)d->incarnation) | 1,
+		 *settled = map_find(&p->settled, channel);
 
 	network_trace(p->w, "%s plugin gets %s/%s %llu attempt %u settled %llu", p->w->members[p->member].handle,
 		d->source, d->audience, (unsigned long long)d->sequence, (unsigned)d->attempt,
@@ -166,12 +173,35 @@ static void take_deliver(struct plugin *p, const Enlight__Plugin__V1__Deliver *d
 		.id = name_of(d->source, e.id),
 		.object = name_of(d->source, e.subject),
 		.revision = e.revision};
+	g->answered = g->id % 64 == 1 && strcmp(e.subject, "course/" PLUGIN_COURSE) != 0;
 	memcpy(&g->leaf, d->digest.data, sizeof g->leaf);
 	strcpy(g->source, d->source);
 	event_deinit(&e);
 	judge_settled(p, d);
 	p->w->n_delivered++;
 	later(p, g->number, 1 + network_random(p->w, 20));
+}
+
+static size_t find_given(const struct plugin *p, uint64_t number)
+{
+	size_t i = 0;
+
+	while (i < p->n_open && p->open[i].number != number)
+		i++;
+	return i;
+}
+
+static void take_published(struct plugin *p, const Enlight__Plugin__V1__Published *published)
+{
+	size_t i = find_given(p, published->number);
+
+	if (i == p->n_open || !p->open[i].asked || p->open[i].heard) {
+		network_break(p->w, "a plugin hears of what it did not ask for: member %s, number %llu",
+			p->w->members[p->member].handle, (unsigned long long)published->number);
+		return;
+	}
+	p->open[i].heard = true;
+	later(p, published->number, 1 + network_random(p->w, 20));
 }
 
 static void take_frame(struct plugin *p, struct bytes bytes)
@@ -181,6 +211,8 @@ static void take_frame(struct plugin *p, struct bytes bytes)
 	assert(f != NULL);
 	if (p->alive && !p->ending && f->deliver != NULL)
 		take_deliver(p, f->deliver);
+	if (p->alive && !p->ending && f->published != NULL)
+		take_published(p, f->published);
 	wire_free(f);
 }
 
@@ -207,7 +239,9 @@ static void act(struct plugin *p, struct delivery_action *a)
 	case DELIVERY_LOG:
 		network_trace(p->w, "%s %s", p->w->members[p->member].handle, a->text == NULL ? "" : a->text);
 		break;
-	case DELIVERY_PUBLISH:
+	case DELIVERY_PUBLISH: /* an id, where a node's host gets an event */
+		network_publish_for_plugin(p->w, p->member, (const char *)a->bytes.data, a->run, a->number);
+		break;
 	case DELIVERY_FINISHED:
 		break;
 	}
@@ -284,6 +318,21 @@ static void say_result(struct plugin *p, uint64_t number, const char *outcome)
 	say(p, &frame);
 }
 
+/* Under an id that is the event's, so that it is published once however often the event comes. */
+static void say_publish(struct plugin *p, const struct given *g)
+{
+	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
+	Enlight__Plugin__V1__Publish publish = ENLIGHT__PLUGIN__V1__PUBLISH__INIT;
+	char id[48];
+
+	snprintf(id, sizeof id, "answer-%zu-%llx", p->member, (unsigned long long)g->id);
+	publish.number = g->number;
+	publish.event.data = (uint8_t *)id;
+	publish.event.len = strlen(id) + 1;
+	frame.publish = &publish;
+	say(p, &frame);
+}
+
 /* ---- what the plugin does ---- */
 
 /* The effect, in the transaction that keeps the id. */
@@ -311,23 +360,32 @@ static void apply(struct plugin *p, const struct given *g)
 	p->w->n_applied++;
 }
 
+static void close_given(struct plugin *p, size_t i, const char *outcome)
+{
+	uint64_t number = p->open[i].number;
+
+	p->open[i] = p->open[--p->n_open];
+	say_result(p, number, outcome);
+}
+
 static void work_on(struct plugin *p, uint64_t number)
 {
 	const struct plugin_mood *mood = &p->mood;
+	size_t i = find_given(p, number);
 	struct given g;
-	size_t i = 0;
 	bool chosen;
 
-	while (i < p->n_open && p->open[i].number != number)
-		i++;
-	if (p->ending || i == p->n_open)
+	if (p->ending || i == p->n_open || (p->open[i].asked && !p->open[i].heard))
 		return;
 	if (mood->hangs) {
 		later(p, number, 1000);
 		return;
 	}
 	g = p->open[i];
-	p->open[i] = p->open[--p->n_open];
+	if (g.heard) {
+		close_given(p, i, "done");
+		return;
+	}
 	chosen = g.object / 2 % 8 == mood->objects;
 	if (mood->crashes > 0 && network_random(p->w, 1000) < mood->crashes) {
 		if (network_random(p->w, 2) == 0)
@@ -336,12 +394,17 @@ static void work_on(struct plugin *p, uint64_t number)
 	} else if (mood->dies && chosen) {
 		process_ends(p);
 	} else if (mood->rejects && chosen) {
-		say_result(p, number, "reject");
+		close_given(p, i, "reject");
 	} else if ((mood->retries && chosen) || (mood->fails > 0 && network_random(p->w, 1000) < mood->fails)) {
-		say_result(p, number, "retry");
+		close_given(p, i, "retry");
 	} else {
 		apply(p, &g);
-		say_result(p, number, "done");
+		if (!g.answered) {
+			close_given(p, i, "done");
+			return;
+		}
+		p->open[i].asked = true;
+		say_publish(p, &g);
 	}
 }
 
@@ -448,6 +511,22 @@ void plugin_read(struct plugin *p, struct query *query)
 	feed(p, &in);
 }
 
+void plugin_published(struct plugin *p, uint64_t run, uint64_t number, const char *id, const char *audience,
+	const struct published *result)
+{
+	struct delivery_answer answer = {
+		.run = run, .number = number, .status = result == NULL ? 422 : 201, .id = id, .audience = audience};
+	struct delivery_input in = {.kind = DELIVERY_PUBLISHED, .answer = &answer};
+
+	if (result != NULL) {
+		answer.revision = result->revision;
+		answer.sequence = result->sequence;
+		answer.digest = &result->leaf;
+	}
+	if (p->d != NULL)
+		feed(p, &in);
+}
+
 void plugin_stored(struct plugin *p, uint64_t last_number)
 {
 	struct delivery_input in = {.kind = DELIVERY_STORED, .last_number = last_number};
@@ -517,6 +596,23 @@ void plugin_say(const struct plugin *p, char *out, size_t size)
 		delivery_counters(p->d, &c);
 	snprintf(out, size, "behind %llu open %zu retrying %zu dead %zu parked %zu%s", (unsigned long long)c.behind,
 		c.open, c.retrying, c.dead, c.parked, c.ready ? "" : ", not ready");
+}
+
+void plugin_check_bounds(const struct plugin *p)
+{
+	const struct delivery *d = p->d;
+	size_t bytes = 0, n_channels = p->w->members[p->member].node->n_channels;
+
+	for (size_t i = d == NULL ? 0 : d->head; d != NULL && i < d->n_page; i++)
+		bytes += d->page[i].event.packed.len;
+	if (d != NULL && (bytes > 2 * (DELIVERY_PAGE_BYTES + EVENT_MAX) || d->n_page > 2 * BATCH_EVENTS_MAX ||
+				 d->n_opens > DELIVERY_WINDOW_MAX || d->n_retries > DELIVERY_WINDOW_MAX ||
+				 d->n_floors > n_channels || d->n_publishing > DELIVERY_PUBLISH_MAX))
+		network_break(p->w,
+			"a plugin's node keeps too much: member %s, page of %zu with %zu bytes, %zu open, %zu retried, "
+			"%zu floors, %zu published",
+			p->w->members[p->member].handle, d->n_page, bytes, d->n_opens, d->n_retries, d->n_floors,
+			d->n_publishing);
 }
 
 bool plugin_has(const struct plugin *p, const char *source, const char *id)

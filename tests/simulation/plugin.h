@@ -11,6 +11,9 @@
 
 struct plugin;
 
+/* The object that it publishes: an answer to some events. What it is about is not answered again. */
+#define PLUGIN_COURSE "answers"
+
 struct plugin *plugin_new(struct network *w, size_t member);
 void plugin_free(struct plugin *p); /* NULL is a no-op */
 
@@ -22,6 +25,9 @@ void plugin_end(struct plugin *p);
 void plugin_committed(struct plugin *p, struct job *job);
 void plugin_read(struct plugin *p, struct query *query);
 void plugin_stored(struct plugin *p, uint64_t last_number);
+/* What became of what it wanted published; `result` NULL: it will not be. */
+void plugin_published(struct plugin *p, uint64_t run, uint64_t number, const char *id, const char *audience,
+	const struct published *result);
 void plugin_happens(struct plugin *p, unsigned run, uint64_t number);
 
 /* How it fails. */
@@ -39,6 +45,7 @@ void plugin_mend(struct plugin *p);             /* an operator lets it have what
 void plugin_restored(struct plugin *p);         /* its node has lost what it knew: it may be given all again */
 bool plugin_is_settled(const struct plugin *p); /* nothing is open, held or still to be read */
 void plugin_say(const struct plugin *p, char *out, size_t size); /* why not */
+void plugin_check_bounds(const struct plugin *p);                /* what its node keeps for it in memory */
 bool plugin_has(const struct plugin *p, const char *source, const char *id);
 
 #endif

@@ -82,7 +82,10 @@ static void heal(struct sim *s, uint64_t before_ms)
 			continue;
 		s->troubles[i] = s->troubles[--s->n_troubles];
 		network_trace(s->w, "fault %s ends", t.fault->name);
+		t.until_ms = 0;
 		t.fault->end(s->w, &t);
+		if (t.until_ms > 0)
+			s->troubles[s->n_troubles++] = t;
 	}
 }
 
@@ -119,7 +122,8 @@ static void settle(struct sim *s)
 	char why[512] = "";
 	uint64_t until;
 
-	heal(s, UINT64_MAX);
+	while (s->n_troubles > 0)
+		heal(s, UINT64_MAX);
 	for (size_t i = 0; i < w->n; i++) {
 		memory_ledger_fail(w->members[i].ledger, 0, 0);
 		network_start(w, i);

@@ -1,5 +1,8 @@
 #include "../unit/unit.h"
+#include "../unit/notes.h"
+#include "core/batch.h"
 #include "network.h"
+#include "proof.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -242,6 +245,138 @@ START_TEST(test_gone_back)
 }
 END_TEST
 
+/* A reader that cannot keep up and says Hello again and again gets no more credit by that: what is under way from one publisher stays below the
+ * window (an invariant of every step), and all arrives. */
+START_TEST(test_reconnecting_reader)
+{
+	struct network *w = network_new(4, 2);
+
+	ck_assert(network_settle(w, 10000));
+	network_cut(w, 0, 1);
+	for (int i = 0; i < 6000; i++) {
+		char course[32];
+
+		snprintf(course, sizeof course, "CR/%d", i);
+		network_publish(w, 0, "network", course);
+		if (i % 20 == 0)
+			network_run(w, 10);
+	}
+	network_run(w, 5000);
+	ck_assert_uint_gt(memory_ledger_bytes(network_ledger(w, 0)), 2 * CREDIT_WINDOW);
+	network_heal(w, 0, 1);
+	network_slow(w, 1, 20000);
+	for (int i = 0; i < 40; i++) {
+		network_run(w, 500);
+		network_drop(w, 0, 1);
+	}
+	ck_network(network_check(w));
+	network_slow(w, 1, 0);
+	ck_assert(network_settle(w, 120000));
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
+/* Two batches of ut.ee, or of who says to be it, and its card. */
+struct accusing {
+	struct buffer card;
+	struct actor actor;
+	struct digest network;
+	struct sealed_batch a, b;
+};
+
+struct accusation {
+	const char *name, *lacks; /* NULL: nothing */
+	uint64_t first, other_first;
+	uint32_t incarnation, key;
+	bool begins, same, network, audience, forged, card;
+};
+
+static void make_header(struct sealed_batch *out, const struct header *h, const struct node_keys *keys)
+{
+	int r = header_encode(&out->header, h);
+
+	ck_assert_int_eq(r, 0);
+	domain_sign(out->signature, "enlight header 1", out->header, keys->sign_secret);
+}
+
+static void accuse(struct accusing *x, const struct accusation *c)
+{
+	char audience[] = "network", another[] = "rug.nl";
+	struct header h = {.network = x->network,
+		.audience = audience,
+		.incarnation = 2,
+		.first = c->first,
+		.count = 2,
+		.previous = {{1}},
+		.key = 1};
+	struct node_keys keys = node_keys_of("ut.ee", 1);
+
+	strcpy(h.publisher, "ut.ee");
+	if (c->begins) {
+		h.has_after = true;
+		h.after_sequence = h.first - 1;
+		h.after_digest = h.previous;
+	}
+	make_header(&x->a, &h, &keys);
+	if (!c->same)
+		h.time_ms = 1;
+	h.has_after = false;
+	h.after_sequence = 0;
+	h.after_digest = digest_zero;
+	h.first = c->other_first;
+	h.incarnation = c->incarnation;
+	h.key = c->key;
+	if (c->network)
+		h.network.bytes[0] ^= 1;
+	if (c->audience)
+		h.audience = another;
+	keys = node_keys_of(c->forged ? "rug.nl" : "ut.ee", c->key);
+	make_header(&x->b, &h, &keys);
+}
+
+static const struct accusation accusations[] = {
+	{"two of one place", NULL, 5, 5, 2, 1},
+	{"they overlap", NULL, 5, 6, 2, 1},
+	{"under another key", NULL, 5, 5, 2, 2},
+	{"below where the incarnation begins", NULL, 5, 2, 2, 1, .begins = true},
+	{"one behind the other", "both can be true", 5, 7, 2, 1},
+	{"one twice", "one header twice", 5, 5, 2, 1, .same = true},
+	{"another incarnation", "not of one channel and incarnation of the publisher", 5, 5, 3, 1},
+	{"another channel", "not of one channel and incarnation of the publisher", 5, 5, 2, 1, .audience = true},
+	{"another network", "a header of another network", 5, 5, 2, 1, .network = true},
+	{"signed by another", "a header that the publisher did not sign", 5, 5, 2, 1, .forged = true},
+	{"a key that no card has", "a header that the publisher did not sign", 5, 5, 2, 3},
+	{"the card of another", "the card is not the publisher's", 5, 5, 2, 1, .card = true},
+};
+
+/* The checker of proofs accepts what the contract calls a fork, and nothing else. */
+START_TEST(test_proofs)
+{
+	const struct accusation *c = &accusations[_i];
+	struct accusing x = {.actor = actor_of("ut.ee", 0), .network = {{9}}};
+	struct actor signer = actor_of(c->card ? "rug.nl" : "ut.ee", 0);
+	const char *lacks;
+
+	x.card = card_text(&x.network, &signer, 1, 2);
+	accuse(&x, c);
+	lacks = proof_lacks(&(struct proof){.publisher = "ut.ee",
+		.network = x.network.bytes,
+		.identity = x.actor.public,
+		.card = (const char *)x.card.data,
+		.card_len = x.card.len,
+		.a = {x.a.header.data, x.a.header.len, x.a.signature},
+		.b = {x.b.header.data, x.b.header.len, x.b.signature}});
+	if (c->lacks == NULL)
+		ck_assert_msg(lacks == NULL, "%s: %s", c->name, lacks);
+	else
+		ck_assert_msg(lacks != NULL && strcmp(lacks, c->lacks) == 0, "%s: %s", c->name, lacks);
+	buffer_deinit(&x.card);
+	sealed_batch_deinit(&x.a);
+	sealed_batch_deinit(&x.b);
+}
+END_TEST
+
 struct flip {
 	uint32_t at;
 	unsigned left;
@@ -337,6 +472,8 @@ int main(void)
 	tcase_add_test(tc, test_silent_reader);
 	tcase_add_loop_test(tc, test_two_histories, 0, 5);
 	tcase_add_loop_test(tc, test_gone_back, 0, 6);
+	tcase_add_test(tc, test_reconnecting_reader);
+	tcase_add_loop_test(tc, test_proofs, 0, sizeof accusations / sizeof *accusations);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
 	tcase_add_test(tc, test_receipts_that_could_not_be_stored);
 	tcase_add_test(tc, test_repeatable);

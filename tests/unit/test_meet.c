@@ -14,6 +14,10 @@ struct meeting_world {
 	unsigned alarms;
 	struct bytes claim; /* of the node's last Hello; owned */
 	uint8_t signature[SIGNATURE_LEN];
+	uint8_t session[SESSION_ID_LEN]; /* the last one's */
+	uint64_t n_said;                 /* frames in it */
+	struct job **jobs;               /* that wait for a commit; owned */
+	size_t n_jobs;
 };
 
 static void take_hello(struct meeting_world *m, struct bytes packed)
@@ -31,6 +35,14 @@ static void take_hello(struct meeting_world *m, struct bytes packed)
 	enlight__link__v1__frame__free_unpacked(f, NULL);
 }
 
+static void keep_job(struct meeting_world *m, struct node_action *a)
+{
+	m->jobs = realloc(m->jobs, (m->n_jobs + 1) * sizeof(struct job *));
+	ck_assert_ptr_nonnull(m->jobs);
+	m->jobs[m->n_jobs++] = a->job;
+	a->job = NULL;
+}
+
 static void feed(struct meeting_world *m, struct node_input in)
 {
 	struct node_update up = {0};
@@ -41,6 +53,8 @@ static void feed(struct meeting_world *m, struct node_input in)
 	for (size_t i = 0; i < up.n_actions; i++) {
 		if (up.actions[i].kind == NODE_SEND)
 			take_hello(m, up.actions[i].frame);
+		if (up.actions[i].kind == NODE_COMMIT)
+			keep_job(m, &up.actions[i]);
 		m->alarms += up.actions[i].kind == NODE_LOG && up.actions[i].level == LOG_LEVEL_ERROR;
 	}
 	node_update_clear(&up);
@@ -82,6 +96,8 @@ static void meet(struct meeting_world *m, uint8_t boot, uint32_t key)
 	say(m, &keys, claim, NULL);
 	ck_assert_int_eq(hello_finish(&h, &self, m->claim, bytes_of(m->signature, SIGNATURE_LEN), signature), 0);
 	say(m, &keys, (struct bytes){0}, signature);
+	memcpy(m->session, h.session, SESSION_ID_LEN);
+	m->n_said = 0;
 	free((void *)claim.data);
 }
 
@@ -101,6 +117,9 @@ static void open_world(struct meeting_world *m)
 static void close_world(struct meeting_world *m)
 {
 	free((void *)m->claim.data);
+	for (size_t i = 0; i < m->n_jobs; i++)
+		job_free(m->jobs[i]);
+	free(m->jobs);
 	node_free(m->node);
 	world_deinit(&m->w);
 }
@@ -168,13 +187,102 @@ START_TEST(test_two_nodes_with_one_key)
 }
 END_TEST
 
+/* A head of a channel to both members that its publisher signs, at this sequence. */
+static void make_head(struct sealed_batch *out, const struct meeting_world *m, uint64_t sequence)
+{
+	char audience[] = READER;
+	struct header h = {.audience = audience,
+		.network = *trust_network(m->w.trust),
+		.incarnation = 1,
+		.first = sequence,
+		.previous = {{1}},
+		.key = 1};
+	struct batch_builder b = {0};
+	struct digest leaf = {{2}};
+	struct entropy entropy;
+	uint8_t seed[32] = {3}, key[BATCH_KEY_LEN];
+
+	strcpy(h.publisher, PUBLISHER);
+	entropy_init(&entropy, seed);
+	ck_assert_int_eq(batch_add_leaf(&b, &leaf), 0);
+	ck_assert_int_eq(batch_seal(out, key, &h, &b, &m->w.publisher_keys, &entropy), 0);
+	batch_builder_deinit(&b);
+}
+
+static void show_head(struct meeting_world *m, const struct sealed_batch *head)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Heads heads = ENLIGHT__LINK__V1__HEADS__INIT;
+	Enlight__Link__V1__Head one = ENLIGHT__LINK__V1__HEAD__INIT, *list = &one;
+	uint8_t packed[4096];
+	size_t len;
+
+	one.header = (ProtobufCBinaryData){head->header.len, (uint8_t *)head->header.data};
+	one.signature = (ProtobufCBinaryData){SIGNATURE_LEN, (uint8_t *)head->signature};
+	heads.n_head = 1;
+	heads.head = &list;
+	frame.heads = &heads;
+	frame.has_session = frame.has_number = true;
+	frame.session = (ProtobufCBinaryData){SESSION_ID_LEN, m->session};
+	frame.number = ++m->n_said;
+	ck_assert_uint_le(enlight__link__v1__frame__get_packed_size(&frame), sizeof packed);
+	len = enlight__link__v1__frame__pack(&frame, packed);
+	feed(m, (struct node_input){.kind = NODE_FRAME,
+			.connection = m->connection,
+			.key = m->w.publisher_keys.link_public,
+			.frame = bytes_of(packed, len)});
+}
+
+static void finish_jobs(struct meeting_world *m)
+{
+	struct job **jobs = m->jobs;
+	size_t n = m->n_jobs;
+
+	m->jobs = NULL;
+	m->n_jobs = 0;
+	commit_failed(jobs, n, -ENOMEM);
+	feed(m, (struct node_input){.kind = NODE_COMMITTED, .jobs = jobs, .n_jobs = n});
+	for (size_t i = 0; i < n; i++)
+		job_free(jobs[i]);
+	free(jobs);
+}
+
+/* Heads that do not fit what is held are judged, but however many a publisher shows, those that wait to be judged are bounded; later ones
+ * are judged when there is room again. */
+START_TEST(test_heads_without_end)
+{
+	char audience[] = READER;
+	struct channel_row row = {.id = 1, .audience = audience, .incarnation = 1, .first = 1, .last = 9};
+	struct sealed_batch head = {0};
+	struct meeting_world m;
+	size_t most;
+
+	open_world(&m);
+	make_head(&head, &m, 2);
+	strcpy(row.publisher, PUBLISHER);
+	ck_assert_int_eq(node_load_channel(m.node, &row, head.header, head.signature), 0);
+	meet(&m, 1, 1);
+	most = HEADS_MAX / head.header.len;
+	for (size_t i = 0; i < most + 10; i++)
+		show_head(&m, &head);
+	ck_assert_uint_eq(m.n_jobs, most);
+	finish_jobs(&m);
+	show_head(&m, &head);
+	ck_assert_uint_eq(m.n_jobs, 1);
+	sealed_batch_deinit(&head);
+	close_world(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("meet");
 	TCase *tc = tcase_create("meet");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_new_starts);
 	tcase_add_test(tc, test_two_nodes_with_one_key);
+	tcase_add_test(tc, test_heads_without_end);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
