@@ -25,11 +25,9 @@ enum {
 	DELIVERY_DEATHS_MAX = 3,
 	DELIVERY_HELD_MAX = 10000, /* held rows of one plugin; then it is given nothing new until some are settled */
 	DELIVERY_PUBLISH_MAX = 64, /* Publishes of one plugin under way */
-	DELIVERY_PAGE_BYTES = 1 << 20, /* of events read at once */
-	DELIVERY_AHEAD_BYTES =
-		8
-		<< 20, /* of events in memory that are not done, and of those that are retried: then no more are read */
-	DELIVERY_RESTART_MIN_MS = 250, /* before a process is started again; doubles */
+	DELIVERY_PAGE_BYTES = 1 << 20,  /* of events read at once */
+	DELIVERY_AHEAD_BYTES = 8 << 20, /* of events not done, and again of those retried: no more are read */
+	DELIVERY_RESTART_MIN_MS = 250,  /* before a process is started again; doubles */
 	DELIVERY_RESTART_MAX_MS = 60000,
 	DELIVERY_STABLE_MS = 60000,   /* a process that was ready for so long is started again at once */
 	DELIVERY_RETRY_MIN_MS = 1000, /* before an event is retried; doubles */

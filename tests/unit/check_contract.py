@@ -50,6 +50,7 @@ LIMITS = [
     ('credit of a session', ['CREDIT_MAX']),
     ("a plugin's frame", ['FRAME_MAX']),
     ("a plugin's window", ['DELIVERY_WINDOW_MAX']),
+    ('events that a plugin has and has not done, in bytes', ['DELIVERY_AHEAD_BYTES']),
     ("a plugin's publications under way", ['DELIVERY_PUBLISH_MAX']),
     ('time without a frame, while nothing is open', ['DELIVERY_BEAT_MS']),
     ("a plugin's deaths with one event", ['DELIVERY_DEATHS_MAX']),
