@@ -139,7 +139,7 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
-/* What the system said when a write to the WAL or to the database failed last. */
+/* What the system said when a write to or a sync of the WAL or the database failed last. */
 static int write_errno(const struct store *s, int which)
 {
 	sqlite3_file *file = NULL;
@@ -150,9 +150,19 @@ static int write_errno(const struct store *s, int which)
 	return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &e) == SQLITE_OK ? e : 0;
 }
 
-/* A quota or a limit that was reached is a full disk. After other failed writes and syncs nobody knows which of the last
- * pages are on disk: a second sync would say nothing of those that the first could not write. So the process ends, and the next
- * start reads what the disk has. */
+/* After a failed write or sync nobody knows which of the last pages are on disk: a second sync would say nothing of those that the
+ * first could not write. So the process ends, and the next start reads what the disk has. */
+static _Noreturn void end(const struct store *s, int rc)
+{
+	int of_wal = write_errno(s, SQLITE_FCNTL_JOURNAL_POINTER), e = write_errno(s, SQLITE_FCNTL_FILE_POINTER);
+
+	log_error("store: cannot %s, ending file=%s%s reason=\"%s\" code=%d",
+		rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC ? "sync" : "write", s->path,
+		of_wal != 0 ? "-wal" : "", of_wal != 0 || e != 0 ? strerror(of_wal != 0 ? of_wal : e) : "unknown", rc);
+	_exit(EX_IOERR);
+}
+
+/* A quota or a limit that was reached is a full disk; with other failures of writes and syncs the process ends. */
 static int judge(const struct store *s, int rc, int which)
 {
 	static const int unknown[] = {
@@ -162,10 +172,8 @@ static int judge(const struct store *s, int rc, int which)
 	if (e == EDQUOT || e == EFBIG)
 		return SQLITE_FULL;
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-		if (rc == unknown[i]) {
-			log_error("store: cannot write, ending code=%d errno=%d", rc, e);
-			_exit(EX_IOERR);
-		}
+		if (rc == unknown[i])
+			end(s, rc);
 	return rc;
 }
 
@@ -349,9 +357,11 @@ static int open_database(struct store *s)
 	return rc;
 }
 
+/* Which file could not be opened or read SQLite does not tell, but what the system said of it. */
 static int explain(const struct store *s, int rc, char **why)
 {
-	int r = sqlite_error(rc);
+	int e = sqlite3_system_errno(s->db);
+	int r = sqlite_open_error(s->db, rc);
 
 	if (r == LEDGER_FULL)
 		r = -ENOSPC;
@@ -361,7 +371,8 @@ static int explain(const struct store *s, int rc, char **why)
 	case -EBADMSG:
 		return sqlite_why(why, r, "%s is not a node's store, or it is damaged", s->path);
 	default:
-		return sqlite_why(why, r, "cannot open %s: %s", s->path, sqlite3_errstr(rc));
+		return sqlite_why(why, r, "cannot open %s or what lies beside it: %s%s%s", s->path, sqlite3_errstr(rc),
+			e != 0 ? ": " : "", e != 0 ? strerror(e) : "");
 	}
 }
 
