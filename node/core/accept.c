@@ -442,6 +442,9 @@ int work_accept(struct work *w, struct accept_job *job)
 	int r;
 
 	job->outcome = ACCEPT_OK;
+	job->raised = false; /* a run before may have been undone */
+	job->set_aside = 0;
+	job->n_refused = job->n_stale = 0;
 	r = check(&a);
 	if (r == 0 && accepted(&a))
 		r = take(&a);

@@ -422,6 +422,8 @@ int work_publish(struct work *w, struct publish_job *job)
 	const struct card *card = trust_card(w->trust, w->c->member);
 	int r;
 
+	free(job->results); /* of a run that was undone */
+	problems_deinit(&job->problems);
 	job->outcome = card == NULL ? PUBLISH_FAILED : PUBLISH_OK;
 	job->results = calloc(job->n_drafts + 1, sizeof *job->results);
 	if (job->results == NULL)

@@ -731,6 +731,28 @@ START_TEST(test_refused_erasure)
 }
 END_TEST
 
+/* A batch whose transaction was undone for another's sake is taken in again, and counted once. */
+START_TEST(test_run_again)
+{
+	struct world w;
+	struct commit_changes *changes = NULL;
+	struct job *job;
+	struct made a;
+
+	world_init(&w);
+	a = make(&w, header_after(&w, NULL, "network"), "CR/1", "a", 0); /* revisions begin with 1 */
+	job = delivery(&w, PUBLISHER, &a, 0);
+	world_run_in_vain(&w, w.reading, w.reader, job);
+	ck_assert_int_eq(world_run(&w, w.reading, w.reader, job, &changes), 0);
+	ck_assert_int_eq(job->accept.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(job->accept.n_refused, 1);
+	commit_changes_free(changes);
+	job_free(job);
+	made_deinit(&a);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the batch is left, and it is taken in afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -870,6 +892,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
 	tcase_add_test(tc, test_uncovered_set_aside);
 	tcase_add_loop_test(tc, test_refused_erasure, 0, 2);
+	tcase_add_test(tc, test_run_again);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
 	tcase_add_test(tc, test_receipt_beside_a_plugin);

@@ -249,6 +249,37 @@ START_TEST(test_full_disk)
 }
 END_TEST
 
+/* A request whose transaction was undone for another's sake is run again, and answered as if that had been the first time. */
+START_TEST(test_run_again)
+{
+	struct world w;
+	struct commit_changes *changes;
+	struct draft d;
+	struct job *job;
+
+	world_init(&w);
+	d = world_course("CR/1", "network", "a", "1");
+	job = world_publish_job(&w, &d, 1);
+	world_run_in_vain(&w, w.publishing, w.publisher, job);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
+	ck_assert_uint_eq(job->publish.results[0].sequence, 1);
+	commit_changes_free(changes);
+	job_free(job);
+
+	d = world_course("CR/1", "network", "b", "2");
+	d.event.revision = 7;
+	job = world_publish_job(&w, &d, 1);
+	world_run_in_vain(&w, w.publishing, w.publisher, job);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_CONFLICT);
+	ck_assert_uint_eq(job->publish.problems.total, 1);
+	commit_changes_free(changes);
+	job_free(job);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the request is left, and it succeeds afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -357,6 +388,7 @@ int main(void)
 	tcase_add_test(tc, test_audience_not_in_the_roster);
 	tcase_add_test(tc, test_large_requests_are_split);
 	tcase_add_test(tc, test_full_disk);
+	tcase_add_test(tc, test_run_again);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_withdrawals);
 	tcase_add_test(tc, test_decisions_judge_the_last_revision);
