@@ -63,11 +63,6 @@ static bool matches(char *const *patterns, size_t n, const char *topic)
 	return false;
 }
 
-static bool is_erasure(const struct event *e)
-{
-	return e->topic != NULL && e->topic->message == &enlight__event__v1__erasure__descriptor;
-}
-
 static bool is_wanted(const struct reading *rd, const struct archived *o, const struct event *e, const char *topic)
 {
 	const struct deliveries_query *q = rd->q;
@@ -76,7 +71,7 @@ static bool is_wanted(const struct reading *rd, const struct archived *o, const 
 		return true;
 	if (!q->own && strcmp(o->header.publisher, q->member) == 0)
 		return false;
-	if (is_erasure(e))
+	if (event_is_erasure(e))
 		return true;
 	return matches(q->allowed, q->n_allowed, topic) && (q->n_wanted == 0 || matches(q->wanted, q->n_wanted, topic));
 }
@@ -235,7 +230,7 @@ static int take_event(
 	rd->bytes += packed.len;
 	if (d->audience == NULL || d->packed.data == NULL)
 		return -ENOMEM;
-	return is_erasure(e) ? read_erased(rd, d, e) : 0;
+	return event_is_erasure(e) ? read_erased(rd, d, e) : 0;
 }
 
 /* READING_END: the page is full before this slot. */

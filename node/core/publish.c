@@ -287,6 +287,7 @@ static int append(struct publishing *p, struct bytes packed, struct published *r
 	if (r != 0)
 		return r == BATCH_FULL ? -EOVERFLOW : r; /* EVENT_MAX is below BODY_MAX: one event always fits */
 	s = &cw->segments[cw->n_segments - 1];
+	s->erases = (s->builder.n == 1 || s->erases) && event_is_erasure(&p->draft->event);
 	result->place = (struct place){s->number, (uint32_t)(s->builder.n - 1)};
 	result->sequence = s->first + s->builder.n - 1;
 	return 0;
@@ -496,7 +497,8 @@ static int seal_segment(struct work *w, struct channel_work *cw, struct segment 
 		.signature = bytes_of(out->batch.signature, SIGNATURE_LEN),
 		.body = out->batch.body,
 		.wrapped = bytes_of(wrapped, sizeof wrapped),
-		.stored_ms = w->now_ms};
+		.stored_ms = w->now_ms,
+		.erases = s->erases};
 	if (w->changes->last_number < s->number)
 		w->changes->last_number = s->number;
 	return w->ops->batch_add(w->ledger, &batch);

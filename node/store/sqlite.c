@@ -542,12 +542,14 @@ static int lacks(struct store *s, enum lack lack, uint64_t bytes)
 	return LEDGER_FULL;
 }
 
-/* Whether a row of this size would pass the limit or reach into the reserve. It lies in the WAL first and in the database
- * later, and both count until the WAL is used again. */
-static int check_space(struct store *s, size_t row_len)
+/* Whether a batch would pass the limit or reach into the reserve. It lies in the WAL first and in the database later, and both
+ * count until the WAL is used again. What is lacking is told of batches that do not erase. */
+static int check_space(struct store *s, const struct batch_row *row)
 {
 	enum { FRAME_HEADER = 24, OTHER_PAGES = 3 }; /* of a page in the WAL; of its table, its index, its channel */
-	uint64_t row_bytes = (row_len / s->page_bytes + 1 + OTHER_PAGES) * (s->page_bytes + FRAME_HEADER);
+	uint64_t row_pages = (row->header.len + row->body.len) / s->page_bytes + 1 + OTHER_PAGES;
+	uint64_t row_bytes = row_pages * (s->page_bytes + FRAME_HEADER);
+	uint64_t spare = row->erases ? s->reserve_bytes / 2 : 0;
 	uint64_t pages = 0, free_pages = 0, used, wanted;
 	struct statvfs fs;
 	int r;
@@ -558,14 +560,15 @@ static int check_space(struct store *s, size_t row_len)
 	if (r != 0)
 		return r;
 	used = (pages - free_pages) * s->page_bytes + file_bytes(s->db, SQLITE_FCNTL_JOURNAL_POINTER) + s->added_bytes;
-	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes)
+	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes + spare)
 		return lacks(s, LACK_LIMIT, used + 2 * row_bytes - store_bytes(s));
 	if (statvfs(s->path, &fs) < 0)
 		return -errno;
 	wanted = s->reserve_bytes + s->added_bytes + row_bytes;
-	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted)
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted - spare)
 		return lacks(s, LACK_RESERVE, wanted);
-	atomic_store(&s->lack, LACK_NOTHING);
+	if (!row->erases)
+		atomic_store(&s->lack, LACK_NOTHING);
 	s->added_bytes += row_bytes;
 	return 0;
 }
@@ -595,7 +598,7 @@ static int batch_add(void *ledger, const struct batch_row *row)
 	struct call c;
 	int r;
 
-	r = check_space(s, row->header.len + row->body.len);
+	r = check_space(s, row);
 	if (r != 0)
 		return r;
 	c = call(s, SQL_BATCH_ADD);

@@ -280,6 +280,37 @@ START_TEST(test_run_again)
 }
 END_TEST
 
+static struct draft erasure(const char *id)
+{
+	char subject[64], patch[64];
+
+	snprintf(subject, sizeof subject, "person/%s", id);
+	snprintf(patch, sizeof patch, "{\"erasureId\": \"%s\"}", id);
+	return world_draft(PUBLISHER, "person.erasure", subject, READER, id, patch);
+}
+
+/* On a full disk erasures are still published, and nothing that is asked for beside one. */
+START_TEST(test_erasure_on_a_full_disk)
+{
+	struct world w;
+	struct commit_changes *changes = NULL;
+	struct draft both[2];
+	struct job *job;
+
+	world_init(&w);
+	memory_ledger_limit(w.publisher, 100);
+	ck_published(publish_one(&w, erasure("e1")), PUBLISH_NEW, 1, 1);
+	both[0] = erasure("e2");
+	both[1] = world_course("CR/1", READER, "a", "1");
+	job = world_publish_job(&w, both, 2);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), LEDGER_FULL);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_FULL);
+	job_free(job);
+	ck_published(publish_one(&w, erasure("e2")), PUBLISH_NEW, 1, 2);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the request is left, and it succeeds afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -389,6 +420,7 @@ int main(void)
 	tcase_add_test(tc, test_large_requests_are_split);
 	tcase_add_test(tc, test_full_disk);
 	tcase_add_test(tc, test_run_again);
+	tcase_add_test(tc, test_erasure_on_a_full_disk);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_withdrawals);
 	tcase_add_test(tc, test_decisions_judge_the_last_revision);
