@@ -131,7 +131,8 @@ struct store {
 	uint64_t wal_bytes;
 	_Atomic uint64_t bytes;
 	bool in_transaction;
-	int lost; /* what ended the transaction by itself; 0: it is alive */
+	bool wal_stays; /* the WAL could not be moved, which was said */
+	int lost;       /* what ended the transaction by itself; 0: it is alive */
 };
 
 const char *store_path(const struct store *s)
@@ -474,11 +475,15 @@ void store_checkpoint(struct store *s)
 
 	assert(!s->in_transaction);
 	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
-	if (rc == SQLITE_OK && in_wal >= moved)
+	if (rc == SQLITE_OK && in_wal >= moved) {
 		s->wal_bytes = (uint64_t)(in_wal - moved) * s->page_bytes;
-	else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+		s->wal_stays = false;
+	} else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
 		rc = judge(s, rc, SQLITE_FCNTL_FILE_POINTER);
-		log_warn("store: cannot move the WAL into the database code=%d", rc);
+		if (!s->wal_stays)
+			log_warn("store: cannot move the WAL into the database reason=\"%s\" code=%d",
+				sqlite3_errstr(rc), rc);
+		s->wal_stays = true;
 	}
 	measure(s);
 }
@@ -550,7 +555,7 @@ static int check_space(struct store *s, const struct batch_row *row)
 	uint64_t row_pages = (row->header.len + row->body.len) / s->page_bytes + 1 + OTHER_PAGES;
 	uint64_t row_bytes = row_pages * (s->page_bytes + FRAME_HEADER);
 	uint64_t spare = row->erases ? s->reserve_bytes / 2 : 0;
-	uint64_t pages = 0, free_pages = 0, used, wanted;
+	uint64_t pages = 0, free_pages = 0, database, used, wanted;
 	struct statvfs fs;
 	int r;
 
@@ -564,7 +569,11 @@ static int check_space(struct store *s, const struct batch_row *row)
 		return lacks(s, LACK_LIMIT, used + 2 * row_bytes - store_bytes(s));
 	if (statvfs(s->path, &fs) < 0)
 		return -errno;
-	wanted = s->reserve_bytes + s->added_bytes + row_bytes;
+	/* What lies in the WAL has to find room in the database as well. */
+	database = file_bytes(s->db, SQLITE_FCNTL_FILE_POINTER);
+	wanted = s->reserve_bytes + s->added_bytes + 2 * row_bytes;
+	if (pages * s->page_bytes > database)
+		wanted += pages * s->page_bytes - database;
 	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted - spare)
 		return lacks(s, LACK_RESERVE, wanted);
 	if (!row->erases)

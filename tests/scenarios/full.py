@@ -137,9 +137,15 @@ def changes_said(node):
     return says(node, "full, events are refused"), says(node, "there is room again")
 
 
+def database(node, suffix):
+    return (node.folder / "state" / f"enlight.db{suffix}").stat()
+
+
 def erases(rug, ugent):
     """Two members that are full for events still publish and take in erasures, and say all the while that they are full."""
     n, m = publish_until_full(rug, "network"), publish_until_full(ugent, "network")
+    for node in (rug, ugent):
+        wait_until(lambda: database(node, "").st_mtime_ns > database(node, "-wal").st_mtime_ns, "the WAL is moved")
     said = [changes_said(node) for node in (rug, ugent)]
     for _ in range(5):
         equal(rug.post(erasure("ugent.be")).status, 201, "an erasure")
@@ -150,6 +156,7 @@ def erases(rug, ugent):
     for node, own in ((rug, n), (ugent, m)):
         equal((node.get("/readyz").status, metric(node)), (503, 1), "it says that it is full")
         equal(node.count(source=node.member.handle, audience="network"), own, "what was answered is there")
+        equal(says(node, "cannot move the WAL"), 0, "the WAL had room in the database")
     equal([changes_said(node) for node in (rug, ugent)], said, "nothing more in the logs")
 
 
