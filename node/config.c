@@ -126,9 +126,11 @@ static const struct setting store_rows[] = {
 	{"disk_limit", SETTING_SIZE, AT(store.disk_limit_bytes), .fallback = "20GiB",
 		.help = "How large the store may grow. Then publications are refused and nothing more is fetched, "
 			"until space is "
-			"free again; nothing is lost. 0: no limit."},
+			"free again; nothing is lost. Erasures may pass it by half of the reserve. 0: no limit."},
 	{"reserve", SETTING_SIZE, AT(store.reserve_bytes), .fallback = "64MiB",
-		.help = "Free disk space that is kept for receipts and erasures."},
+		.help = "Free disk space that is kept: half of it for erasures, the rest for receipts, cursors and "
+			"other small "
+			"rows."},
 	{0},
 };
 

@@ -95,6 +95,10 @@ static int failed(const char *what, int error, char *why)
 	case -ENOSPC:
 	case -EBADMSG:
 		return EX_IOERR;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return EX_OSERR;
 	case -EBUSY:
 	case -EADDRINUSE:
 		return EX_TEMPFAIL;
@@ -231,9 +235,10 @@ static int open_store(struct daemon *d)
 	if (mkdir(c->state, 0700) < 0 && errno != EEXIST)
 		return failed(c->state, -errno, NULL);
 	r = store_open(&d->loop.store, c->store.url, &options, &why);
-	if (r == 0)
-		r = store_reader_open(&d->archive, d->loop.store);
-	return r == 0 ? 0 : failed("store", r, why);
+	if (r != 0)
+		return failed("store", r, why);
+	r = store_reader_open(&d->archive, d->loop.store);
+	return r == 0 ? 0 : failed(c->store.url, r, NULL);
 }
 
 static int start_workers(struct daemon *d)

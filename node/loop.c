@@ -357,12 +357,13 @@ static void set_full(struct loop *l, const char *why)
 	l->full = why;
 }
 
-/* A batch that was refused for want of space says that the store is full, one that was stored that it is not. */
+/* A batch that was refused for want of space says that the store is full, one that was stored that it is not, unless it was an
+ * erasure. */
 static void note_space(struct loop *l, const struct job *job)
 {
 	const char *lacks;
 
-	if (job->changes != NULL && job->changes->last_number != 0)
+	if (job->changes != NULL && job->changes->last_number != 0 && store_lacks_room(l->store) == NULL)
 		set_full(l, NULL);
 	if ((job->kind != JOB_PUBLISH || job->publish.outcome != PUBLISH_FULL) &&
 		(job->kind != JOB_ACCEPT || job->accept.outcome != ACCEPT_FULL))

@@ -21,6 +21,7 @@ struct accepting {
 	struct place place;
 	uint64_t *erased; /* sequences that erasures in this batch list */
 	size_t n_erased;
+	bool erases; /* one of its events is an erasure: what else the publisher put beside it is not the reader's choice */
 };
 
 static int refuse(struct accepting *a, enum accept_outcome outcome, const char *why)
@@ -225,6 +226,7 @@ static int cover_erased(struct accepting *a, const struct event *e)
 	uint64_t *listed = NULL, *erased;
 	long n = event_erases(e, &listed);
 
+	a->erases = a->erases || event_is_erasure(e);
 	if (n <= 0)
 		return (int)n;
 	erased = realloc(a->erased, (a->n_erased + (size_t)n) * sizeof *erased);
@@ -366,7 +368,8 @@ static int add_batch(struct accepting *a)
 		.signature = bytes_of(a->job->batch.signature, SIGNATURE_LEN),
 		.body = a->job->batch.body,
 		.wrapped = bytes_of(wrapped, sizeof wrapped),
-		.stored_ms = a->w->now_ms};
+		.stored_ms = a->w->now_ms,
+		.erases = a->erases};
 	return a->w->ops->batch_add(a->w->ledger, &batch);
 }
 
@@ -468,6 +471,9 @@ int work_accept(struct work *w, struct accept_job *job)
 	int r;
 
 	job->outcome = ACCEPT_OK;
+	job->raised = false; /* a run before may have been undone */
+	job->set_aside = 0;
+	job->n_refused = job->n_stale = 0;
 	r = check(&a);
 	if (r == 0 && accepted(&a))
 		r = take(&a);

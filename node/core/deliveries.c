@@ -76,11 +76,6 @@ static bool matches(char *const *patterns, size_t n, const char *topic)
 	return false;
 }
 
-static bool is_erasure(const struct event *e)
-{
-	return e->topic != NULL && e->topic->message == &enlight__event__v1__erasure__descriptor;
-}
-
 static bool is_wanted(const struct reading *rd, const struct archived *o, const struct event *e, const char *topic)
 {
 	const struct deliveries_query *q = rd->q;
@@ -89,7 +84,7 @@ static bool is_wanted(const struct reading *rd, const struct archived *o, const 
 		return true;
 	if (!q->own && strcmp(o->header.publisher, q->member) == 0)
 		return false;
-	if (is_erasure(e))
+	if (event_is_erasure(e))
 		return true;
 	return matches(q->allowed, q->n_allowed, topic) && (q->n_wanted == 0 || matches(q->wanted, q->n_wanted, topic));
 }
@@ -311,7 +306,7 @@ static int take_event(struct reading *rd, uint32_t slot, const struct event *e, 
 	snprintf(d.topic, sizeof d.topic, "%s", topic);
 	index_lane(&d.lane, rd->keys, d.source, e->subject);
 	r = d.audience == NULL || d.packed.data == NULL ? -ENOMEM : 0;
-	if (r == 0 && is_erasure(e))
+	if (r == 0 && event_is_erasure(e))
 		r = read_list(&d, e);
 	if (r == 0 && d.erased != NULL)
 		return give_erasure(rd, &d);

@@ -241,6 +241,11 @@ static bool add_sequences(struct buffer *out, const struct wire_field *f)
 	return out->error == 0;
 }
 
+bool event_is_erasure(const struct event *e)
+{
+	return e->topic != NULL && e->topic->message == erasure;
+}
+
 long event_erases(const struct event *e, uint64_t **out)
 {
 	const ProtobufCFieldDescriptor *field;
@@ -250,7 +255,7 @@ long event_erases(const struct event *e, uint64_t **out)
 	size_t len = 0;
 
 	*out = NULL;
-	if (e->topic == NULL || e->topic->message != erasure || !wire_valid(erasure, e->data))
+	if (!event_is_erasure(e) || !wire_valid(erasure, e->data))
 		return 0;
 	field = protobuf_c_message_descriptor_get_field_by_name(erasure, "sequences");
 	while (wire_next(&rest, &f))

@@ -97,6 +97,8 @@ struct withdrawn {
 };
 bool event_withdraws(const struct event *e, struct withdrawn *out);
 
+bool event_is_erasure(const struct event *e);
+
 /* Sequences of its own channel that an erasure event lists, for the rule on leaf-only slots. Returns how many; `*out` is
  * memory the caller frees (NULL with 0). -ENOMEM as a negative count. */
 long event_erases(const struct event *e, uint64_t **out);

@@ -48,6 +48,7 @@ struct batch_row {
 	struct digest digest;                          /* of the header */
 	struct bytes header, signature, body, wrapped; /* wrapped: the batch key, by the store's wrap key */
 	uint64_t stored_ms;                            /* by this node's clock */
+	bool erases; /* only to the ledger, never from it: an erasure is in it, for which space is kept */
 };
 
 /* An object's last revision. */

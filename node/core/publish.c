@@ -286,6 +286,7 @@ static int append(struct publishing *p, struct bytes packed, struct published *r
 	if (r != 0)
 		return r == BATCH_FULL ? -EOVERFLOW : r; /* EVENT_MAX is below BODY_MAX: one event always fits */
 	s = &cw->segments[cw->n_segments - 1];
+	s->erases = (s->builder.n == 1 || s->erases) && event_is_erasure(&p->draft->event);
 	result->place = (struct place){s->number, (uint32_t)(s->builder.n - 1)};
 	result->sequence = s->first + s->builder.n - 1;
 	return 0;
@@ -421,6 +422,8 @@ int work_publish(struct work *w, struct publish_job *job)
 	const struct card *card = trust_card(w->trust, w->c->member);
 	int r;
 
+	free(job->results); /* of a run that was undone */
+	problems_deinit(&job->problems);
 	job->outcome = card == NULL ? PUBLISH_FAILED : PUBLISH_OK;
 	job->results = calloc(job->n_drafts + 1, sizeof *job->results);
 	if (job->results == NULL)
@@ -493,7 +496,8 @@ static int seal_segment(struct work *w, struct channel_work *cw, struct segment 
 		.signature = bytes_of(out->batch.signature, SIGNATURE_LEN),
 		.body = out->batch.body,
 		.wrapped = bytes_of(wrapped, sizeof wrapped),
-		.stored_ms = w->now_ms};
+		.stored_ms = w->now_ms,
+		.erases = s->erases};
 	if (w->changes->last_number < s->number)
 		w->changes->last_number = s->number;
 	return w->ops->batch_add(w->ledger, &batch);

@@ -44,6 +44,7 @@ struct segment {
 	struct batch_builder builder;
 	uint64_t number;
 	uint64_t first; /* sequence of its first event */
+	bool erases;    /* all of its events are erasures */
 };
 
 struct channel_work {

@@ -131,7 +131,8 @@ struct store {
 	uint64_t wal_bytes;
 	_Atomic uint64_t bytes;
 	bool in_transaction;
-	int lost; /* what ended the transaction by itself; 0: it is alive */
+	bool wal_stays; /* the WAL could not be moved, which was said */
+	int lost;       /* what ended the transaction by itself; 0: it is alive */
 };
 
 const char *store_path(const struct store *s)
@@ -139,7 +140,7 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
-/* What the system said when a write to the WAL or to the database failed last. */
+/* What the system said when a write to or a sync of the WAL or the database failed last. */
 static int write_errno(const struct store *s, int which)
 {
 	sqlite3_file *file = NULL;
@@ -150,9 +151,19 @@ static int write_errno(const struct store *s, int which)
 	return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &e) == SQLITE_OK ? e : 0;
 }
 
-/* A quota or a limit that was reached is a full disk. After other failed writes and syncs nobody knows which of the last
- * pages are on disk: a second sync would say nothing of those that the first could not write. So the process ends, and the next
- * start reads what the disk has. */
+/* After a failed write or sync nobody knows which of the last pages are on disk: a second sync would say nothing of those that the
+ * first could not write. So the process ends, and the next start reads what the disk has. */
+static _Noreturn void end(const struct store *s, int rc)
+{
+	int of_wal = write_errno(s, SQLITE_FCNTL_JOURNAL_POINTER), e = write_errno(s, SQLITE_FCNTL_FILE_POINTER);
+
+	log_error("store: cannot %s, ending file=%s%s reason=\"%s\" code=%d",
+		rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC ? "sync" : "write", s->path,
+		of_wal != 0 ? "-wal" : "", of_wal != 0 || e != 0 ? strerror(of_wal != 0 ? of_wal : e) : "unknown", rc);
+	_exit(EX_IOERR);
+}
+
+/* A quota or a limit that was reached is a full disk; with other failures of writes and syncs the process ends. */
 static int judge(const struct store *s, int rc, int which)
 {
 	static const int unknown[] = {
@@ -162,10 +173,8 @@ static int judge(const struct store *s, int rc, int which)
 	if (e == EDQUOT || e == EFBIG)
 		return SQLITE_FULL;
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-		if (rc == unknown[i]) {
-			log_error("store: cannot write, ending code=%d errno=%d", rc, e);
-			_exit(EX_IOERR);
-		}
+		if (rc == unknown[i])
+			end(s, rc);
 	return rc;
 }
 
@@ -349,9 +358,11 @@ static int open_database(struct store *s)
 	return rc;
 }
 
+/* Which file could not be opened or read SQLite does not tell, but what the system said of it. */
 static int explain(const struct store *s, int rc, char **why)
 {
-	int r = sqlite_error(rc);
+	int e = sqlite3_system_errno(s->db);
+	int r = sqlite_open_error(s->db, rc);
 
 	if (r == LEDGER_FULL)
 		r = -ENOSPC;
@@ -361,7 +372,8 @@ static int explain(const struct store *s, int rc, char **why)
 	case -EBADMSG:
 		return sqlite_why(why, r, "%s is not a node's store, or it is damaged", s->path);
 	default:
-		return sqlite_why(why, r, "cannot open %s: %s", s->path, sqlite3_errstr(rc));
+		return sqlite_why(why, r, "cannot open %s or what lies beside it: %s%s%s", s->path, sqlite3_errstr(rc),
+			e != 0 ? ": " : "", e != 0 ? strerror(e) : "");
 	}
 }
 
@@ -463,11 +475,15 @@ void store_checkpoint(struct store *s)
 
 	assert(!s->in_transaction);
 	rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
-	if (rc == SQLITE_OK && in_wal >= moved)
+	if (rc == SQLITE_OK && in_wal >= moved) {
 		s->wal_bytes = (uint64_t)(in_wal - moved) * s->page_bytes;
-	else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+		s->wal_stays = false;
+	} else if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
 		rc = judge(s, rc, SQLITE_FCNTL_FILE_POINTER);
-		log_warn("store: cannot move the WAL into the database code=%d", rc);
+		if (!s->wal_stays)
+			log_warn("store: cannot move the WAL into the database reason=\"%s\" code=%d",
+				sqlite3_errstr(rc), rc);
+		s->wal_stays = true;
 	}
 	measure(s);
 }
@@ -531,13 +547,15 @@ static int lacks(struct store *s, enum lack lack, uint64_t bytes)
 	return LEDGER_FULL;
 }
 
-/* Whether a row of this size would pass the limit or reach into the reserve. It lies in the WAL first and in the database
- * later, and both count until the WAL is used again. */
-static int check_space(struct store *s, size_t row_len)
+/* Whether a batch would pass the limit or reach into the reserve. It lies in the WAL first and in the database later, and both
+ * count until the WAL is used again. What is lacking is told of batches that do not erase. */
+static int check_space(struct store *s, const struct batch_row *row)
 {
 	enum { FRAME_HEADER = 24, OTHER_PAGES = 3 }; /* of a page in the WAL; of its table, its index, its channel */
-	uint64_t row_bytes = (row_len / s->page_bytes + 1 + OTHER_PAGES) * (s->page_bytes + FRAME_HEADER);
-	uint64_t pages = 0, free_pages = 0, used, wanted;
+	uint64_t row_pages = (row->header.len + row->body.len) / s->page_bytes + 1 + OTHER_PAGES;
+	uint64_t row_bytes = row_pages * (s->page_bytes + FRAME_HEADER);
+	uint64_t spare = row->erases ? s->reserve_bytes / 2 : 0;
+	uint64_t pages = 0, free_pages = 0, database, used, wanted;
 	struct statvfs fs;
 	int r;
 
@@ -547,14 +565,19 @@ static int check_space(struct store *s, size_t row_len)
 	if (r != 0)
 		return r;
 	used = (pages - free_pages) * s->page_bytes + file_bytes(s->db, SQLITE_FCNTL_JOURNAL_POINTER) + s->added_bytes;
-	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes)
+	if (s->disk_limit_bytes != 0 && used + 2 * row_bytes > s->disk_limit_bytes + spare)
 		return lacks(s, LACK_LIMIT, used + 2 * row_bytes - store_bytes(s));
 	if (statvfs(s->path, &fs) < 0)
 		return -errno;
-	wanted = s->reserve_bytes + s->added_bytes + row_bytes;
-	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted)
+	/* What lies in the WAL has to find room in the database as well. */
+	database = file_bytes(s->db, SQLITE_FCNTL_FILE_POINTER);
+	wanted = s->reserve_bytes + s->added_bytes + 2 * row_bytes;
+	if (pages * s->page_bytes > database)
+		wanted += pages * s->page_bytes - database;
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < wanted - spare)
 		return lacks(s, LACK_RESERVE, wanted);
-	atomic_store(&s->lack, LACK_NOTHING);
+	if (!row->erases)
+		atomic_store(&s->lack, LACK_NOTHING);
 	s->added_bytes += row_bytes;
 	return 0;
 }
@@ -584,7 +607,7 @@ static int batch_add(void *ledger, const struct batch_row *row)
 	struct call c;
 	int r;
 
-	r = check_space(s, row->header.len + row->body.len);
+	r = check_space(s, row);
 	if (r != 0)
 		return r;
 	c = call(s, SQL_BATCH_ADD);

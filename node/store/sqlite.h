@@ -22,6 +22,9 @@ int sqlite_settle(const char *path, char **why);
 /* What a result of SQLite is to a caller: 0, LEDGER_FULL or a negative errno. */
 int sqlite_error(int rc);
 
+/* The same while a database is opened: for what could not be opened, what the system said. */
+int sqlite_open_error(sqlite3 *db, int rc);
+
 /* Runs each SQL text; the first result that is not SQLITE_OK. */
 int sqlite_configure(sqlite3 *db, const char *const *sql, size_t n);
 

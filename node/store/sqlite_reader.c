@@ -72,7 +72,7 @@ int store_reader_open(struct store_reader **out, const struct store *s)
 	}
 	if (rc == SQLITE_OK)
 		rc = sqlite_prepare(reader->db, reader->statements, statements, N_STATEMENTS);
-	r = sqlite_error(rc);
+	r = sqlite_open_error(reader->db, rc);
 	if (r == 0)
 		*out = reader;
 	else

@@ -40,6 +40,13 @@ int sqlite_error(int rc)
 	return -EIO;
 }
 
+int sqlite_open_error(sqlite3 *db, int rc)
+{
+	int e = (rc & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+
+	return e != 0 ? -e : sqlite_error(rc);
+}
+
 int sqlite_configure(sqlite3 *db, const char *const *sql, size_t n)
 {
 	int rc = SQLITE_OK;

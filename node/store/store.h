@@ -18,10 +18,13 @@ enum {
 struct store_options {
 	const char *folder;        /* where a relative path of the URL begins */
 	uint64_t disk_limit_bytes; /* of database and WAL, for batches; 0: none */
-	uint64_t reserve_bytes;    /* free disk space below which no batch is added (it is for receipts and erasures) */
+	uint64_t reserve_bytes;    /* free disk space that batches leave */
 };
 
-/* Opens the store at `url` (sqlite:PATH), creating it (mode 0600) when absent, and brings it to this version. A lock beside the
+/* A batch that erases may use half of the reserve, and pass the limit by as much. The other half is for receipts, cursors and the like, which
+ * no limit binds.
+ *
+ * Opens the store at `url` (sqlite:PATH), creating it (mode 0600) when absent, and brings it to this version. A lock beside the
  * file (PATH.lock) keeps other nodes out until store_close(). Before it is read, the file and its WAL are synced and dropped from
  * the page cache, so that recovery reads the disk. On success the caller owns `*out` and closes it with store_close(); on
  * error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.

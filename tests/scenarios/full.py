@@ -4,7 +4,7 @@ import re
 
 import harness
 from harness import check, equal, wait_until
-from harness.node import Network, course
+from harness.node import Network, course, uuid7
 
 SIZE_MB = 16
 SETTINGS = "store: {reserve: 1MiB}\n"
@@ -114,6 +114,65 @@ def test_limit():
     node.start()
     equal(node.publish(course("rug.nl"))[0]["sequence"], n + 1, "the sequence goes on")
     equal(metric(node), 0, "the gauge")
+
+
+def erasure(audience):
+    name = uuid7()
+    return {"specversion": "1.0", "id": name, "type": "eu.enlight.person.erasure.v1", "subject": f"person/{name}",
+            "enlightaudience": audience, "data": {"erasureId": name, "sequences": ["1"], "reason": "request"}}
+
+
+def publish_until_full(node, audience):
+    """Returns how many events it has taken."""
+    n = 0
+    while node.post([course(node.member.handle, audience) for _ in range(200)]).status != 507:
+        n += 200
+        check(n < 20000, "the limit is reached", n)
+    while node.post(course(node.member.handle, audience)).status != 507:
+        n += 1
+    return n
+
+
+def changes_said(node):
+    return says(node, "full, events are refused"), says(node, "there is room again")
+
+
+def database(node, suffix):
+    return (node.folder / "state" / f"enlight.db{suffix}").stat()
+
+
+def erases(rug, ugent):
+    """Two members that are full for events still publish and take in erasures, and say all the while that they are full."""
+    n, m = publish_until_full(rug, "network"), publish_until_full(ugent, "network")
+    for node in (rug, ugent):
+        wait_until(lambda: database(node, "").st_mtime_ns > database(node, "-wal").st_mtime_ns, "the WAL is moved")
+    said = [changes_said(node) for node in (rug, ugent)]
+    for _ in range(5):
+        equal(rug.post(erasure("ugent.be")).status, 201, "an erasure")
+        equal(rug.post(course("rug.nl", "ugent.be")).status, 507, "an event")
+    equal(rug.post([erasure("ugent.be"), course("rug.nl", "ugent.be")]).status, 507, "both together")
+    ugent.wait_for("rug.nl", "ugent.be", 5)
+    rug.wait_receipt("ugent.be", "ugent.be", 5)
+    for node, own in ((rug, n), (ugent, m)):
+        equal((node.get("/readyz").status, metric(node)), (503, 1), "it says that it is full")
+        equal(node.count(source=node.member.handle, audience="network"), own, "what was answered is there")
+        equal(says(node, "cannot move the WAL"), 0, "the WAL had room in the database")
+    equal([changes_said(node) for node in (rug, ugent)], said, "nothing more in the logs")
+
+
+def test_erasure_at_the_limit():
+    """Nodes at their limit take no more events, but erasures, their own and each other's, from the reserve"""
+    network = Network(["rug.nl", "ugent.be"], settings="store: {disk_limit: 2MiB, reserve: 1MiB}\n").start()
+    erases(network["rug.nl"], network["ugent.be"])
+
+
+def test_erasure_on_a_full_disk():
+    """Nodes whose disk is full up to the reserve take no more events, but erasures, their own and each other's"""
+    network = Network(["rug.nl", "ugent.be"], settings="store: {reserve: 4MiB}\n")
+    for node in network.nodes:
+        on_small_disk(node)
+    network.start()
+    erases(*network.nodes)
 
 
 if __name__ == "__main__":

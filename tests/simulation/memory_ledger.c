@@ -615,7 +615,7 @@ static int batch_add(void *ledger, const struct batch_row *row)
 
 	if (!position(row->number) || !position(row->first) || !position(last))
 		return -ERANGE;
-	if (m->limit_bytes != 0 && m->bytes + row->header.len + row->body.len > m->limit_bytes)
+	if (m->limit_bytes != 0 && !row->erases && m->bytes + row->header.len + row->body.len > m->limit_bytes)
 		return LEDGER_FULL;
 	if (find_number(m, CHANNEL_IDS, row->channel) == NULL)
 		return -EINVAL;

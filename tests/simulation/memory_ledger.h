@@ -21,7 +21,7 @@ void memory_ledger_rollback(struct memory_ledger *m); /* no-op outside a transac
 /* What a new start forgets: the next number is again the one after the highest that is held. */
 void memory_ledger_restart(struct memory_ledger *m);
 
-/* batch_add answers LEDGER_FULL when all rows together would have more bytes; 0: no limit. */
+/* batch_add answers LEDGER_FULL when all rows together would have more bytes, unless the batch erases; 0: no limit. */
 void memory_ledger_limit(struct memory_ledger *m, uint64_t bytes);
 
 /* The change after the next `changes` ones answers `result` instead, once. */

@@ -104,6 +104,18 @@ static inline int world_run(struct world *w, struct committer *c, struct memory_
 	return r;
 }
 
+/* Runs a job and undoes it, as when another job of its transaction finds the disk full. */
+static inline void world_run_in_vain(
+	struct world *w, struct committer *c, struct memory_ledger *ledger, struct job *job)
+{
+	struct commit_changes *changes = NULL;
+
+	memory_ledger_begin(ledger);
+	ck_assert_int_eq(commit_run(c, &memory_ledger_ops, ledger, &job, 1, NOW_MS, w->seed, &changes), 0);
+	memory_ledger_rollback(ledger);
+	commit_changes_free(changes);
+}
+
 /* A complete draft of a topic: its example with some members of the data replaced (`patch` is JSON). */
 static inline struct draft world_draft(const char *member, const char *topic, const char *subject, const char *audience,
 	const char *id, const char *patch)

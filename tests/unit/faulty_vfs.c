@@ -10,15 +10,24 @@ static struct {
 
 static sqlite3_vfs faulty;
 static sqlite3_vfs *real;
+static const struct faulty_watch nobody;
+static const struct faulty_watch *watch = &nobody;
 
 /* The real file lies behind. */
 struct file {
-	_Alignas(16) sqlite3_file base;
+	_Alignas(8) sqlite3_file base; /* SQLite promises no more */
+	const char *path;              /* SQLite's; NULL: without a name */
+	bool syncs_name;               /* as SQLite does with the first sync of a new journal or WAL */
 };
 
 static sqlite3_file *real_of(sqlite3_file *f)
 {
 	return (sqlite3_file *)(void *)((struct file *)(void *)f + 1);
+}
+
+static const char *path_of(sqlite3_file *f)
+{
+	return ((struct file *)(void *)f)->path;
 }
 
 static int fault(enum faulty_call which)
@@ -46,19 +55,34 @@ static int f_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 {
 	int rc = fault(FAULTY_WRITE);
 
-	return rc == SQLITE_OK ? real_of(f)->pMethods->xWrite(real_of(f), data, n, at) : rc;
+	if (rc == SQLITE_OK)
+		rc = real_of(f)->pMethods->xWrite(real_of(f), data, n, at);
+	if (rc == SQLITE_OK && path_of(f) != NULL && watch->written != NULL)
+		watch->written(path_of(f), data, (size_t)n, (uint64_t)at);
+	return rc;
 }
 
 static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return real_of(f)->pMethods->xTruncate(real_of(f), size);
+	int rc = real_of(f)->pMethods->xTruncate(real_of(f), size);
+
+	if (rc == SQLITE_OK && path_of(f) != NULL && watch->truncated != NULL)
+		watch->truncated(path_of(f), (uint64_t)size);
+	return rc;
 }
 
 static int f_sync(sqlite3_file *f, int flags)
 {
+	struct file *file = (struct file *)(void *)f;
 	int rc = fault(FAULTY_SYNC);
 
-	return rc == SQLITE_OK ? real_of(f)->pMethods->xSync(real_of(f), flags) : rc;
+	if (rc == SQLITE_OK)
+		rc = real_of(f)->pMethods->xSync(real_of(f), flags);
+	if (rc == SQLITE_OK && file->path != NULL && watch->synced != NULL)
+		watch->synced(file->path, file->syncs_name);
+	if (rc == SQLITE_OK)
+		file->syncs_name = false;
+	return rc;
 }
 
 static int f_size(sqlite3_file *f, sqlite3_int64 *size)
@@ -121,9 +145,24 @@ static const sqlite3_io_methods methods = {2, f_close, f_read, f_write, f_trunca
 
 static int f_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out_flags)
 {
+	const int journal = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
+	struct file *file = (struct file *)(void *)f;
 	int rc = real->xOpen(real, name, real_of(f), flags, out_flags);
 
+	file->path = name;
+	file->syncs_name = (flags & SQLITE_OPEN_CREATE) != 0 && (flags & journal) != 0;
 	f->pMethods = real_of(f)->pMethods != NULL ? &methods : NULL;
+	if (rc == SQLITE_OK && name != NULL && watch->opened != NULL)
+		watch->opened(name);
+	return rc;
+}
+
+static int f_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
+{
+	int rc = real->xDelete(real, name, sync_folder);
+
+	if (rc == SQLITE_OK && watch->deleted != NULL)
+		watch->deleted(name, sync_folder != 0);
 	return rc;
 }
 
@@ -134,6 +173,7 @@ void faulty_vfs_register(void)
 	faulty.zName = "faulty";
 	faulty.szOsFile = (int)sizeof(struct file) + real->szOsFile;
 	faulty.xOpen = f_open;
+	faulty.xDelete = f_delete;
 	sqlite3_vfs_register(&faulty, 1);
 }
 
@@ -141,4 +181,9 @@ void faulty_vfs_fail(enum faulty_call which, unsigned long calls, int rc)
 {
 	faults[which].calls = calls;
 	faults[which].rc = rc;
+}
+
+void faulty_vfs_watch(const struct faulty_watch *w)
+{
+	watch = w != NULL ? w : &nobody;
 }

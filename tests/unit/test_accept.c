@@ -787,30 +787,81 @@ START_TEST(test_uncovered_set_aside)
 }
 END_TEST
 
+/* An erasure of the second event; it breaks a rule, or not. */
+static struct made make_erasure(struct world *w, const struct made *before, bool bad)
+{
+	struct made m;
+	struct draft d = world_draft(PUBLISHER, "person.erasure", "person/e1", "network", "e1",
+		"{\"erasureId\": \"e1\", \"person\": null, \"sequences\": [\"2\"]}");
+
+	d.event.revision = 1;
+	if (bad)
+		strcpy(d.event.data_class, "public"); /* shorter than the topic's own */
+	m = make_event(w, before, "network", &d.event);
+	draft_deinit(&d);
+	return m;
+}
+
 /* An erasure covers the slots that it lists; one that is refused covers nothing. */
 START_TEST(test_refused_erasure)
 {
 	struct world w;
 	struct made a, b, c;
-	struct draft d;
 
 	world_init(&w);
 	a = make_next(&w, NULL, "CR/1", "a");
 	b = make_empty(&w, &a);
-	d = world_draft(PUBLISHER, "person.erasure", "person/e1", "network", "e1",
-		"{\"erasureId\": \"e1\", \"person\": null, \"sequences\": [\"2\"]}");
-	d.event.revision = 1;
-	if (_i == 1)
-		strcpy(d.event.data_class, "public"); /* shorter than the topic's own */
-	c = make_event(&w, &b, "network", &d.event);
+	c = make_erasure(&w, &b, _i == 1);
 	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
 	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 3).outcome, ACCEPT_OK);
 	ck_assert_uint_eq(deliver_from(&w, PUBLISHER, &c, 3).refused, (unsigned)_i);
 	ck_assert_uint_eq(held(&w, "network").uncovered, (uint64_t)_i);
-	draft_deinit(&d);
 	made_deinit(&a);
 	made_deinit(&b);
 	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A full disk takes in what erases and nothing else, not even an erasure that is refused. */
+START_TEST(test_erasure_on_a_full_disk)
+{
+	struct world w;
+	struct made a, b, c;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_erasure(&w, &a, _i == 1);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	memory_ledger_limit(w.reader, 100);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &b, 0).outcome, ACCEPT_FULL);
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &c, 0).outcome, _i == 1 ? ACCEPT_FULL : ACCEPT_OK);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A batch whose transaction was undone for another's sake is taken in again, and counted once. */
+START_TEST(test_run_again)
+{
+	struct world w;
+	struct commit_changes *changes = NULL;
+	struct job *job;
+	struct made a;
+
+	world_init(&w);
+	a = make(&w, header_after(&w, NULL, "network"), "CR/1", "a", 0); /* revisions begin with 1 */
+	job = delivery(&w, PUBLISHER, &a, 0);
+	world_run_in_vain(&w, w.reading, w.reader, job);
+	ck_assert_int_eq(world_run(&w, w.reading, w.reader, job, &changes), 0);
+	ck_assert_int_eq(job->accept.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(job->accept.n_refused, 1);
+	commit_changes_free(changes);
+	job_free(job);
+	made_deinit(&a);
 	world_deinit(&w);
 }
 END_TEST
@@ -956,6 +1007,8 @@ static TCase *accept_case(const char *name)
 	tcase_add_loop_test(tc, test_stale_decisions, 0, sizeof overtaken / sizeof *overtaken);
 	tcase_add_test(tc, test_uncovered_set_aside);
 	tcase_add_loop_test(tc, test_refused_erasure, 0, 2);
+	tcase_add_test(tc, test_run_again);
+	tcase_add_loop_test(tc, test_erasure_on_a_full_disk, 0, 2);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_receipts);
 	tcase_add_test(tc, test_receipt_beside_a_plugin);

@@ -249,6 +249,68 @@ START_TEST(test_full_disk)
 }
 END_TEST
 
+/* A request whose transaction was undone for another's sake is run again, and answered as if that had been the first time. */
+START_TEST(test_run_again)
+{
+	struct world w;
+	struct commit_changes *changes;
+	struct draft d;
+	struct job *job;
+
+	world_init(&w);
+	d = world_course("CR/1", "network", "a", "1");
+	job = world_publish_job(&w, &d, 1);
+	world_run_in_vain(&w, w.publishing, w.publisher, job);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
+	ck_assert_uint_eq(job->publish.results[0].sequence, 1);
+	commit_changes_free(changes);
+	job_free(job);
+
+	d = world_course("CR/1", "network", "b", "2");
+	d.event.revision = 7;
+	job = world_publish_job(&w, &d, 1);
+	world_run_in_vain(&w, w.publishing, w.publisher, job);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_CONFLICT);
+	ck_assert_uint_eq(job->publish.problems.total, 1);
+	commit_changes_free(changes);
+	job_free(job);
+	world_deinit(&w);
+}
+END_TEST
+
+static struct draft erasure(const char *id)
+{
+	char subject[64], patch[64];
+
+	snprintf(subject, sizeof subject, "person/%s", id);
+	snprintf(patch, sizeof patch, "{\"erasureId\": \"%s\"}", id);
+	return world_draft(PUBLISHER, "person.erasure", subject, READER, id, patch);
+}
+
+/* On a full disk erasures are still published, and nothing that is asked for beside one. */
+START_TEST(test_erasure_on_a_full_disk)
+{
+	struct world w;
+	struct commit_changes *changes = NULL;
+	struct draft both[2];
+	struct job *job;
+
+	world_init(&w);
+	memory_ledger_limit(w.publisher, 100);
+	ck_published(publish_one(&w, erasure("e1")), PUBLISH_NEW, 1, 1);
+	both[0] = erasure("e2");
+	both[1] = world_course("CR/1", READER, "a", "1");
+	job = world_publish_job(&w, both, 2);
+	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), LEDGER_FULL);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_FULL);
+	job_free(job);
+	ck_published(publish_one(&w, erasure("e2")), PUBLISH_NEW, 1, 2);
+	world_deinit(&w);
+}
+END_TEST
+
 /* Whatever change of the ledger fails, nothing of the request is left, and it succeeds afterwards. */
 START_TEST(test_every_failure_of_the_ledger)
 {
@@ -357,6 +419,8 @@ int main(void)
 	tcase_add_test(tc, test_audience_not_in_the_roster);
 	tcase_add_test(tc, test_large_requests_are_split);
 	tcase_add_test(tc, test_full_disk);
+	tcase_add_test(tc, test_run_again);
+	tcase_add_test(tc, test_erasure_on_a_full_disk);
 	tcase_add_test(tc, test_every_failure_of_the_ledger);
 	tcase_add_test(tc, test_withdrawals);
 	tcase_add_test(tc, test_decisions_judge_the_last_revision);

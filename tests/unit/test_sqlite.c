@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -69,7 +70,7 @@ static const uint8_t signature[SIGNATURE_LEN] = {3};
 static uint8_t body[20000];
 
 /* Batch `n` of channel 1 with one event; 0 or what the ledger says. */
-static int add_batch(struct store *s, uint64_t n, size_t body_len)
+static int add_batch_that(struct store *s, bool erases, uint64_t n, size_t body_len)
 {
 	struct batch_row row = {.number = n,
 		.channel = 1,
@@ -79,12 +80,18 @@ static int add_batch(struct store *s, uint64_t n, size_t body_len)
 		.header = bytes_str("header"),
 		.signature = bytes_of(signature, sizeof signature),
 		.wrapped = bytes_str("wrapped"),
-		.body = bytes_of(body, body_len)};
+		.body = bytes_of(body, body_len),
+		.erases = erases};
 	struct index_key key = {{(uint8_t)(n >> 8), (uint8_t)n}};
 	struct place place = {n, 0};
 	int r = ops->batch_add(s, &row);
 
 	return r == 0 ? ops->event_add(s, &key, &place) : r;
+}
+
+static int add_batch(struct store *s, uint64_t n, size_t body_len)
+{
+	return add_batch_that(s, false, n, body_len);
 }
 
 static void add_channel(struct store *s)
@@ -98,17 +105,22 @@ static void add_channel(struct store *s)
 }
 
 /* A transaction with one batch: 0, STORE_FULL (whoever said so) or an error; undone then. */
-static int commit_batch(struct store *s, uint64_t n, size_t body_len)
+static int commit_batch_that(struct store *s, bool erases, uint64_t n, size_t body_len)
 {
 	int r = store_begin(s);
 
 	if (r != 0)
 		return r;
-	r = add_batch(s, n, body_len);
+	r = add_batch_that(s, erases, n, body_len);
 	if (r == 0)
 		return store_commit(s);
 	store_rollback(s);
 	return r == LEDGER_FULL ? STORE_FULL : r;
+}
+
+static int commit_batch(struct store *s, uint64_t n, size_t body_len)
+{
+	return commit_batch_that(s, false, n, body_len);
 }
 
 static int commit_receipt(struct store *s, uint64_t to)
@@ -519,6 +531,56 @@ START_TEST(test_reserve)
 }
 END_TEST
 
+/* At the limit a batch that erases is still taken, until half of the reserve is used up; the store stays full for others meanwhile. */
+START_TEST(test_erasures_pass_the_limit)
+{
+	enum { LIMIT = 2000000, RESERVE = 1000000 };
+	struct store *s = open_with((struct store_options){.disk_limit_bytes = LIMIT, .reserve_bytes = RESERVE});
+	uint64_t n = 0, full;
+
+	add_channel(s);
+	while (commit_batch(s, n + 1, sizeof body) == 0)
+		n++;
+	full = n;
+	while (commit_batch_that(s, true, n + 1, sizeof body) == 0) {
+		n++;
+		ck_assert_int_eq(commit_batch(s, n + 1, sizeof body), STORE_FULL);
+		ck_assert_ptr_nonnull(store_lacks_room(s));
+	}
+	ck_assert_uint_gt(n, full + 5);
+	store_checkpoint(s);
+	ck_assert_uint_gt(store_bytes(s), LIMIT);
+	ck_assert_uint_le(store_bytes(s), LIMIT + RESERVE / 2);
+	ck_assert_ptr_nonnull(store_lacks_room(s));
+	for (uint64_t i = 1; i < 20; i++)
+		ck_assert_int_eq(commit_receipt(s, i), 0);
+	ck_assert_uint_eq(held(s), n);
+	store_close(s);
+}
+END_TEST
+
+/* A batch that erases may use half of the disk space that is kept free, not more. */
+START_TEST(test_erasures_use_the_reserve)
+{
+	struct statvfs fs;
+	struct store *s;
+	uint64_t available;
+
+	ck_assert_int_eq(statvfs(folder, &fs), 0);
+	available = (uint64_t)fs.f_bavail * fs.f_frsize;
+	s = open_with((struct store_options){.reserve_bytes = available + available / 2});
+	add_channel(s);
+	ck_assert_int_eq(commit_batch(s, 1, 10), STORE_FULL);
+	ck_assert_int_eq(commit_batch_that(s, true, 1, 10), 0);
+	ck_assert_ptr_nonnull(store_lacks_room(s));
+	store_close(s);
+	s = open_with((struct store_options){.reserve_bytes = available * 4});
+	ck_assert_int_eq(commit_batch_that(s, true, 2, 10), STORE_FULL);
+	ck_assert_uint_eq(held(s), 1);
+	store_close(s);
+}
+END_TEST
+
 /* Wherever in a commit the disk fills up, the whole transaction is undone, what was there stays, and when there is room
  * again the same transaction passes. */
 START_TEST(test_disk_full_at_any_write)
@@ -924,10 +986,11 @@ int main(void)
 	TCase *tc = tcase_create("sqlite");
 	const TTest *const tests[] = {test_modes, test_urls, test_lock, test_foreign_files, test_empty_file,
 		test_damaged_store, test_newer_version, test_version_1, test_migration_steps, test_disk_limit,
-		test_limit_within_a_transaction, test_reserve, test_disk_full_at_any_write,
-		test_disk_full_before_the_commit, test_file_size_limit, test_killed_during_commits,
-		test_out_of_memory_anywhere, test_out_of_memory_while_opening, test_readers_see_what_is_committed,
-		test_writing_under_a_walk, test_wal_is_bounded, test_removed_is_overwritten};
+		test_limit_within_a_transaction, test_reserve, test_erasures_pass_the_limit,
+		test_erasures_use_the_reserve, test_disk_full_at_any_write, test_disk_full_before_the_commit,
+		test_file_size_limit, test_killed_during_commits, test_out_of_memory_anywhere,
+		test_out_of_memory_while_opening, test_readers_see_what_is_committed, test_writing_under_a_walk,
+		test_wal_is_bounded, test_removed_is_overwritten};
 	sqlite3_mem_methods methods;
 
 	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory.real);

@@ -36,7 +36,8 @@ static inline void unit_folder(char *path, size_t size)
 	ck_assert_ptr_nonnull(mkdtemp(path));
 }
 
-static inline void unit_folder_remove(const char *path)
+/* Removes what lies in it (no folders). */
+static inline void unit_folder_empty(const char *path)
 {
 	DIR *folder = opendir(path);
 	struct dirent *entry;
@@ -45,6 +46,11 @@ static inline void unit_folder_remove(const char *path)
 		unlinkat(dirfd(folder), entry->d_name, 0);
 	if (folder != NULL)
 		closedir(folder);
+}
+
+static inline void unit_folder_remove(const char *path)
+{
+	unit_folder_empty(path);
 	rmdir(path);
 }
 

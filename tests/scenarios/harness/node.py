@@ -107,12 +107,15 @@ class Node:
 
     # the process
 
+    @property
+    def command(self):
+        return [str(self.build / "node" / "enlightd"), "--config", str(self.configuration)]
+
     def launch(self):
         """Starts the process without waiting for it to be ready."""
         harness.check(self.process is None, f"{self.member.handle} runs already")
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen([str(self.build / "node" / "enlightd"), "--config", str(self.configuration)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def start(self):
         self.launch()
@@ -136,6 +139,12 @@ class Node:
         self.process.kill()
         self.process.wait()
         self.process, self.paused = None, False
+
+    def wait_end(self):
+        """Waits until it ends by itself; its exit status."""
+        status = self.process.wait(STOP_S)
+        self.process = None
+        return status
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
