@@ -393,13 +393,13 @@ static struct item *close_open(struct delivery *d, uint64_t number, bool *retry)
 	return item;
 }
 
-/* What an erasure lists is not tried any more. */
-static void erase_held(struct delivery *d, const struct erased *e)
+/* What the erasure at this place lists is not tried any more; items may move. */
+static void erase_held(struct delivery *d, const struct erased *e, const struct place *erasure)
 {
 	for (size_t i = 0; i < e->n_places; i++) {
 		struct item *item = retry_item(d, &e->places[i]);
 
-		if (held_at(d, &e->places[i]) == NULL)
+		if (held_at(d, &e->places[i]) == NULL || place_compare(&e->places[i], erasure) == 0)
 			continue;
 		held_settle(d, &e->places[i]);
 		if (item != NULL && item->number == 0)
@@ -411,26 +411,24 @@ static void erase_held(struct delivery *d, const struct erased *e)
 
 static void settle(struct delivery *d, struct item *item, bool retry)
 {
-	struct delivered event = item->event;
+	struct place place = item->event.place;
 
-	if (event.erased != NULL && ++item->part < erased_parts(event.erased))
+	if (item->event.erased != NULL && ++item->part < erased_parts(item->event.erased))
 		return; /* the next part goes out now */
 	d->worked = true;
-	if (retry) {
-		item->event = (struct delivered){0}; /* it is needed longer than its item */
-		forget_retry(d, item);
-		held_settle(d, &event.place);
-	} else {
-		done_with(d, item);
-	}
-	if (event.erased != NULL) {
+	if (item->event.erased != NULL) {
 		d->counters.erased++;
-		erase_held(d, event.erased);
+		erase_held(d, item->event.erased, &place);
+		item = retry ? retry_item(d, &place) : item;
 	} else {
 		d->counters.done++;
 	}
-	if (retry)
-		delivered_deinit(&event);
+	if (retry) {
+		forget_retry(d, item);
+		held_settle(d, &place);
+	} else {
+		done_with(d, item);
+	}
 }
 
 /* Not now, or never. */
