@@ -95,6 +95,8 @@ static bool wanted(const char *filter, const char *value)
 /* Whether the asker may see a topic, known to this node or not. */
 static bool readable(const struct event_filter *f, const char *topic)
 {
+	if (f->readable != NULL && topic_is_self(topic))
+		return false;
 	for (size_t i = 0; i < f->n_readable; i++)
 		if (topic_matches(f->readable[i], topic))
 			return true;
@@ -108,7 +110,8 @@ static bool matches(const struct event_filter *f, const struct archived *o, cons
 	if (!topic_name_of_type(topic, e->type))
 		topic[0] = '\0';
 	return wanted(f->source, o->header.publisher) && wanted(f->audience, o->header.audience) &&
-	       wanted(f->subject, e->subject) && (f->topic == NULL || topic_matches(f->topic, topic)) &&
+	       wanted(f->subject, e->subject) &&
+	       (f->topic != NULL ? topic_matches(f->topic, topic) : f->self || !topic_is_self(topic)) &&
 	       readable(f, topic);
 }
 

@@ -12,8 +12,9 @@ enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES }
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
 	char *source, *topic, *subject, *audience; /* topic may be a pattern */
-	char **readable;                           /* topic patterns that the asker may read; NULL: all */
+	char **readable; /* topic patterns that the asker may read; NULL: all, he is an operator */
 	size_t n_readable;
+	bool self; /* without `topic`: also what the node says to itself (topic.h) */
 };
 
 struct events_query {
