@@ -100,15 +100,3 @@ int filter_of_request(struct event_filter *out, const struct request *rq, struct
 		r = access_readable(&rq->api->access, rq->peer, &out->readable, &out->n_readable);
 	return r;
 }
-
-void filter_audit(const struct request *rq, const char *act, const struct event_filter *f)
-{
-	struct buffer object = {0};
-	const char *text;
-
-	buffer_printf(
-		&object, "source=%s topic=%s", f->source == NULL ? "*" : f->source, f->topic == NULL ? "*" : f->topic);
-	text = buffer_cstr(&object);
-	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, text == NULL ? "" : text, NULL);
-	buffer_deinit(&object);
-}

@@ -20,7 +20,4 @@ void place_given(struct api *a, const struct place *place);
  * `problems`, whose places are names of parameters. 0 or -ENOMEM; free with the query either way. */
 int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems);
 
-/* Notes in the audit trail that payloads were read, and of what; subjects and ids stay out. */
-void filter_audit(const struct request *rq, const char *act, const struct event_filter *f);
-
 #endif

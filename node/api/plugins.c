@@ -64,9 +64,8 @@ void handle_held_row(struct request *rq)
 		request_json(rq, 200, row);
 }
 
-static void answer(struct request *rq, int r, const char *act, const char *state, const char *reason)
+static void answer(struct request *rq, int r, const char *verb, const char *state, const char *reason)
 {
-	const struct api_options *o = &rq->api->options;
 	const char *plugin = request_value(rq, "plugin"), *place = request_value(rq, "place");
 	char object[128];
 
@@ -80,18 +79,19 @@ static void answer(struct request *rq, int r, const char *act, const char *state
 		return;
 	}
 	snprintf(object, sizeof object, "%s/%s", plugin, place);
-	o->ops->audit(o->context, rq->peer->uid, act, object, reason);
-	request_json(rq, 200, json_pack("{s:s, s:s, s:s}", "plugin", plugin, "place", place, "state", state));
+	request_tell(rq, verb, object, reason);
+	request_acted(rq, 200, json_pack("{s:s, s:s, s:s}", "plugin", plugin, "place", place, "state", state));
 }
 
 void handle_held_retry(struct request *rq)
 {
 	struct place place;
+	const char *reason;
 
-	if (parse_place(rq, &place))
+	if (parse_place(rq, &place) && request_reason_given(rq, &reason))
 		answer(rq,
 			rq->api->options.ops->held_retry(rq->api->options.context, request_value(rq, "plugin"), &place),
-			"retry dead letter", "retrying", NULL);
+			"dead.retry", "retrying", reason);
 }
 
 void handle_held_drop(struct request *rq)
@@ -106,6 +106,6 @@ void handle_held_drop(struct request *rq)
 	if (json != NULL)
 		answer(rq,
 			rq->api->options.ops->held_drop(rq->api->options.context, request_value(rq, "plugin"), &place),
-			"drop dead letter", "dropped", reason);
+			"dead.drop", "dropped", reason);
 	json_decref(json);
 }
