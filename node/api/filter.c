@@ -83,6 +83,7 @@ static int take_audience(struct event_filter *out, const char *value, struct pro
 int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems)
 {
 	const char *source = request_value(rq, "source"), *topic = request_value(rq, "topic");
+	const char *self = topic != NULL && topic_is_self(topic) ? rq->api->options.member : NULL;
 	int r;
 
 	if (source != NULL && !handle_valid(source))
@@ -96,6 +97,10 @@ int filter_of_request(struct event_filter *out, const struct request *rq, struct
 		r = take_copy(&out->subject, request_value(rq, "subject"));
 	if (r == 0)
 		r = take_audience(out, request_value(rq, "audience"), problems);
+	if (r == 0 && self != NULL && out->source == NULL)
+		r = take_copy(&out->source, self);
+	if (r == 0 && self != NULL && out->audience == NULL)
+		r = take_copy(&out->audience, self); /* that one channel has them all */
 	if (r == 0)
 		r = access_readable(&rq->api->access, rq->peer, &out->readable, &out->n_readable);
 	return r;

@@ -201,6 +201,7 @@ static int run_retry(struct cli *c, int argc, char **argv)
 	}
 	add_path(&path, argv);
 	buffer_str(&path, "/retry");
+	http_query(&path, "reason", cli_value(c, "reason"));
 	r = act(c, "POST", buffer_cstr(&path), NULL);
 	if (r == EX_OK)
 		cli_note(
@@ -240,7 +241,7 @@ static const struct cli_option dead_options[] = {
 	{0},
 };
 static const struct cli_option show_options[] = {
-	{"data", NULL, "With the event's data; the node notes in its audit trail who read it"},
+	{"data", NULL, "With the event's data; the node notes in its audit trail that an operator read it"},
 	{0},
 };
 static const struct cli_option drop_options[] = {
@@ -258,7 +259,7 @@ const struct command plugin_commands[] = {
 		"enlight dead drop registrar 1042.7 --reason 'a test record, agreed with Tartu'", 2, 2, drop_options,
 		run_drop},
 	{"dead retry", "PLUGIN PLACE", "Give a plugin an event again now", NULL, "enlight dead retry registrar 1042.7",
-		2, 2, NULL, run_retry},
+		2, 2, cli_reason_options, run_retry},
 	{"dead show", "PLUGIN PLACE", "Show one of them, and what is parked behind it", NULL,
 		"enlight dead show registrar 1042.7", 2, 2, show_options, run_show},
 	{"plugins", NULL, "List the plugins and how far they have come",

@@ -187,14 +187,30 @@ struct page {
 	const struct archive_ops *ops;
 	void *archive;
 	struct events_query *query;
-	size_t n_batches;
+	size_t n_batches, n_passed; /* opened; passed over by their headers */
 };
-enum { PAGE_END = 1 };
+enum { PAGE_END = 1, PASS_MAX = 16 * QUERY_SCAN_BATCHES };
 
 /* What the header alone tells. */
 static bool header_wanted(const struct event_filter *f, const struct header *h)
 {
 	return wanted(f->source, h->publisher) && wanted(f->audience, h->audience);
+}
+
+/* Passes over a batch of another channel, which is cheap: nothing is unsealed. */
+static int pass_over(struct page *p, const struct batch_row *row, bool *passed)
+{
+	struct events_query *e = p->query;
+	struct header h;
+	int r = header_decode(&h, row->header);
+
+	*passed = r == 0 && !header_wanted(&e->filter, &h);
+	header_deinit(&h);
+	if (*passed) {
+		p->n_passed++;
+		e->next = (struct place){row->number, row->count - 1};
+	}
+	return r > 0 ? -EBADMSG : r;
 }
 
 /* Takes from one opened batch until the limit; PAGE_END: the limit is reached before the batch's end. */
@@ -204,7 +220,7 @@ static int page_slots(struct page *p, const struct archived *o, uint32_t from)
 	json_t *json;
 	int r;
 
-	for (uint32_t i = from; i < o->slots.n && header_wanted(&e->filter, &o->header); i++) {
+	for (uint32_t i = from; i < o->slots.n; i++) {
 		if (json_array_size(e->events) == e->limit)
 			return PAGE_END;
 		r = slot_json(&json, p->ops, p->archive, o, i, &e->filter, e->with_data);
@@ -222,14 +238,18 @@ static int page_batch(void *context, const struct batch_row *row)
 {
 	struct page *p = context;
 	const struct events_query *e = p->query;
-	bool first = row->number == e->after.number && !e->from_start;
+	bool first = row->number == e->after.number && !e->from_start, passed;
 	struct archived o;
 	int r;
 
 	if (first && e->after.index + 1 >= row->count)
 		return 0;
-	if (p->n_batches++ == QUERY_SCAN_BATCHES)
+	if (p->n_batches == QUERY_SCAN_BATCHES || p->n_passed == PASS_MAX)
 		return PAGE_END;
+	r = pass_over(p, row, &passed);
+	if (r != 0 || passed)
+		return r;
+	p->n_batches++;
 	r = archived_read(&o, &p->q->keys, row);
 	if (r == 0)
 		r = page_slots(p, &o, first ? e->after.index + 1 : 0);

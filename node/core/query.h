@@ -128,7 +128,8 @@ struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);
 void querier_free(struct querier *q);
 
-/* Answers one query from the archive; a page opens at most QUERY_SCAN_BATCHES batches. `random_seed` for wrapping. */
+/* Answers one query from the archive; a page opens at most QUERY_SCAN_BATCHES batches, and passes over more by their headers.
+ * `random_seed` for wrapping. */
 enum { QUERY_SCAN_BATCHES = 64 };
 void query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query,
 	const uint8_t random_seed[static 32]);

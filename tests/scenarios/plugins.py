@@ -157,7 +157,7 @@ def test_poison():
     in_order(seen.values())
     equal(len(seen), 600, "events")
     harness.wait_until(lambda: world.letters() == [], "nothing is held any more")
-    check("retry dead letter" in world.reader.log.read_text(), "the audit trail says who did it")
+    check("audit: dead.retry" in world.reader.log.read_text(), "the audit trail says who did it")
 
 
 def test_drop():
@@ -174,7 +174,7 @@ def test_drop():
     harness.run([*enlight, "dead", "drop", "registrar", place, "--reason", "a test"])
     equal(world.letters(), [], "letters")
     harness.run([*enlight, "dead", "drop", "registrar", place, "--reason", "a test"], expect=None)
-    check("drop dead letter" in world.reader.log.read_text(), "the audit trail says so")
+    check("audit: dead.drop" in world.reader.log.read_text(), "the audit trail says so")
 
 
 def test_retry_holds_up_its_own():

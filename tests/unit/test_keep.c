@@ -245,6 +245,44 @@ START_TEST(test_act_and_trail_are_one)
 }
 END_TEST
 
+/* How many acts a query shows; `reads`: the pattern that the asker may read, NULL: an operator's. */
+static size_t count_acts(struct driven *d, const char *topic, const char *reads)
+{
+	struct query *q = query_new(QUERY_EVENTS);
+	struct querier *querier = querier_new(&d->w.store_keys);
+	size_t n;
+
+	q->events.filter.topic = topic == NULL ? NULL : strdup(topic);
+	q->events.from_start = true;
+	q->events.limit = 1000;
+	if (reads != NULL) {
+		q->events.filter.readable = calloc(1, sizeof(char *));
+		q->events.filter.readable[q->events.filter.n_readable++] = strdup(reads);
+	}
+	query_run(querier, &memory_archive_ops, d->w.reader, q, d->w.seed);
+	n = json_array_size(q->events.events);
+	query_free(q);
+	querier_free(querier);
+	return n;
+}
+
+/* Only operators see the trail, and only when they ask for it by name; a reader does not though the table names it. */
+START_TEST(test_trail_is_for_operators)
+{
+	struct driven d;
+
+	drive(&d);
+	tell_act(&d, "a", 1);
+	commit(&d, false);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, NULL), 1);
+	ck_assert_uint_eq(count_acts(&d, NULL, NULL), 0);
+	ck_assert_uint_eq(count_acts(&d, "node.*", NULL), 0);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, "*"), 0);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, ACT_TOPIC), 0);
+	stop(&d);
+}
+END_TEST
+
 /* A card that is known already changes nothing; that somebody brought it is told. */
 START_TEST(test_known_card_is_told)
 {
@@ -438,6 +476,7 @@ int main(void)
 	tcase_add_test(tc, test_told_when_durable);
 	tcase_add_test(tc, test_tried_again);
 	tcase_add_test(tc, test_act_and_trail_are_one);
+	tcase_add_test(tc, test_trail_is_for_operators);
 	tcase_add_test(tc, test_known_card_is_told);
 	tcase_add_test(tc, test_trail_is_full);
 	tcase_add_test(tc, test_told_twice_is_there_once);
