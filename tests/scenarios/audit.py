@@ -76,5 +76,21 @@ def test_trail():
     equal(world.publisher.events(topic="node.act", source="ugent.be"), [], "its events there")
 
 
+def test_plugins_and_the_trail():
+    """A plugin gets acts only when it asks for its own node's events and its row names the topic; none can publish one"""
+    world = World()
+    named, all_own, not_own = (world.plugin(name, topics=topics) for name, topics in
+                               (("named", ["node.act"]), ("all", ["*"]), ("others", ["node.act"])))
+    for plugin in (named, all_own):
+        plugin.yaml = plugin.yaml.replace('"topics"', '"own": true, "topics"')
+    world.start(named, all_own, not_own)
+    enlight(world.reader, "peers", "block", "ut.ee", "--reason", "a test")
+    world.reader.publish(course("ugent.be"))
+    named.wait(2)
+    equal([event["subject"].partition("/")[0] for event in all_own.wait(1)], ["course"], "what a star covers")
+    wait_until(lambda: all(world.row(name)["behind_batches"] == 0 for name in ("named", "all", "others")), "all are at the end")
+    equal((len(named.events), len(all_own.events), len(not_own.events)), (2, 1, 0), "what each was given")
+
+
 if __name__ == "__main__":
     harness.main()
