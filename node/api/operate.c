@@ -96,9 +96,10 @@ void handle_channels(struct request *rq)
 
 static json_t *topic_json(const struct topic *t)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:s, s:s}", "name", t->name, "type", t->type, "family",
-		t->family, "personal", t->personal ? 1 : 0, "dataClass", t->data_class, "publisher", t->publisher,
-		"keepDays", (int)t->keep_days, "message", t->message->name, "purpose", t->purpose);
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:s, s:i, s:s, s:s}", "name", t->name, "type", t->type,
+		"family", t->family, "personal", t->personal ? 1 : 0, "self", t->self ? 1 : 0, "dataClass",
+		t->data_class, "publisher", t->publisher, "keepDays", (int)t->keep_days, "message", t->message->name,
+		"purpose", t->purpose);
 }
 
 void handle_topics(struct request *rq)
