@@ -7,6 +7,7 @@
  * something is missing. An event keeps its id through all tries, so that it can be there only once. */
 #include "core/node_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,8 +184,10 @@ static void remove_unsaved(struct node *n, struct unsaved *u)
 {
 	struct unsaved **at = &n->unsaved;
 
-	while (*at != u)
+	while (*at != u) {
+		assert(*at != NULL); /* it is one of them */
 		at = &(*at)->next;
+	}
 	*at = u->next;
 	free_unsaved(u);
 }
