@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include "base/log.h"
+#include "base/stamp.h"
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +14,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
+
+#define VERSION "enlightd " ENLIGHT_VERSION
 
 enum {
 	POLL_MAX = 2048,
@@ -361,12 +364,14 @@ static void set_full(struct loop *l, const char *why)
  * erasure. */
 static void note_space(struct loop *l, const struct job *job)
 {
+	bool no_room = job->act.n_drafts > 0 && job->act.outcome == PUBLISH_FULL;
 	const char *lacks;
 
+	no_room |= job->kind == JOB_PUBLISH && job->publish.outcome == PUBLISH_FULL;
+	no_room |= job->kind == JOB_ACCEPT && job->accept.outcome == ACCEPT_FULL;
 	if (job->changes != NULL && job->changes->last_number != 0 && store_lacks_room(l->store) == NULL)
 		set_full(l, NULL);
-	if ((job->kind != JOB_PUBLISH || job->publish.outcome != PUBLISH_FULL) &&
-		(job->kind != JOB_ACCEPT || job->accept.outcome != ACCEPT_FULL))
+	if (!no_room)
 		return;
 	lacks = store_lacks_room(l->store);
 	l->full_seen = lacks != NULL;
@@ -456,10 +461,10 @@ static int ask_query(void *context, struct query *query)
 	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
 }
 
-static int ask_import(void *context, uint64_t tag, struct bytes text, struct problems *problems)
+static int ask_import(void *context, uint64_t tag, const struct act *act, struct bytes text, struct problems *problems)
 {
 	struct node_input in = {
-		.kind = NODE_NOTE, .frame = text, .reason = "operator", .problems = problems, .tag = tag};
+		.kind = NODE_NOTE, .frame = text, .reason = "operator", .problems = problems, .act = act, .tag = tag};
 	int r = step_result(context, &in);
 
 	if (r == TRUST_FORK)
@@ -470,18 +475,33 @@ static int ask_import(void *context, uint64_t tag, struct bytes text, struct pro
 }
 
 static int ask_block(
-	void *context, uint64_t tag, const char *member, bool block, const char *reason, struct problems *problems)
+	void *context, uint64_t tag, const struct act *act, const char *member, bool block, struct problems *problems)
 {
-	struct node_input in = {.kind = NODE_BLOCK, .member = member, .block = block, .reason = reason, .tag = tag};
+	struct node_input in = {
+		.kind = NODE_BLOCK, .member = member, .block = block, .reason = act->reason, .act = act, .tag = tag};
 
 	(void)problems;
 	return step_result(context, &in);
 }
 
-static void audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
+static void audit(void *context, uint64_t tag, const struct act *act)
 {
-	(void)context;
-	log_info("audit: %s uid=%u object=%s reason=\"%s\"", act, uid, object, reason == NULL ? "" : reason);
+	struct node_input in = {.kind = NODE_ACT, .act = act, .tag = tag};
+
+	step(context, &in);
+}
+
+/* What the node does by itself, or is told to do by a signal (NULL: by none). */
+static void tell(struct loop *l, const struct act *act, const struct signalfd_siginfo *signal)
+{
+	struct act told = *act;
+
+	stamp_uuid(told.id, loop_time_ms(), 0);
+	told.by_user = signal != NULL && signal->ssi_code == SI_USER;
+	told.uid = told.by_user ? signal->ssi_uid : 0;
+	if (told.by_user)
+		access_name(told.user, sizeof told.user, told.uid);
+	audit(l, 0, &told);
 }
 
 static json_t *peers(void *context)
@@ -552,7 +572,8 @@ struct api_access *loop_access(const struct config *c)
 	return rows;
 }
 
-static void import_card(struct loop *l, const char *path)
+/* Whether it is new. */
+static bool import_card(struct loop *l, const char *path)
 {
 	struct problems problems = {0};
 	struct node_input in = {.kind = NODE_NOTE, .reason = path, .problems = &problems};
@@ -563,7 +584,7 @@ static void import_card(struct loop *l, const char *path)
 	r = file_read(&text, &len, path, NOTE_MAX);
 	if (r != 0) {
 		log_error("trust: cannot read file=%s error=\"%s\"", path, strerror(-r));
-		return;
+		return false;
 	}
 	in.frame = bytes_of(text, len);
 	r = step_result(l, &in);
@@ -572,28 +593,31 @@ static void import_card(struct loop *l, const char *path)
 			log_error("trust: refused %s: %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
 	free(text);
+	return r == 0;
 }
 
-void loop_import_cards(struct loop *l)
+size_t loop_import_cards(struct loop *l)
 {
 	const char *folder = l->config->trust.cards;
 	struct dirent **names = NULL;
+	size_t n_new = 0;
 	char *path;
 	int n;
 
 	if (folder == NULL)
-		return;
+		return 0;
 	n = scandir(folder, &names, NULL, alphasort);
 	if (n < 0)
 		log_error("trust: cannot read folder=%s error=\"%s\"", folder, strerror(errno));
 	for (int i = 0; i < n; i++) {
 		if (names[i]->d_name[0] != '.' && asprintf(&path, "%s/%s", folder, names[i]->d_name) >= 0) {
-			import_card(l, path);
+			n_new += import_card(l, path);
 			free(path);
 		}
 		free(names[i]);
 	}
 	free(names);
+	return n_new;
 }
 
 /* What a running node can change. All else stays as it was at the start, so that the node never says of itself what is not so. */
@@ -618,33 +642,59 @@ static void take_changes(struct config *running, struct config *read)
 	exchange(&running->trust.cards, &read->trust.cards, sizeof read->trust.cards);
 }
 
-static void note_change(void *context, const char *name)
-{
-	struct buffer *names = context;
+/* Names of settings that differ from those the node runs with: all, and those that are not taken over. */
+struct changes {
+	struct buffer all, later;
+};
 
-	for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++)
-		if (strcmp(at_once[i], name) == 0)
-			return;
+static void add_name(struct buffer *names, const char *name)
+{
 	buffer_printf(names, "%s%s", names->len == 0 ? "" : ", ", name);
 }
 
-/* Says which settings differ from those the node runs with and are not taken over. */
-static void warn_of_others(const struct loop *l, const struct config *read)
+static void note_change(void *context, const char *name)
 {
-	struct buffer names = {0};
+	struct changes *changes = context;
 
-	settings_changes(l->config, read, config_table, note_change, &names);
-	if (names.len != 0 && buffer_cstr(&names) != NULL)
-		log_warn("config: takes effect after a restart settings=\"%s\"", buffer_cstr(&names));
-	buffer_deinit(&names);
+	add_name(&changes->all, name);
+	for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++)
+		if (strcmp(at_once[i], name) == 0)
+			return;
+	add_name(&changes->later, name);
+}
+
+/* Says which settings differ from those the node runs with, and which are not taken over. */
+static void find_changes(const struct loop *l, const struct config *read, struct changes *changes)
+{
+	settings_changes(l->config, read, config_table, note_change, changes);
+	if (changes->later.len != 0 && buffer_cstr(&changes->later) != NULL)
+		log_warn("config: takes effect after a restart settings=\"%s\"", buffer_cstr(&changes->later));
+}
+
+/* Takes the changes. */
+static void tell_changes(struct loop *l, struct changes *changes, size_t n_cards, const struct signalfd_siginfo *signal)
+{
+	struct act act = {.verb = "config.reload"};
+	char cards[32];
+
+	snprintf(cards, sizeof cards, "%zu new cards", n_cards);
+	if (n_cards > 0)
+		add_name(&changes->all, cards);
+	act.object = changes->all.len == 0 ? NULL : buffer_cstr(&changes->all);
+	tell(l, &act, signal);
+	buffer_deinit(&changes->all);
+	buffer_deinit(&changes->later);
 }
 
 /* SIGHUP: a good file's access table and cards hold from now on; a bad one changes nothing. */
-static void reload(struct loop *l)
+static void reload(struct loop *l, const struct signalfd_siginfo *signal)
 {
+	const struct act refused = {.verb = "config.reload", .result = "refused"};
 	struct problems problems = {0};
+	struct changes changes = {0};
 	struct api_access *access;
 	struct config *c = NULL;
+	size_t n_cards;
 	int r = config_load(&c, l->config_path, &problems);
 
 	for (size_t i = 0; i < problems.n; i++)
@@ -653,21 +703,35 @@ static void reload(struct loop *l)
 	access = r == 0 ? loop_access(c) : NULL;
 	if (access == NULL) {
 		log_error("config: not read again; what was in force stays file=%s", l->config_path);
+		tell(l, &refused, signal);
 		config_free(c);
 		return;
 	}
 	api_set_access(l->api, access, c->n_access);
 	free(l->access);
 	l->access = access;
-	warn_of_others(l, c);
+	find_changes(l, c, &changes);
 	take_changes(l->config, c);
 	config_free(c);
-	loop_import_cards(l);
+	n_cards = loop_import_cards(l);
 	loop_configure_plugins(l);
+	tell_changes(l, &changes, n_cards, signal);
 	log_info("config: read again file=%s", l->config_path);
 }
 
 /* ---- the loop ---- */
+
+static void begin_to_stop(struct loop *l, const struct signalfd_siginfo *signal)
+{
+	const struct act stop = {.verb = "node.stop", .object = VERSION, .reason = strsignal((int)signal->ssi_signo)};
+
+	log_info("node: stopping signal=%s", stop.reason);
+	if (l->stopping)
+		return;
+	tell(l, &stop, signal);
+	host_drain(l->host, DRAIN_MS, loop_monotonic_ms());
+	l->stopping = true;
+}
 
 static void take_signals(struct loop *l)
 {
@@ -676,13 +740,10 @@ static void take_signals(struct loop *l)
 	while (read(l->signals, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGHUP) {
 			sd_notify(0, "RELOADING=1");
-			reload(l);
+			reload(l, &info);
 			sd_notify(0, "READY=1");
 		} else {
-			log_info("node: stopping signal=%s", strsignal((int)info.ssi_signo));
-			if (!l->stopping)
-				host_drain(l->host, DRAIN_MS, loop_monotonic_ms());
-			l->stopping = true;
+			begin_to_stop(l, &info);
 		}
 	}
 }
@@ -765,6 +826,7 @@ static void finish(struct loop *l)
 
 int loop_run(struct loop *l)
 {
+	const struct act start = {.verb = "node.start", .object = VERSION};
 	zmq_pollitem_t *items = calloc(POLL_MAX, sizeof *items);
 	uint64_t notify_ms = 0;
 	bool more = false;
@@ -772,8 +834,9 @@ int loop_run(struct loop *l)
 
 	if (items == NULL)
 		return -ENOMEM;
+	tell(l, &start, NULL);
 	sd_notify(0, "READY=1");
-	while (!(l->stopping && host_stopped(l->host)) && r == 0) {
+	while (!(l->stopping && host_stopped(l->host) && !node_is_saving(l->node)) && r == 0) {
 		r = turn(l, items, &more);
 		notify(l, loop_monotonic_ms(), &notify_ms);
 	}

@@ -67,8 +67,8 @@ void loop_reader_run(void *context, const struct archive_ops *ops, void *archive
  * file with mistakes changes nothing. */
 int loop_run(struct loop *l);
 
-/* Takes in the cards of the configured folder. Files that are refused are logged. */
-void loop_import_cards(struct loop *l);
+/* Takes in the cards of the configured folder. Files that are refused are logged. Returns how many were new. */
+size_t loop_import_cards(struct loop *l);
 
 /* hosting.c: makes the plugins those of the configuration. 0 or -errno. */
 int loop_configure_plugins(struct loop *l);

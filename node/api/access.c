@@ -2,6 +2,8 @@
 
 #include "core/topic.h"
 #include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,6 +46,20 @@ void api_peer_deinit(struct api_peer *p)
 {
 	free(p->groups);
 	*p = (struct api_peer){0};
+}
+
+void access_name(char *out, size_t size, unsigned uid)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd row, *found;
+	char line[1024];
+
+	out[0] = '\0';
+	while (f != NULL && out[0] == '\0' && fgetpwent_r(f, &row, line, sizeof line, &found) == 0)
+		if (row.pw_uid == uid)
+			snprintf(out, size, "%s", row.pw_name);
+	if (f != NULL)
+		fclose(f);
 }
 
 static bool row_covers(const struct api_access *row, const struct api_peer *p)

@@ -43,6 +43,10 @@ struct access {
 
 /* Fills in the peer of a connected Unix socket: SO_PEERCRED and SO_PEERGROUPS, so no name service is asked. 0 or -errno. */
 int access_peer_of(struct api_peer *out, int fd);
+/* The name of a uid in the machine's own list, cut to `size`; empty: it has none. No name service is asked: one could keep the loop
+ * waiting. */
+void access_name(char *out, size_t size, unsigned uid);
+
 void api_peer_deinit(struct api_peer *p);
 
 unsigned access_roles(const struct access *a, const struct api_peer *p); /* set of access_role */

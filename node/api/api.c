@@ -117,6 +117,7 @@ static void request_free(struct request *rq)
 	stream_free(rq);
 	request_body_release(rq);
 	buffer_deinit(&rq->answer);
+	query_free(rq->query);
 	for (size_t i = 0; i < rq->n_values; i++)
 		free(rq->values[i].value);
 	free(rq);
@@ -523,7 +524,7 @@ void api_queried(struct api *a, struct query *query)
 	query_free(query);
 }
 
-/* The node may say so before the handler has made the answer. */
+/* The node may say so before the handler has made the answer. What is to be shown then is asked for first. */
 void api_kept(struct api *a, uint64_t tag, bool durable)
 {
 	struct request *rq = find_waiting(a, tag);
@@ -532,10 +533,11 @@ void api_kept(struct api *a, uint64_t tag, bool durable)
 		return;
 	rq->tag = 0;
 	rq->not_durable = !durable;
-	if (rq->suspended) {
-		operate_kept(rq);
+	if (!rq->suspended)
+		return;
+	rq->kept(rq);
+	if (rq->answered)
 		request_resume(rq);
-	}
 }
 
 void api_committed(struct api *a)

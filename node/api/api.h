@@ -7,6 +7,7 @@
 #define ENLIGHT_API_API_H
 
 #include "api/access.h"
+#include "core/act.h"
 #include "core/commit.h"
 #include "core/delivery.h"
 #include "core/query.h"
@@ -34,10 +35,12 @@ struct api_ops {
 	int (*publish)(void *context, struct job *job);
 	int (*query)(void *context, struct query *query);
 
-	/* Takes in a roster or card by hand; blocks or unblocks a peer. 0: in force, and api_kept() says with this tag when it is
-	 * durable; 1: known already; -ENOENT: no such member (404); with `problems`: 422; any other negative errno: 503. */
-	int (*import_note)(void *context, uint64_t tag, struct bytes text, struct problems *problems);
-	int (*block)(void *context, uint64_t tag, const char *member, bool block, const char *reason,
+	/* Takes in a roster or card by hand; blocks or unblocks a peer, for the act's reason. 0: in force; 1: known already; of both
+	 * api_kept() says with this tag when they and the act are durable. -ENOENT: no such member (404); with `problems`: 422; any other
+	 * negative errno: 503. */
+	int (*import_note)(
+		void *context, uint64_t tag, const struct act *act, struct bytes text, struct problems *problems);
+	int (*block)(void *context, uint64_t tag, const struct act *act, const char *member, bool block,
 		struct problems *problems);
 	/* Plugins, and what they have not done; see host.h. */
 	json_t *(*plugins)(void *context);
@@ -47,8 +50,8 @@ struct api_ops {
 	int (*held_retry_all)(
 		void *context, const char *plugin, const struct held_filter *filter); /* how many, or -ENOENT */
 	int (*held_drop)(void *context, const char *plugin, const struct place *place);
-	/* An act for the audit trail: what was done and to what; without payloads or persons. `reason` may be NULL. */
-	void (*audit)(void *context, unsigned uid, const char *act, const char *object, const char *reason);
+	/* Something else that was done, for the audit trail; api_kept() says with this tag when it is durable there. */
+	void (*audit)(void *context, uint64_t tag, const struct act *act);
 	uint64_t (*now_ms)(void *context); /* since 1970 */
 };
 

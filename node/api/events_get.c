@@ -34,19 +34,32 @@ static void answer_page(struct request *rq, struct query *query)
 	request_json(rq, 200, json);
 }
 
-/* Asks when nothing is wrong with the parameters; else says what is. The query is taken. */
-static void ask(struct request *rq, struct query *query, const struct problems *problems, int r,
-	void (*queried)(struct request *rq, struct query *query))
+static void show(struct request *rq, bool may)
 {
-	if (r == 0 && problems->total == 0) {
-		request_query(rq, query, queried);
-		return;
-	}
-	query_free(query);
+	struct query *query = rq->query;
+
+	rq->query = NULL;
+	if (may)
+		request_query(rq, query, rq->queried);
+	else
+		query_free(query);
+}
+
+/* Asks when nothing is wrong with the parameters; else says what is. The query is taken. `filter`: what payloads are asked for; NULL:
+ * none. */
+static void ask(struct request *rq, struct query *query, const struct problems *problems, int r,
+	const struct event_filter *filter, void (*queried)(struct request *rq, struct query *query))
+{
+	rq->query = query;
+	rq->queried = queried;
 	if (r != 0)
 		request_out_of_memory(rq);
-	else
+	else if (problems->total > 0)
 		request_problem(rq, REFUSED_PARAMETER, problems);
+	else if (filter != NULL)
+		request_show(rq, filter, show);
+	else
+		show(rq, true);
 }
 
 void handle_events_get(struct request *rq)
@@ -69,9 +82,7 @@ void handle_events_get(struct request *rq)
 		query_free(query);
 		return;
 	}
-	if (r == 0 && problems.total == 0 && q->with_data)
-		filter_audit(rq, "read events", &q->filter);
-	ask(rq, query, &problems, r, answer_page);
+	ask(rq, query, &problems, r, q->with_data ? &q->filter : NULL, answer_page);
 	problems_deinit(&problems);
 }
 
@@ -90,6 +101,7 @@ void handle_event_get(struct request *rq)
 	struct query *query = query_new(QUERY_EVENT);
 	const char *source = request_value(rq, "source"), *id = request_value(rq, "id");
 	struct problems problems = {0};
+	struct event_filter of = {0};
 	struct event_query *q;
 	int r;
 
@@ -106,11 +118,8 @@ void handle_event_get(struct request *rq)
 	r = q->source == NULL || q->id == NULL ? -ENOMEM : 0;
 	if (r == 0)
 		r = access_readable(&rq->api->access, rq->peer, &q->filter.readable, &q->filter.n_readable);
-	if (r == 0 && problems.total == 0 && q->with_data) {
-		struct event_filter of = {.source = q->source};
-
-		filter_audit(rq, "read event", &of);
-	}
-	ask(rq, query, &problems, r, answer_event);
+	q->filter.self = true;
+	of.source = q->source;
+	ask(rq, query, &problems, r, q->with_data ? &of : NULL, answer_event);
 	problems_deinit(&problems);
 }

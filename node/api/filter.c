@@ -109,29 +109,23 @@ void filter_check(const struct request *rq, struct problems *problems)
 
 int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems)
 {
+	const char *topic = request_value(rq, "topic");
+	const char *self = topic != NULL && topic_is_self(topic) ? rq->api->options.member : NULL;
 	int r;
 
 	filter_check(rq, problems);
 	r = take_copy(&out->source, request_value(rq, "source"));
 	if (r == 0)
-		r = take_copy(&out->topic, request_value(rq, "topic"));
+		r = take_copy(&out->topic, topic);
 	if (r == 0)
 		r = take_copy(&out->subject, request_value(rq, "subject"));
 	if (r == 0)
 		r = take_audience(out, request_value(rq, "audience"), problems);
+	if (r == 0 && self != NULL && out->source == NULL)
+		r = take_copy(&out->source, self);
+	if (r == 0 && self != NULL && out->audience == NULL)
+		r = take_copy(&out->audience, self); /* that one channel has them all */
 	if (r == 0)
 		r = access_readable(&rq->api->access, rq->peer, &out->readable, &out->n_readable);
 	return r;
-}
-
-void filter_audit(const struct request *rq, const char *act, const struct event_filter *f)
-{
-	struct buffer object = {0};
-	const char *text;
-
-	buffer_printf(
-		&object, "source=%s topic=%s", f->source == NULL ? "*" : f->source, f->topic == NULL ? "*" : f->topic);
-	text = buffer_cstr(&object);
-	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, text == NULL ? "" : text, NULL);
-	buffer_deinit(&object);
 }

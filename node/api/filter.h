@@ -27,7 +27,4 @@ int filter_of_request(struct event_filter *out, const struct request *rq, struct
 /* The source and topic of a request, checked. */
 void filter_check(const struct request *rq, struct problems *problems);
 
-/* Notes in the audit trail that payloads were read, and of what; subjects and ids stay out. */
-void filter_audit(const struct request *rq, const char *act, const struct event_filter *f);
-
 #endif

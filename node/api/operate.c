@@ -4,6 +4,7 @@
 
 #include "api/request.h"
 #include "core/handle.h"
+#include "core/rule.h"
 #include <errno.h>
 #include <string.h>
 
@@ -95,9 +96,10 @@ void handle_channels(struct request *rq)
 
 static json_t *topic_json(const struct topic *t)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:s, s:s}", "name", t->name, "type", t->type, "family",
-		t->family, "personal", t->personal ? 1 : 0, "dataClass", t->data_class, "publisher", t->publisher,
-		"keepDays", (int)t->keep_days, "message", t->message->name, "purpose", t->purpose);
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:s, s:i, s:s, s:s}", "name", t->name, "type", t->type,
+		"family", t->family, "personal", t->personal ? 1 : 0, "self", t->self ? 1 : 0, "dataClass",
+		t->data_class, "publisher", t->publisher, "keepDays", (int)t->keep_days, "message", t->message->name,
+		"purpose", t->purpose);
 }
 
 void handle_topics(struct request *rq)
@@ -132,36 +134,19 @@ void handle_topic(struct request *rq)
 
 /* ---- acts of an operator ---- */
 
-static void audit(const struct request *rq, const char *act, const char *object, const char *reason)
-{
-	rq->api->options.ops->audit(rq->api->options.context, rq->peer->uid, act, object, reason);
-}
-
-void operate_kept(struct request *rq)
-{
-	if (rq->not_durable) {
-		buffer_deinit(&rq->answer);
-		request_problem(rq, REFUSED_NOT_DURABLE, NULL);
-	}
-	rq->answered = true;
-}
-
 /* The results that import_note() and block() share. What is in force now is answered when it is durable. */
 static void answer_act(struct request *rq, int r, const struct problems *problems, unsigned done, json_t *json)
 {
 	if (problems->total == 0 && (r == 0 || r == 1)) {
-		request_json(rq, r == 0 ? done : 200, json);
-		rq->answered = r == 1;
-		if (r == 0 && rq->tag == 0)
-			operate_kept(rq);
-		else if (r == 1)
-			rq->tag = 0;
+		request_acted(rq, r == 0 ? done : 200, json);
 		return;
 	}
 	rq->tag = 0;
 	json_decref(json);
 	if (problems->total > 0)
 		request_problem(rq, REFUSED_ACT, problems);
+	else if (r == -EAGAIN)
+		request_problem(rq, REFUSED_BUSY, NULL);
 	else
 		request_problem(rq, r == -ENOENT ? REFUSED_NOT_FOUND : REFUSED_FAILED, NULL);
 }
@@ -174,13 +159,17 @@ static bool is_text(const struct request *rq)
 	return type != NULL && strncmp(type, "text/plain", 10) == 0 && strchr("; \t", type[10]) != NULL;
 }
 
-static void import_note(struct request *rq, const char *first_word, const char *act)
+static void import_note(struct request *rq, const char *first_word, const char *verb)
 {
 	struct bytes text = bytes_of(rq->body.data, rq->body.len);
 	struct problems problems = {0};
 	size_t len = strlen(first_word);
+	const char *reason;
+	struct act act;
 	int r;
 
+	if (!request_reason_given(rq, &reason))
+		return;
 	if (!is_text(rq)) {
 		request_problem_at(rq, REFUSED_MEDIA_TYPE, "Content-Type", "text/plain");
 		return;
@@ -189,48 +178,55 @@ static void import_note(struct request *rq, const char *first_word, const char *
 		request_problem_at(rq, REFUSED_ACT, "", "the first line does not say what this path takes");
 		return;
 	}
-	r = rq->api->options.ops->import_note(rq->api->options.context, request_wait(rq), text, &problems);
-	if (r >= 0 && problems.total == 0)
-		audit(rq, act, r == 0 ? "taken" : "known", NULL);
+	request_act(rq, &act, verb, NULL, reason);
+	r = rq->api->options.ops->import_note(rq->api->options.context, request_wait(rq), &act, text, &problems);
 	answer_act(rq, r, &problems, 201, json_pack("{s:s}", "state", r == 0 ? "taken" : "known"));
 	problems_deinit(&problems);
 }
 
 void handle_card(struct request *rq)
 {
-	import_note(rq, "enlight card ", "import card");
+	import_note(rq, "enlight card ", "card.import");
 }
 
 void handle_roster(struct request *rq)
 {
-	import_note(rq, "enlight roster ", "import roster");
+	import_note(rq, "enlight roster ", "roster.import");
 }
 
 static void set_block(struct request *rq, bool block, const char *reason)
 {
 	const char *member = request_value(rq, "member");
 	struct problems problems = {0};
+	struct act act;
 	int r;
 
 	if (strcmp(member, rq->api->options.member) == 0) {
 		request_problem_at(rq, REFUSED_ACT, "member", "this node's own member, to which there is no link");
 		return;
 	}
+	request_act(rq, &act, block ? "peers.block" : "peers.unblock", member, reason);
 	r = !handle_valid(member) ? -ENOENT
-				  : rq->api->options.ops->block(rq->api->options.context, request_wait(rq), member,
-					    block, reason, &problems);
+				  : rq->api->options.ops->block(
+					    rq->api->options.context, request_wait(rq), &act, member, block, &problems);
 	if (r == -ENOENT) {
+		rq->tag = 0;
 		request_problem_at(
 			rq, REFUSED_NOT_FOUND, "member", "no member of the network; GET /v1/peers lists them");
 		return;
 	}
-	if (r >= 0 && problems.total == 0)
-		audit(rq, block ? "block peer" : "unblock peer", member, reason);
 	answer_act(rq, r, &problems, 200, json_pack("{s:s, s:b}", "member", member, "blocked", block ? 1 : 0));
 	problems_deinit(&problems);
 }
 
 enum { REASON_MAX = 500 };
+
+static bool is_reason(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len <= REASON_MAX && rule_holds(RULE_LINE, text, len);
+}
 
 json_t *request_reason(struct request *rq, const char **reason)
 {
@@ -239,12 +235,21 @@ json_t *request_reason(struct request *rq, const char **reason)
 	*reason = json_string_value(json_object_get(json, "reason"));
 	if (json == NULL)
 		request_problem_at(rq, REFUSED_SYNTAX, "", "a JSON object with a reason");
-	else if (*reason == NULL || **reason == '\0' || strlen(*reason) > REASON_MAX || json_object_size(json) != 1)
-		request_problem_at(rq, REFUSED_ACT, "/reason", "a text of 1 to 500 bytes, and nothing else");
+	else if (*reason == NULL || !is_reason(*reason) || json_object_size(json) != 1)
+		request_problem_at(rq, REFUSED_ACT, "/reason", "one line of 1 to 500 bytes, and nothing else");
 	else
 		return json;
 	json_decref(json);
 	return NULL;
+}
+
+bool request_reason_given(struct request *rq, const char **reason)
+{
+	*reason = request_value(rq, "reason");
+	if (*reason == NULL || is_reason(*reason))
+		return true;
+	request_problem_at(rq, REFUSED_PARAMETER, "reason", "one line of 1 to 500 bytes");
+	return false;
 }
 
 void handle_peer_block(struct request *rq)
@@ -259,7 +264,10 @@ void handle_peer_block(struct request *rq)
 
 void handle_peer_unblock(struct request *rq)
 {
-	set_block(rq, false, NULL);
+	const char *reason;
+
+	if (request_reason_given(rq, &reason))
+		set_block(rq, false, reason);
 }
 
 /* ---- health ---- */

@@ -98,9 +98,8 @@ void handle_held_row(struct request *rq)
 		request_json(rq, 200, row);
 }
 
-static void answer(struct request *rq, int r, const char *act, const char *state, const char *reason)
+static void answer(struct request *rq, int r, const char *verb, const char *state, const char *reason)
 {
-	const struct api_options *o = &rq->api->options;
 	const char *plugin = request_value(rq, "plugin"), *place = request_value(rq, "place");
 	char object[128];
 
@@ -114,25 +113,25 @@ static void answer(struct request *rq, int r, const char *act, const char *state
 		return;
 	}
 	snprintf(object, sizeof object, "%s/%s", plugin, place);
-	o->ops->audit(o->context, rq->peer->uid, act, object, reason);
-	request_json(rq, 200, json_pack("{s:s, s:s, s:s}", "plugin", plugin, "place", place, "state", state));
+	request_tell(rq, verb, object, reason);
+	request_acted(rq, 200, json_pack("{s:s, s:s, s:s}", "plugin", plugin, "place", place, "state", state));
 }
 
 void handle_held_retry(struct request *rq)
 {
 	struct place place;
+	const char *reason;
 
-	if (parse_place(rq, &place))
+	if (parse_place(rq, &place) && request_reason_given(rq, &reason))
 		answer(rq,
 			rq->api->options.ops->held_retry(rq->api->options.context, request_value(rq, "plugin"), &place),
-			"retry dead letter", "retrying", NULL);
+			"dead.retry", "retrying", reason);
 }
 
-static void answer_all(struct request *rq, const struct held_filter *filter, int n)
+static void answer_all(struct request *rq, const struct held_filter *filter, int n, const char *reason)
 {
-	const struct api_options *o = &rq->api->options;
 	const char *plugin = request_value(rq, "plugin");
-	char object[64 + PLUGIN_NAME_MAX + HANDLE_MAX + TYPE_MAX];
+	char object[ACT_OBJECT_MAX + 1];
 
 	if (n < 0) {
 		request_problem(rq, REFUSED_NOT_FOUND, NULL);
@@ -140,22 +139,23 @@ static void answer_all(struct request *rq, const struct held_filter *filter, int
 	}
 	snprintf(object, sizeof object, "%s/* source=%s topic=%s n=%d", plugin,
 		filter->source == NULL ? "*" : filter->source, filter->topic == NULL ? "*" : filter->topic, n);
-	o->ops->audit(o->context, rq->peer->uid, "retry dead letters", object, NULL);
-	request_json(rq, 200, json_pack("{s:s, s:i}", "plugin", plugin, "retrying", n));
+	request_tell(rq, "dead.retry", object, reason);
+	request_acted(rq, 200, json_pack("{s:s, s:i}", "plugin", plugin, "retrying", n));
 }
 
 void handle_held_retry_all(struct request *rq)
 {
 	struct held_filter filter = {request_value(rq, "source"), request_value(rq, "topic")};
+	const struct api_options *o = &rq->api->options;
 	struct problems problems = {0};
+	const char *reason;
 
 	filter_check(rq, &problems);
 	if (problems.total > 0)
 		request_problem(rq, REFUSED_PARAMETER, &problems);
-	else
-		answer_all(rq, &filter,
-			rq->api->options.ops->held_retry_all(
-				rq->api->options.context, request_value(rq, "plugin"), &filter));
+	else if (request_reason_given(rq, &reason))
+		answer_all(
+			rq, &filter, o->ops->held_retry_all(o->context, request_value(rq, "plugin"), &filter), reason);
 	problems_deinit(&problems);
 }
 
@@ -171,6 +171,6 @@ void handle_held_drop(struct request *rq)
 	if (json != NULL)
 		answer(rq,
 			rq->api->options.ops->held_drop(rq->api->options.context, request_value(rq, "plugin"), &place),
-			"drop dead letter", "dropped", reason);
+			"dead.drop", "dropped", reason);
 	json_decref(json);
 }

@@ -24,7 +24,9 @@ const struct problem_row problem_rows[REFUSED_KINDS] = {
 	[REFUSED_FAILED] = {"failed", 503, "The node could not do it; nothing was done"},
 	[REFUSED_FULL] = {"full", 507, "The disk, or the store's limit, is full; nothing was published"},
 	[REFUSED_NOT_DURABLE] = {"not-durable", 507,
-		"It is in force, but could not be written to disk yet; the node tries again by itself"},
+		"It is done, but could not be written to disk yet; the node tries again by itself"},
+	[REFUSED_NOT_TOLD] = {"not-told", 507,
+		"The audit trail cannot say yet that you read payloads; they are not shown"},
 };
 
 enum { RETRY_AFTER_S = 5 };

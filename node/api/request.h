@@ -33,6 +33,7 @@ enum problem_kind {
 	REFUSED_FAILED,
 	REFUSED_FULL,
 	REFUSED_NOT_DURABLE,
+	REFUSED_NOT_TOLD,
 	REFUSED_KINDS,
 };
 struct problem_row {
@@ -77,8 +78,12 @@ struct request {
 	bool handled, suspended;
 	uint64_t tag;     /* of the job or query it waits for; 0: none */
 	bool batch;       /* POST /v1/events: places begin with the event's number */
-	bool not_durable; /* an act of an operator: what api_kept() said */
+	bool not_durable; /* an act of an operator: what api_kept() said last */
 	void (*queried)(struct request *rq, struct query *query); /* the query is borrowed */
+	void (*kept)(struct request *rq);           /* what it waits for is in the audit trail, or is not */
+	void (*show)(struct request *rq, bool may); /* payloads, when it is there that they are read */
+	char shown[ACT_OBJECT_MAX + 1];
+	struct query *query; /* which are asked for then; owned */
 	struct stream *stream;
 
 	bool answered;
@@ -100,6 +105,14 @@ struct api_counts {
 	uint64_t events; /* sent on streams */
 };
 
+/* Payloads that an operator was shown, and that the audit trail says so. */
+enum { API_READS = 16 };
+struct read_noted {
+	unsigned uid;
+	char what[ACT_OBJECT_MAX + 1];
+	uint64_t until_ms; /* noted again then */
+};
+
 struct api {
 	struct api_options options; /* its strings are copies */
 	struct access access;
@@ -113,6 +126,7 @@ struct api {
 	uint64_t last_given; /* the highest number of a place that anybody was told */
 	bool closing;
 	struct api_counts counts;
+	struct read_noted reads[API_READS];
 };
 
 /* A value by the name in the route's row; NULL: not given. */
@@ -133,12 +147,23 @@ bool request_not_ready(struct request *rq);
 
 /* The body {"reason": "..."} of an operator's act: a new reference that `*reason` is part of. NULL: answered already. */
 json_t *request_reason(struct request *rq, const char **reason);
+/* The parameter `reason` where it need not be given; `*reason` may be NULL. False: answered already. */
+bool request_reason_given(struct request *rq, const char **reason);
+
+/* act.c. An act as the audit trail is to have it; `object` and `reason` (NULL: none) are borrowed. It goes to the node with the op
+ * that carries it out and the tag of request_wait(), or by request_tell() when it was carried out. */
+void request_act(const struct request *rq, struct act *out, const char *verb, const char *object, const char *reason);
+void request_tell(struct request *rq, const char *verb, const char *object, const char *reason);
+/* Then: answers with `json` (taken) when the act is durable, and with 507 when it is not yet. */
+void request_acted(struct request *rq, unsigned status, json_t *json);
+/* The same for another end: `kept` is called with rq->not_durable set, at once when it is known already. */
+void request_when_kept(struct request *rq, void (*kept)(struct request *rq));
+/* Before payloads are shown: `show` is called when the trail says that an operator reads them, which it says once an hour for the same
+ * source and topic; for others at once. Without `may` it gives up what it has: the request is answered. */
+void request_show(struct request *rq, const struct event_filter *f, void (*show)(struct request *rq, bool may));
 
 /* Takes in the answer to a job of POST /v1/events, which is borrowed. */
 void events_post_published(struct request *rq, struct job *job);
-
-/* Gives the answer to an operator's act, which has waited until the act is durable. */
-void operate_kept(struct request *rq);
 
 /* Gives back the body's memory. */
 void request_body_release(struct request *rq);

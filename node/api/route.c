@@ -15,9 +15,13 @@
 	{                                                                                                              \
 		"audience", "only events to this audience (`network`, or members with commas between)"                 \
 	}
+#define REASON                                                                                                         \
+	{                                                                                                              \
+		"reason", "why, for the audit trail"                                                                   \
+	}
 #define DATA                                                                                                           \
 	{                                                                                                              \
-		"data", "`true`: with payloads; noted in the audit trail"                                              \
+		"data", "`true`: with payloads; that an operator reads them is noted in the audit trail"               \
 	}
 
 /* By path; of one path GET first. */
@@ -27,7 +31,7 @@ const struct route routes[] = {
 	{"GET", "/metrics", ACCESS_ANYONE, true, 0, handle_metrics, {{0}}, "Metrics and counts, as Prometheus text"},
 	{"GET", "/readyz", ACCESS_ANYONE, true, 0, handle_ready, {{0}},
 		"200 when events can be published, else 503 with reasons"},
-	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {{0}},
+	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {REASON},
 		"Takes in a member's card (text/plain)"},
 	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},
 		"Channels, their heads and receipts"},
@@ -41,11 +45,11 @@ const struct route routes[] = {
 		"One of them, with the places parked behind it"},
 	{"DELETE", "/v1/dead-letters/{plugin}/{place}", ACCESS_OPERATOR, false, 4096, handle_held_drop, {{0}},
 		"The plugin will never get it; body `{\"reason\": \"...\"}`"},
-	{"POST", "/v1/dead-letters/{plugin}/{place}/retry", ACCESS_OPERATOR, false, 4096, handle_held_retry, {{0}},
+	{"POST", "/v1/dead-letters/{plugin}/{place}/retry", ACCESS_OPERATOR, false, 4096, handle_held_retry, {REASON},
 		"The plugin gets it again now"},
 	{"POST", "/v1/dead-letters/{plugin}/retry", ACCESS_OPERATOR, false, 4096, handle_held_retry_all,
 		{{"source", "only events that this member published"},
-			{"topic", "only this topic, or pattern (`course.*`)"}},
+			{"topic", "only this topic, or pattern (`course.*`)"}, REASON},
 		"The plugin gets again now all that are not parked"},
 	{"GET", "/v1/events", ACCESS_READER, false, 0, handle_events_get,
 		{FILTERS, {"after", "cursor: events behind this place"},
@@ -63,10 +67,10 @@ const struct route routes[] = {
 	{"GET", "/v1/peers", ACCESS_OPERATOR, false, 0, handle_peers, {{0}}, "Members and the links to their nodes"},
 	{"POST", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 4096, handle_peer_block, {{0}},
 		"Ends the link to a member; body `{\"reason\": \"...\"}`"},
-	{"DELETE", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 0, handle_peer_unblock, {{0}},
+	{"DELETE", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 0, handle_peer_unblock, {REASON},
 		"Lets it connect again"},
 	{"GET", "/v1/plugins", ACCESS_OPERATOR, false, 0, handle_plugins, {{0}}, "Plugins and how far they have come"},
-	{"POST", "/v1/rosters", ACCESS_OPERATOR, false, NOTE_MAX, handle_roster, {{0}},
+	{"POST", "/v1/rosters", ACCESS_OPERATOR, false, NOTE_MAX, handle_roster, {REASON},
 		"Takes in the next roster (text/plain)"},
 	{"GET", "/v1/status", ACCESS_READER | ACCESS_PUBLISHER, false, 0, handle_status, {{0}}, "The node in one view"},
 	{"GET", "/v1/topics", ACCESS_ANYONE, false, 0, handle_topics, {{0}}, "Kinds of event there are"},

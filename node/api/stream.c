@@ -179,7 +179,7 @@ struct MHD_Response *stream_response(struct request *rq)
 
 static bool is_idle(const struct request *rq)
 {
-	return rq->suspended && rq->stream->out.len == 0;
+	return rq->answered && rq->suspended && rq->stream->out.len == 0;
 }
 
 void stream_wake(struct request *rq)
@@ -284,6 +284,14 @@ static void begin(struct request *rq)
 	rq->content_type = "text/event-stream";
 }
 
+static void show(struct request *rq, bool may)
+{
+	if (may)
+		begin(rq);
+	else
+		stream_free(rq);
+}
+
 /* A client that went away while its stream sleeps would be found out by the next ping only. */
 static bool client_is_gone(const struct request *rq)
 {
@@ -331,9 +339,9 @@ void handle_events_stream(struct request *rq)
 		problems_deinit(&problems);
 		return;
 	}
-	if (r == 0 && problems.total == 0 && rq->stream->with_data)
-		filter_audit(rq, "stream events", &rq->stream->filter);
-	if (r == 0 && problems.total == 0) {
+	if (r == 0 && problems.total == 0 && rq->stream->with_data) {
+		request_show(rq, &rq->stream->filter, show);
+	} else if (r == 0 && problems.total == 0) {
 		begin(rq);
 	} else {
 		stream_free(rq);

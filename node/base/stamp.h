@@ -1,4 +1,4 @@
-/* stamp - times and ids as the edges write them. Clock and randomness are allowed here, outside core. */
+/* stamp - times and ids as the edges write them. Only stamp_uuid() draws randomness: core leaves it to the edges. */
 #ifndef ENLIGHT_BASE_STAMP_H
 #define ENLIGHT_BASE_STAMP_H
 

@@ -582,7 +582,7 @@ static const struct cli_option verify_options[] = {
 
 const struct command card_commands[] = {
 	{"card import", "CARD", "Give a card to the running node, which passes it on to all", NULL,
-		"enlight card import ugent.be.card", 1, 1, NULL, run_import, false},
+		"enlight card import ugent.be.card", 1, 1, cli_reason_options, run_import, false},
 	{"card new", "[FOLDER]", "Make this member's next card",
 		"Takes the endpoint and topics from card.lines, the keys from the card before and from keys/, and "
 		"signs with "

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <libsmartcols.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 static const struct command *const tables[] = {
+	audit_commands,
 	online_commands,
 	event_commands,
 	plugin_commands,
@@ -55,6 +57,27 @@ const char *cli_value(const struct cli *c, const char *option)
 	}
 	return NULL;
 }
+
+bool cli_number(const struct cli *c, const char *option, unsigned long *out, unsigned long usual)
+{
+	const char *text = cli_value(c, option);
+	char *end;
+
+	*out = usual;
+	if (text == NULL)
+		return true;
+	errno = 0;
+	*out = strtoul(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *out > 0)
+		return true;
+	cli_error("--%s is a number, 1 or more", option);
+	return false;
+}
+
+const struct cli_option cli_reason_options[] = {
+	{"reason", "TEXT", "Why, for the audit trail"},
+	{0},
+};
 
 void cli_error(const char *format, ...)
 {

@@ -48,6 +48,7 @@ struct cli {
 
 /* The tables, each ended by a row without a name. All verbs, sorted by name: cli_commands(); the caller frees the array, which
  * ends with NULL. NULL: out of memory. */
+extern const struct command audit_commands[];  /* audit.c */
 extern const struct command online_commands[]; /* online.c: they ask the running node */
 extern const struct command event_commands[];  /* events.c: events, tail */
 extern const struct command publish_commands[];
@@ -63,6 +64,12 @@ const struct command **cli_commands(void);
 
 /* The value of an option of the verb ("" for a flag that is set); NULL: not given. */
 const char *cli_value(const struct cli *c, const char *option);
+
+/* The number after an option, `usual` when it is not given. False: it is no number of 1 or more, which has been said. */
+bool cli_number(const struct cli *c, const char *option, unsigned long *out, unsigned long usual);
+
+/* The options of acts that need no reason. */
+extern const struct cli_option cli_reason_options[];
 
 /* Messages: to stderr, one line each; "enlight: " stands in front. cli_note() is silent with --quiet. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

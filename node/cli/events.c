@@ -1,7 +1,6 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +14,7 @@ static const struct cli_option filter_options[] = {
 	{"audience", "MEMBER,...", "Only events for this audience"},
 	{"after", "CURSOR", "Only events behind this place, as printed in the column CURSOR"},
 	{"limit", "N", "At most so many events; default 100"},
-	{"data", NULL, "With their data; the node notes in its audit trail who read it"},
+	{"data", NULL, "With their data; the node notes in its audit trail that an operator read it"},
 	{0},
 };
 
@@ -32,23 +31,6 @@ static const struct column event_columns[] = {
 	{"REASON", "reason", COLUMN_WORDS},
 };
 enum { N_EVENT_COLUMNS = sizeof event_columns / sizeof *event_columns };
-
-/* The value of --limit through `*limit`, `usual` when it is not given. False: it is no number, which has been said. */
-static bool read_limit(const struct cli *c, unsigned long *limit, unsigned long usual)
-{
-	const char *text = cli_value(c, "limit");
-	char *end;
-
-	*limit = usual;
-	if (text == NULL)
-		return true;
-	errno = 0;
-	*limit = strtoul(text, &end, 10);
-	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *limit > 0)
-		return true;
-	cli_error("--limit is a number, 1 or more");
-	return false;
-}
 
 /* The address of events or stream with the filters that were given. */
 static void filtered(struct buffer *path, const struct cli *c, const char *base)
@@ -77,7 +59,7 @@ static int run_events(struct cli *c, int argc, char **argv)
 	char digits[24];
 	int r = EX_OSERR;
 
-	if (!read_limit(c, &limit, 100))
+	if (!cli_number(c, "limit", &limit, 100))
 		return EX_USAGE;
 	snprintf(digits, sizeof digits, "%lu", limit);
 	filtered(&path, c, "/v1/events");
@@ -187,7 +169,7 @@ static int run_tail(struct cli *c, int argc, char **argv)
 	struct tail t = {.cli = c};
 	int r;
 
-	if (!read_limit(c, &t.left, 0))
+	if (!cli_number(c, "limit", &t.left, 0))
 		return EX_USAGE;
 	snprintf(t.after, sizeof t.after, "%s", after != NULL ? after : "");
 	r = http_open(&t.http, c);
@@ -204,7 +186,7 @@ static const struct cli_option tail_options[] = {
 	{"audience", "MEMBER,...", "Only events for this audience"},
 	{"after", "CURSOR", "Begin behind this place; 0.0 is the very beginning. Default: now"},
 	{"limit", "N", "End after so many events"},
-	{"data", NULL, "With their data; the node notes in its audit trail who read it"},
+	{"data", NULL, "With their data; the node notes in its audit trail that an operator read it"},
 	{0},
 };
 

@@ -75,9 +75,9 @@ static const struct column topic_columns[] = {
 
 static json_t *topic_json(const struct topic *t)
 {
-	return json_pack("{ss, ss, ss, sb, ss, si, ss}", "name", t->name, "type", t->type, "family", t->family,
-		"personal", t->personal, "publisher", t->publisher, "keep_days", (int)t->keep_days, "purpose",
-		t->purpose);
+	return json_pack("{ss, ss, ss, sb, sb, ss, si, ss}", "name", t->name, "type", t->type, "family", t->family,
+		"personal", t->personal, "self", t->self, "publisher", t->publisher, "keep_days", (int)t->keep_days,
+		"purpose", t->purpose);
 }
 
 static int list_topics(const struct cli *c)
@@ -107,14 +107,20 @@ static int on_field(void *context, const struct rule_line *line)
 			line->type, "required", line->required, "repeated", line->repeated, "rule", line->rule));
 }
 
+static const char *audience_of(const struct topic *t)
+{
+	if (t->self)
+		return "the node's own member alone; shown to its operators";
+	return t->personal ? "named members only; it is about persons" : "named members or network";
+}
+
 static int print_topic(const struct cli *c, const struct topic *t, const json_t *fields, const json_t *example)
 {
 	int r;
 
 	printf("%s: %s\n\n", t->name, t->purpose);
 	printf("type       %s\nsubject    %s/ID\npublisher  %s\naudience   %s\nkept       %u days\n\n", t->type,
-		t->family, t->publisher,
-		t->personal ? "named members only; it is about persons" : "named members or network", t->keep_days);
+		t->family, t->publisher, audience_of(t), t->keep_days);
 	r = cli_table(c, field_columns, sizeof field_columns / sizeof *field_columns, fields);
 	if (r != EX_OK)
 		return r;

@@ -183,16 +183,21 @@ int offline_import(const struct cli *c, const char *file, const char *route, con
 	struct http *http = NULL;
 	struct http_reply reply = {0};
 	struct draft_file f = {0};
+	struct buffer path = {0};
 	int r = offline_read(&f, file);
 
+	buffer_str(&path, route);
+	http_query(&path, "reason", cli_value(c, "reason"));
 	if (r == EX_OK && c->dry_run) {
 		cli_note(c, "would give %s to the node", what);
 		goto out;
 	}
 	if (r == EX_OK)
 		r = http_open(&http, c);
+	if (r == EX_OK && buffer_cstr(&path) == NULL)
+		r = EX_OSERR;
 	if (r == EX_OK)
-		r = http_ask(http, &reply, "POST", route, "text/plain", f.text);
+		r = http_ask(http, &reply, "POST", buffer_cstr(&path), "text/plain", f.text);
 	if (r == EX_OK && reply.status / 100 != 2)
 		r = refused_note(&reply, file);
 	else if (r == EX_OK)
@@ -202,6 +207,7 @@ int offline_import(const struct cli *c, const char *file, const char *route, con
 out:
 	http_reply_deinit(&reply);
 	http_close(http);
+	buffer_deinit(&path);
 	offline_release(&f);
 	return r;
 }

@@ -166,6 +166,8 @@ static int ask_block(struct cli *c, const char *method, const char *member, json
 	buffer_str(&path, "/v1/peers/");
 	http_segment(&path, member);
 	buffer_str(&path, "/block");
+	if (body == NULL)
+		http_query(&path, "reason", cli_value(c, "reason"));
 	r = http_open(&h, c);
 	if (r == EX_OK && buffer_cstr(&path) != NULL)
 		r = http_ask(h, &reply, method, buffer_cstr(&path), body != NULL ? "application/json" : NULL, bytes);
@@ -232,8 +234,8 @@ const struct command online_commands[] = {
 		"Nothing is lost: what the member publishes waits at its node, and the other way round.",
 		"enlight peers block ut.ee --reason 'floods us, told them by telephone'", 1, 1, block_options,
 		run_block},
-	{"peers unblock", "MEMBER", "Let a blocked member link again", NULL, "enlight peers unblock ut.ee", 1, 1, NULL,
-		run_unblock},
+	{"peers unblock", "MEMBER", "Let a blocked member link again", NULL, "enlight peers unblock ut.ee", 1, 1,
+		cli_reason_options, run_unblock},
 	{"status", NULL, "Show what the node is and whether it is well", NULL,
 		"enlight status\nenlight status --json | jq .ready", 0, 0, NULL, run_status},
 	{0},

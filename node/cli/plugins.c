@@ -229,6 +229,7 @@ static int retry_all(struct cli *c, const char *plugin)
 	buffer_str(&path, "/retry");
 	http_query(&path, "source", cli_value(c, "source"));
 	http_query(&path, "topic", cli_value(c, "topic"));
+	http_query(&path, "reason", cli_value(c, "reason"));
 	if (buffer_cstr(&path) != NULL)
 		r = http_open(&h, c);
 	if (r == EX_OK)
@@ -261,6 +262,7 @@ static int run_retry(struct cli *c, int argc, char **argv)
 	}
 	add_path(&path, argv);
 	buffer_str(&path, "/retry");
+	http_query(&path, "reason", cli_value(c, "reason"));
 	r = act(c, "POST", buffer_cstr(&path), NULL);
 	if (r == EX_OK)
 		cli_note(
@@ -303,10 +305,11 @@ static const struct cli_option retry_options[] = {
 	{"all", NULL, "All that are not parked; those follow by themselves"},
 	{"source", "MEMBER", "All of these that this member published"},
 	{"topic", "TOPIC", "All of these of this topic, or pattern (course.*)"},
+	{"reason", "TEXT", "Why, for the audit trail"},
 	{0},
 };
 static const struct cli_option show_options[] = {
-	{"data", NULL, "With the event's data; the node notes in its audit trail who read it"},
+	{"data", NULL, "With the event's data; the node notes in its audit trail that an operator read it"},
 	{0},
 };
 static const struct cli_option drop_options[] = {

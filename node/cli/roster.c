@@ -599,7 +599,7 @@ const struct command roster_commands[] = {
 	{"roster diff", "OLD NEW", "Say in words what a roster changes", NULL,
 		"enlight roster diff roster-1.note roster-2.note", 2, 2, NULL, run_diff, false},
 	{"roster import", "ROSTER", "Give the next roster to the running node, which passes it on to all", NULL,
-		"enlight roster import roster-2.note", 1, 1, NULL, run_import, false},
+		"enlight roster import roster-2.note", 1, 1, cli_reason_options, run_import, false},
 	{"roster merge", "ROSTER...", "Unite the signatures of several copies of one roster", NULL,
 		"enlight roster merge --output roster.note from-ghent.note from-tartu.note", 1, -1, merge_options,
 		run_merge, false},

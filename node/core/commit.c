@@ -55,7 +55,10 @@ void job_free(struct job *j)
 		free(j->delivery.puts);
 		free(j->delivery.removes);
 		break;
+	case JOB_ACT:
+		break;
 	}
+	publish_job_deinit(&j->act);
 	commit_changes_free(j->changes);
 	trust_unref(j->trust);
 	free(j);
@@ -232,7 +235,7 @@ static int run_setting(struct work *w, struct setting_job *s)
 	return r;
 }
 
-static int run_job(struct work *w, struct job *j)
+static int run_kind(struct work *w, struct job *j)
 {
 	switch (j->kind) {
 	case JOB_PUBLISH:
@@ -247,8 +250,17 @@ static int run_job(struct work *w, struct job *j)
 		return run_setting(w, &j->setting);
 	case JOB_DELIVERY:
 		return run_delivery(w, &j->delivery);
+	case JOB_ACT:
+		break;
 	}
 	return 0;
+}
+
+static int run_job(struct work *w, struct job *j)
+{
+	int r = run_kind(w, j);
+
+	return r == 0 && j->act.n_drafts > 0 ? work_publish(w, &j->act) : r;
 }
 
 int commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
@@ -286,6 +298,7 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 	bool full = result == LEDGER_FULL;
 
 	for (size_t i = 0; i < n; i++) {
+		jobs[i]->act.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
 		switch (jobs[i]->kind) {
 		case JOB_PUBLISH:
 			jobs[i]->publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
@@ -307,6 +320,8 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 			break;
 		case JOB_SETTING:
 			jobs[i]->setting.done = false;
+			break;
+		case JOB_ACT:
 			break;
 		}
 	}

@@ -11,7 +11,7 @@
 #include "core/receipt.h"
 #include "core/session.h"
 
-enum job_kind { JOB_PUBLISH = 1, JOB_ACCEPT, JOB_RECEIPT, JOB_NOTE, JOB_SETTING, JOB_DELIVERY };
+enum job_kind { JOB_PUBLISH = 1, JOB_ACCEPT, JOB_RECEIPT, JOB_NOTE, JOB_SETTING, JOB_DELIVERY, JOB_ACT };
 
 /* What became of one event that was asked to be published. */
 enum publish_state {
@@ -114,7 +114,10 @@ struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	struct trust *trust; /* of PUBLISH, ACCEPT, RECEIPT, made in its order; a reference, given up by job_free() */
+	struct trust
+		*trust; /* of PUBLISH, ACCEPT, RECEIPT, ACT, made in its order; a reference, given up by job_free() */
+	struct publish_job
+		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
 	struct commit_changes *changes; /* of its transaction; on the first job of each; owned */
 	union {
 		struct publish_job publish;

@@ -69,6 +69,8 @@ static void take_attributes(struct verdict *v, struct draft *d, const struct par
 	if (in->attribute[TYPE] != NULL && d->event.topic == NULL)
 		verdict_refuse(
 			v, DRAFT_RULE, "/type", "a topic of this network's contract, as `enlight topics` lists them");
+	if (d->event.topic != NULL && d->event.topic->self)
+		verdict_refuse(v, DRAFT_FORBIDDEN, "/type", "published by the node itself, of what it was told to do");
 }
 
 static void take_revision(struct verdict *v, struct draft *d, const char *text)

@@ -188,12 +188,14 @@ static void check_persons(struct verdict *v, const struct event *e)
 		}
 }
 
-static void check_audience(struct verdict *v, const struct event *e, const char *audience)
+static void check_audience(struct verdict *v, const struct event *e, const char *publisher, const char *audience)
 {
 	bool network = strcmp(audience, AUDIENCE_NETWORK) == 0;
 
 	if (network && e->topic->personal)
 		verdict_refuse(v, DRAFT_RULE, "/enlightaudience", "named members only: the topic is personal");
+	if (e->topic->self && strcmp(audience, publisher) != 0)
+		verdict_refuse(v, DRAFT_RULE, "/enlightaudience", "the publisher alone: a node says this to itself");
 	if (network && e->topic->message == erasure && event_value(e, "person").data != NULL)
 		verdict_refuse(v, DRAFT_RULE, "/data/person", "not to the network, which needs the sequences alone");
 	if (e->data_class != NULL && strcmp(e->data_class, e->topic->data_class) != 0)
@@ -209,7 +211,7 @@ void event_check_data(struct verdict *v, const struct event *e, const char *publ
 		v->worst = DRAFT_RULE;
 	check_subject(v, e);
 	check_role(v, e, publisher);
-	check_audience(v, e, audience);
+	check_audience(v, e, publisher, audience);
 	if (e->topic->message == decision || e->topic->message == withdrawal)
 		check_about(v, e, audience);
 	if (e->topic->message == decision)

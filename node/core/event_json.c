@@ -96,6 +96,8 @@ static const char *example_audience(const struct topic *topic, json_t *data, con
 	static const char *const others[] = {
 		"receiving.heiId", "sending.heiId", "host.heiId", "partners.1.heiId", "source"};
 
+	if (topic->self)
+		return source;
 	if (strcmp(topic->data_class, "public") == 0 || strcmp(topic->family, "node") == 0)
 		return AUDIENCE_NETWORK;
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {

@@ -1,9 +1,13 @@
-/* keep - makes durable what is in force already: rosters and cards that were accepted, and the operator's blocks.
+/* keep - makes durable what is in force already, rosters and cards that were accepted and the operator's blocks, and what the audit
+ * trail says of it and of other acts.
  *
  * One goes after the other, since a restart takes them in again in the order in which they were written (ledger.h). What cannot be
- * written is tried again until it can; who waits for it is told the first time. */
+ * written is tried again until it can; who waits for it is told the first time. An act and its event in the trail are one transaction;
+ * where the trail takes nothing, for want of space or of a card of this member, the act becomes durable alone, and who did it is told that
+ * something is missing. An event keeps its id through all tries, so that it can be there only once. */
 #include "core/node_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +19,13 @@ static void tell(struct node *n, struct unsaved *u, bool durable)
 		node_act_kept(n, u->tag, durable);
 	u->tag = 0;
 }
+
+static bool has_act(const struct unsaved *u)
+{
+	return u->act.event.topic != NULL;
+}
+
+/* ---- the jobs ---- */
 
 static char *copy_text(const char *text, bool *good)
 {
@@ -46,18 +57,53 @@ static struct job *copy_job(const struct job *from)
 	return NULL;
 }
 
+/* Gives the job the event as well. False: out of memory. */
+static bool add_act(const struct node *n, struct job *job, const struct draft *act)
+{
+	job->act.drafts = calloc(1, sizeof *job->act.drafts);
+	if (job->act.drafts == NULL || act_draft_copy(job->act.drafts, act) != 0)
+		return false;
+	job->act.n_drafts = 1;
+	job->trust = trust_ref(n->trust);
+	return true;
+}
+
+static struct job *make_job(const struct node *n, const struct unsaved *u)
+{
+	struct job *job = u->job == NULL ? job_new(JOB_ACT, NULL) : copy_job(u->job);
+	bool with_act = has_act(u) && (u->job == NULL || !u->apart) && node_why_not_ready(n) == NULL;
+
+	if (job == NULL || !with_act || add_act(n, job, &u->act))
+		return job;
+	job_free(job);
+	return NULL;
+}
+
+/* What is in force goes before what is only to be told: it must not wait for a trail that takes nothing. */
+static struct unsaved *next_unsaved(const struct node *n)
+{
+	struct unsaved *u = n->unsaved;
+
+	while (u != NULL && u->job == NULL)
+		u = u->next;
+	return u == NULL && node_why_not_ready(n) == NULL ? n->unsaved : u;
+}
+
 static void save_next(struct node *n)
 {
+	struct unsaved *u = next_unsaved(n);
 	struct job *job;
 
-	if (n->unsaved == NULL || n->saving || (n->save_failed && n->now_ms < n->save_ms))
+	if (u == NULL || n->saving != NULL || (n->save_failed && n->now_ms < n->save_ms))
 		return;
-	job = copy_job(n->unsaved->job);
+	job = make_job(n, u);
 	if (job == NULL)
 		n->short_of_memory = true; /* the next tick tries again */
-	else
-		n->saving = node_act_commit(n, job);
+	else if (node_act_commit(n, job))
+		n->saving = u;
 }
+
+/* ---- what is to be kept ---- */
 
 void keep_nothing(struct node *n, uint64_t tag)
 {
@@ -67,58 +113,144 @@ void keep_nothing(struct node *n, uint64_t tag)
 		node_act_kept(n, tag, false);
 }
 
-void keep(struct node *n, struct job *job, uint64_t tag)
+static void log_act(struct node *n, const struct act *act)
 {
-	struct unsaved *u = calloc(1, sizeof *u), **at = &n->unsaved;
+	char uid[16] = "-";
 
-	if (u == NULL) {
-		job_free(job);
-		keep_nothing(n, tag);
-		return;
+	if (act->by_user)
+		snprintf(uid, sizeof uid, "%u", act->uid);
+	node_log(n, LOG_LEVEL_INFO, "audit: %s uid=%s object=\"%s\" result=%s reason=\"%s\"", act->verb, uid,
+		act->object == NULL ? "" : act->object, act->result == NULL ? "done" : act->result,
+		act->reason == NULL ? "" : act->reason);
+}
+
+static void free_unsaved(struct unsaved *u)
+{
+	job_free(u->job);
+	draft_deinit(&u->act);
+	free(u);
+}
+
+bool keep_is_full(const struct node *n)
+{
+	size_t acts = 0;
+
+	for (const struct unsaved *u = n->unsaved; u != NULL; u = u->next)
+		acts += has_act(u);
+	return acts >= ACTS_MAX;
+}
+
+/* Takes the job; NULL: out of memory. */
+static struct unsaved *unsaved_new(const struct node *n, struct job *job, const struct act *act, uint64_t tag)
+{
+	struct unsaved *u = calloc(1, sizeof *u);
+
+	if (u != NULL && (act == NULL || act_draft(&u->act, act, n->member, n->time_ms) == 0)) {
+		u->job = job;
+		u->tag = tag;
+		return u;
 	}
-	u->job = job;
-	u->tag = tag;
+	free(u);
+	job_free(job);
+	return NULL;
+}
+
+void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag)
+{
+	bool full = act != NULL && keep_is_full(n);
+	struct unsaved *u = full ? NULL : unsaved_new(n, job, act, tag), **at = &n->unsaved;
+
+	if (act != NULL)
+		log_act(n, act);
+	if (full)
+		node_log(n, LOG_LEVEL_ERROR, "audit: too many acts wait for the disk; the last line is not recorded");
+	if (full && tag != 0)
+		node_act_kept(n, tag, false);
+	if (u == NULL && !full)
+		keep_nothing(n, tag);
+	if (u == NULL)
+		return;
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = u;
-	if (n->save_failed)
+	if (n->save_failed || (has_act(u) && node_why_not_ready(n) != NULL))
 		tell(n, u, false);
 	save_next(n);
 }
 
-static void free_first(struct node *n)
-{
-	struct unsaved *u = n->unsaved;
+/* ---- what became of it ---- */
 
-	n->unsaved = u->next;
-	job_free(u->job);
-	free(u);
+static void remove_unsaved(struct node *n, struct unsaved *u)
+{
+	struct unsaved **at = &n->unsaved;
+
+	while (*at != u) {
+		assert(*at != NULL); /* it is one of them */
+		at = &(*at)->next;
+	}
+	*at = u->next;
+	free_unsaved(u);
+}
+
+/* Forgets what the job made durable. False: nothing was. */
+static bool take_durable(struct unsaved *u, const struct job *job)
+{
+	bool done = job->kind == JOB_NOTE ? job->note.done : job->kind == JOB_SETTING && job->setting.done;
+	bool told = job->act.n_drafts > 0 && job->act.outcome == PUBLISH_OK;
+
+	if (done) {
+		job_free(u->job);
+		u->job = NULL;
+	}
+	if (told) {
+		draft_deinit(&u->act);
+		u->act = (struct draft){0};
+	}
+	return done || told;
+}
+
+static void failed(struct node *n, const struct unsaved *u)
+{
+	const char *what = u->job == NULL ? "act" : u->job->kind == JOB_NOTE ? u->job->note.kind : "block";
+
+	if (!n->save_failed)
+		node_log(n, LOG_LEVEL_ERROR,
+			"store: a roster, card, block or act is in force and not on disk; trying again until it is "
+			"kind=%s",
+			what);
+	n->save_failed = true;
+	n->save_ms = n->now_ms + KEEP_AGAIN_MS;
+	for (struct unsaved *each = n->unsaved; each != NULL; each = each->next)
+		tell(n, each, false);
+}
+
+static void done(struct node *n, struct unsaved *u)
+{
+	tell(n, u, true);
+	remove_unsaved(n, u);
+	if (n->save_failed && n->unsaved == NULL) {
+		node_log(n, LOG_LEVEL_INFO, "store: what is in force can be written again");
+		n->save_failed = false;
+	}
 }
 
 void keep_committed(struct node *n, const struct job *job)
 {
-	bool durable = job->kind == JOB_NOTE ? job->note.done : job->setting.done;
+	struct unsaved *u = n->saving;
+	bool both;
 
-	if (!n->saving)
+	if (u == NULL || (job->kind != JOB_NOTE && job->kind != JOB_SETTING && job->kind != JOB_ACT))
 		return;
-	n->saving = false;
-	if (durable) {
-		if (n->save_failed)
-			node_log(n, LOG_LEVEL_INFO, "store: what is in force can be written again");
-		n->save_failed = false;
-		tell(n, n->unsaved, true);
-		free_first(n);
-	} else {
-		if (!n->save_failed)
-			node_log(n, LOG_LEVEL_ERROR,
-				"store: a roster, card or block is in force and not on disk; trying again until it is "
-				"kind=%s",
-				job->kind == JOB_NOTE ? job->note.kind : "block");
-		n->save_failed = true;
-		n->save_ms = n->now_ms + KEEP_AGAIN_MS;
-		for (struct unsaved *u = n->unsaved; u != NULL; u = u->next)
-			tell(n, u, false);
-	}
+	n->saving = NULL;
+	both = u->job != NULL && job->act.n_drafts > 0;
+	if (take_durable(u, job))
+		n->save_ms = n->now_ms; /* what waits behind it need not wait longer */
+	else if (both)
+		u->apart = true;
+	else
+		failed(n, u);
+	if (u->job == NULL && !has_act(u))
+		done(n, u);
 	save_next(n);
 }
 
@@ -130,5 +262,5 @@ void keep_tick(struct node *n)
 void keep_free(struct node *n)
 {
 	while (n->unsaved != NULL)
-		free_first(n);
+		remove_unsaved(n, n->unsaved);
 }

@@ -398,7 +398,7 @@ void node_adopt(struct node *n, struct trust *trust)
 }
 
 /* Keeps a roster or card durably. */
-static void keep_note(struct node *n, struct bytes text, uint64_t tag)
+static void keep_note(struct node *n, struct bytes text, const struct act *act, uint64_t tag)
 {
 	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
 	struct problems problems = {0};
@@ -426,7 +426,7 @@ static void keep_note(struct node *n, struct bytes text, uint64_t tag)
 	}
 	problems_deinit(&problems);
 	if (r == 0) {
-		keep(n, job, tag);
+		keep(n, job, act, tag);
 	} else {
 		job_free(job);
 		keep_nothing(n, tag);
@@ -451,14 +451,59 @@ static void pass_on(struct node *n, struct bytes text)
 			node_send(n, n->peers[i]->session->connection, n->peers[i]->session, &frame);
 }
 
-int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems)
+/* Appends what stands behind a word at a line's begin of a note that was found good. */
+static void append_value(struct buffer *out, struct bytes text, const char *word)
+{
+	const char *at = memmem(text.data, text.len, word, strlen(word));
+	const char *end =
+		at == NULL ? NULL : memchr(at + 1, '\n', text.len - (size_t)(at + 1 - (const char *)text.data));
+
+	if (end != NULL)
+		buffer_add(out, at + strlen(word), (size_t)(end - at) - strlen(word));
+}
+
+/* The act of whoever brought a note by hand: it says whose it is, and its number. */
+static struct act act_of_note(const struct node_input *in, int r, struct buffer *object)
+{
+	struct act act = *in->act;
+
+	if (memcmp(in->frame.data, "enlight card ", 13) == 0) {
+		append_value(object, in->frame, "\nmember ");
+		buffer_str(object, " ");
+	}
+	append_value(object, in->frame, "\nnumber ");
+	act.object = buffer_cstr(object);
+	act.result = r == TRUST_KNOWN ? "known" : NULL;
+	return act;
+}
+
+/* Makes durable what an operator (`in`) or a peer brought. */
+static void keep_taken(struct node *n, struct bytes text, const struct node_input *in, int r)
+{
+	uint64_t tag = in == NULL ? 0 : in->tag;
+	struct buffer object = {0};
+	struct act act;
+
+	if (in != NULL && in->act != NULL)
+		act = act_of_note(in, r, &object);
+	if (r == 0)
+		keep_note(n, text, in != NULL && in->act != NULL ? &act : NULL, tag);
+	else if (in != NULL && in->act != NULL)
+		keep(n, NULL, &act, tag);
+	buffer_deinit(&object);
+}
+
+int node_take_note(
+	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems)
 {
 	struct trust *next;
 	int r = trust_with(&next, n->trust, name, text, problems);
 
-	if (r == 0) {
+	if (r == 0)
 		node_adopt(n, next);
-		keep_note(n, text, tag);
+	if (r == 0 || r == TRUST_KNOWN)
+		keep_taken(n, text, in, r);
+	if (r == 0) {
 		pass_on(n, text);
 		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
 	} else if (r == TRUST_FORK) {
@@ -531,7 +576,7 @@ static void take_notes(struct node *n, struct session *s, const Enlight__Link__V
 		const ProtobufCBinaryData *text =
 			i < note->n_roster ? &note->roster[i] : &note->card[i - note->n_roster];
 		struct problems problems = {0};
-		int r = node_take_note(n, from, bytes_of(text->data, text->len), 0, &problems);
+		int r = node_take_note(n, from, bytes_of(text->data, text->len), NULL, &problems);
 
 		if (r == TRUST_REFUSED)
 			node_log(n, LOG_LEVEL_WARN, "trust: refused peer=%s place=%s rule=\"%s\"", from,
@@ -663,8 +708,7 @@ static void take_commit(struct node *n, const struct node_input *in)
 		count_job(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_ACCEPT)
 			read_accepted(n, in->jobs[i]);
-		if (in->jobs[i]->kind == JOB_NOTE || in->jobs[i]->kind == JOB_SETTING)
-			keep_committed(n, in->jobs[i]);
+		keep_committed(n, in->jobs[i]);
 	}
 }
 
@@ -690,10 +734,22 @@ static int take_block(struct node *n, const struct node_input *in)
 	free(p->block_reason);
 	p->block_reason = in->block ? strdup(in->reason) : NULL;
 	p->blocked = in->block;
-	keep(n, job, in->tag);
+	keep(n, job, in->act, in->tag);
 	node_log(n, LOG_LEVEL_INFO, "peer: %s member=%s", in->block ? "blocked" : "unblocked", in->member);
 	enforce(n);
 	return 0;
+}
+
+/* What was done already (NODE_ACT) is recorded however many wait, as far as there is room: keep() says so otherwise. */
+static int take_act(struct node *n, const struct node_input *in)
+{
+	if (in->kind == NODE_ACT) {
+		keep(n, NULL, in->act, in->tag);
+		return 0;
+	}
+	if (in->act != NULL && keep_is_full(n))
+		return -EAGAIN;
+	return in->kind == NODE_BLOCK ? take_block(n, in) : node_take_note(n, in->reason, in->frame, in, in->problems);
 }
 
 /* ---- steps ---- */
@@ -822,10 +878,9 @@ static void dispatch(struct node *n, const struct node_input *in)
 		serve_fetched(n, in->query);
 		break;
 	case NODE_NOTE:
-		n->update->result = node_take_note(n, in->reason, in->frame, in->tag, in->problems);
-		break;
 	case NODE_BLOCK:
-		n->update->result = take_block(n, in);
+	case NODE_ACT:
+		n->update->result = take_act(n, in);
 		break;
 	}
 }
@@ -842,6 +897,11 @@ int node_step(struct node *n, const struct node_input *in, struct node_update *u
 	up->wake_ms = wake_ms(n);
 	n->update = NULL;
 	return n->short_of_memory ? -ENOMEM : 0;
+}
+
+bool node_is_saving(const struct node *n)
+{
+	return n->saving != NULL;
 }
 
 struct trust *node_trust(const struct node *n)

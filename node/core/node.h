@@ -10,6 +10,7 @@
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
 
+#include "core/act.h"
 #include "core/commit.h"
 #include "core/query.h"
 
@@ -26,6 +27,7 @@ enum {
 	MEETINGS_MAX = 64,       /* Hellos of others under way */
 	RECEIPTS_MAX = 2 << 20,  /* bytes of one reader's receipts that wait for a commit; further ones are left out */
 	HEADS_MAX = 2 << 20,     /* bytes of heads one peer showed that wait to be compared; it shows others again */
+	ACTS_MAX = 256,          /* acts that wait for a commit; further ones are refused */
 };
 
 struct node_options {
@@ -55,8 +57,9 @@ enum node_input_kind {
 	NODE_STUCK,     /* connection: more waits than may; all of it is gone */
 	NODE_COMMITTED, /* jobs that are done, and what they changed (NULL: nothing) */
 	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
-	NODE_NOTE,      /* text: a roster or card by hand; problems, tag */
-	NODE_BLOCK,     /* member, block, reason, tag */
+	NODE_NOTE,      /* text: a roster or card by hand; problems, act, tag */
+	NODE_BLOCK,     /* member, block, reason, act, tag */
+	NODE_ACT,       /* act, tag: something else was done, for the audit trail */
 };
 struct node_input {
 	enum node_input_kind kind;
@@ -74,6 +77,8 @@ struct node_input {
 	struct problems *problems;
 	const char *member;
 	bool block;
+	const struct act *
+		act; /* who did it, for the audit trail; its result, and a note's object, are filled in; NULL: nobody did */
 	uint64_t tag; /* of who waits until it is durable: NODE_KEPT says so when the result is 0; 0: nobody */
 };
 
@@ -105,7 +110,8 @@ struct node_update {
 	struct node_action *actions; /* in order; valid until node_update_clear() */
 	size_t n_actions;
 	uint64_t wake_ms; /* when a NODE_TICK is due */
-	int result;       /* of NODE_NOTE: 0 changed, 1 known, TRUST_REFUSED...; of NODE_BLOCK: 0 or -ENOENT */
+	int result; /* of NODE_NOTE: 0 changed, 1 known, TRUST_REFUSED...; of NODE_BLOCK: 0 or -ENOENT; of both -EAGAIN: nothing
+		     * was done, too many acts wait for the disk */
 };
 
 /* 0 or -ENOMEM (then nothing is lost but this input). Actions are appended to `up`; jobs and queries taken from an action are to be set
@@ -113,6 +119,7 @@ struct node_update {
 int node_step(struct node *n, const struct node_input *in, struct node_update *up);
 void node_update_clear(struct node_update *up);
 
+bool node_is_saving(const struct node *n);       /* something in force, or done, is on its way to the disk */
 struct trust *node_trust(const struct node *n);  /* borrowed */
 uint64_t node_last_number(const struct node *n); /* of the newest batch stored; 0: none */
 

@@ -126,11 +126,13 @@ struct meeting {
 	uint64_t began_ms;
 };
 
-/* What is in force and not durable yet. */
+/* What is in force, or was done, and is not durable yet. */
 struct unsaved {
 	struct unsaved *next;
-	struct job *job; /* a note or a setting; copied for each try */
-	uint64_t tag;    /* of who waits for it; 0: nobody */
+	struct job *job;  /* a note or a setting; copied for each try; NULL: none, or it is durable */
+	struct draft act; /* what the audit trail is to say of it; no topic: nothing, or it is durable */
+	bool apart;       /* both together could not be written: one after the other */
+	uint64_t tag;     /* of who waits for it; 0: nobody */
 };
 
 struct node {
@@ -151,7 +153,7 @@ struct node {
 	bool started;
 	uint64_t ticked_ms;      /* the last NODE_TICK */
 	struct unsaved *unsaved; /* in the order in which they came into force */
-	bool saving;             /* the first is under way */
+	struct unsaved *saving;  /* the one under way */
 	bool save_failed;        /* the last try */
 	uint64_t save_ms;        /* then: no try before */
 	struct node_counters counters;
@@ -183,11 +185,16 @@ struct channel *node_channel_id(const struct node *n, uint64_t id);
 struct session *node_session(const struct node *n, uint64_t serial);
 ProtobufCBinaryData wire_bytes(const void *data, size_t len);
 void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
-int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems);
+/* Judges a roster or card, and puts a newer one in force. `in`: the operator's input; NULL: a peer brought it. */
+int node_take_note(
+	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems);
+const char *node_why_not_ready(const struct node *n); /* NULL: it is */
 
 /* keep.c */
-void keep(struct node *n, struct job *job, uint64_t tag); /* a note or setting that is in force; taken */
-void keep_nothing(struct node *n, uint64_t tag);          /* there was no memory for it */
+/* A note or setting that is in force (taken; NULL: none), and what the trail says of it (borrowed; NULL: nothing). */
+void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag);
+void keep_nothing(struct node *n, uint64_t tag); /* there was no memory for it */
+bool keep_is_full(const struct node *n);         /* as many acts wait as may */
 void keep_committed(struct node *n, const struct job *job);
 void keep_tick(struct node *n);
 void keep_free(struct node *n);

@@ -95,6 +95,8 @@ static bool wanted(const char *filter, const char *value)
 /* Whether the asker may see a topic, known to this node or not. */
 static bool readable(const struct event_filter *f, const char *topic)
 {
+	if (f->readable != NULL && topic_is_self(topic))
+		return false;
 	for (size_t i = 0; i < f->n_readable; i++)
 		if (topic_matches(f->readable[i], topic))
 			return true;
@@ -108,7 +110,8 @@ static bool matches(const struct event_filter *f, const struct archived *o, cons
 	if (!topic_name_of_type(topic, e->type))
 		topic[0] = '\0';
 	return wanted(f->source, o->header.publisher) && wanted(f->audience, o->header.audience) &&
-	       wanted(f->subject, e->subject) && (f->topic == NULL || topic_matches(f->topic, topic)) &&
+	       wanted(f->subject, e->subject) &&
+	       (f->topic != NULL ? topic_matches(f->topic, topic) : f->self || !topic_is_self(topic)) &&
 	       readable(f, topic);
 }
 
@@ -184,14 +187,30 @@ struct page {
 	const struct archive_ops *ops;
 	void *archive;
 	struct events_query *query;
-	size_t n_batches;
+	size_t n_batches, n_passed; /* opened; passed over by their headers */
 };
-enum { PAGE_END = 1 };
+enum { PAGE_END = 1, PASS_MAX = 16 * QUERY_SCAN_BATCHES };
 
 /* What the header alone tells. */
 static bool header_wanted(const struct event_filter *f, const struct header *h)
 {
 	return wanted(f->source, h->publisher) && wanted(f->audience, h->audience);
+}
+
+/* Passes over a batch of another channel, which is cheap: nothing is unsealed. */
+static int pass_over(struct page *p, const struct batch_row *row, bool *passed)
+{
+	struct events_query *e = p->query;
+	struct header h;
+	int r = header_decode(&h, row->header);
+
+	*passed = r == 0 && !header_wanted(&e->filter, &h);
+	header_deinit(&h);
+	if (*passed) {
+		p->n_passed++;
+		e->next = (struct place){row->number, row->count - 1};
+	}
+	return r > 0 ? -EBADMSG : r;
 }
 
 /* Takes from one opened batch until the limit; PAGE_END: the limit is reached before the batch's end. */
@@ -201,7 +220,7 @@ static int page_slots(struct page *p, const struct archived *o, uint32_t from)
 	json_t *json;
 	int r;
 
-	for (uint32_t i = from; i < o->slots.n && header_wanted(&e->filter, &o->header); i++) {
+	for (uint32_t i = from; i < o->slots.n; i++) {
 		if (json_array_size(e->events) == e->limit)
 			return PAGE_END;
 		r = slot_json(&json, p->ops, p->archive, o, i, &e->filter, e->with_data);
@@ -219,14 +238,18 @@ static int page_batch(void *context, const struct batch_row *row)
 {
 	struct page *p = context;
 	const struct events_query *e = p->query;
-	bool first = row->number == e->after.number && !e->from_start;
+	bool first = row->number == e->after.number && !e->from_start, passed;
 	struct archived o;
 	int r;
 
 	if (first && e->after.index + 1 >= row->count)
 		return 0;
-	if (p->n_batches++ == QUERY_SCAN_BATCHES)
+	if (p->n_batches == QUERY_SCAN_BATCHES || p->n_passed == PASS_MAX)
 		return PAGE_END;
+	r = pass_over(p, row, &passed);
+	if (r != 0 || passed)
+		return r;
+	p->n_batches++;
 	r = archived_read(&o, &p->q->keys, row);
 	if (r == 0)
 		r = page_slots(p, &o, first ? e->after.index + 1 : 0);

@@ -12,8 +12,9 @@ enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES }
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
 	char *source, *topic, *subject, *audience; /* topic may be a pattern */
-	char **readable;                           /* topic patterns that the asker may read; NULL: all */
+	char **readable; /* topic patterns that the asker may read; NULL: all, he is an operator */
 	size_t n_readable;
+	bool self; /* without `topic`: also what the node says to itself (topic.h) */
 };
 
 struct events_query {
@@ -132,7 +133,8 @@ struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);
 void querier_free(struct querier *q);
 
-/* Answers one query from the archive; it opens at most QUERY_SCAN_BATCHES batches. `random_seed` for wrapping. */
+/* Answers one query from the archive; it opens at most QUERY_SCAN_BATCHES batches, and passes over more by their headers.
+ * `random_seed` for wrapping. */
 enum { QUERY_SCAN_BATCHES = 64 };
 void query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query,
 	const uint8_t random_seed[static 32]);

@@ -74,9 +74,10 @@ struct rule_set {
 };
 
 /* The sets of the messages that stand in the table of topics. */
-extern const struct rule_set rules_agreement, rules_assessment, rules_checkpoint, rules_correction, rules_course,
-	rules_credential, rules_decision, rules_document_part, rules_eligibility, rules_enrolment, rules_erasure,
-	rules_learning, rules_nomination, rules_programme, rules_staff, rules_stay, rules_transcript, rules_withdrawal;
+extern const struct rule_set rules_act, rules_agreement, rules_assessment, rules_checkpoint, rules_correction,
+	rules_course, rules_credential, rules_decision, rules_document_part, rules_eligibility, rules_enrolment,
+	rules_erasure, rules_learning, rules_nomination, rules_programme, rules_staff, rules_stay, rules_transcript,
+	rules_withdrawal;
 
 /* Checks a message that wire_valid() found good; every breach goes to `problems`, its place beginning with `at`. */
 void rules_check(const struct rule_set *set, struct bytes message, const char *at, struct problems *problems);

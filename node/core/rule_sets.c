@@ -762,3 +762,14 @@ SET(rules_document_part, document_part, document_relations);
 static const struct rule rules_checkpoint_fields[] = {
 	{"node", RULE_HANDLE}, {"time", RULE_TIME}, {"anchors", RULE_DIGEST}};
 SET(rules_checkpoint, checkpoint, NULL);
+
+static const struct rule rules_act_fields[] = {
+	{"act_id", RULE_ID},
+	{"act", RULE_CODE},
+	{"result", RULE_CODE, .list = "done, known, refused"},
+	{"uid", RULE_ANY},
+	{"user", RULE_LINE},
+	{"object", RULE_LINE},
+	{"reason", RULE_LINE},
+};
+SET(rules_act, act, NULL);

@@ -202,6 +202,19 @@ const struct topic topics[] = {
 	},
 	WITHDRAWAL("mobility", "mobility.nomination", PERSONAL, YEARS_7),
 	{
+		NAMED("node.act"),
+		.family = "node",
+		MESSAGE(act),
+		INTERNAL,
+		.self = true,
+		.publisher = "the node itself, to its own member alone",
+		.keep_days = YEARS_7,
+		.purpose = "Remember what operators did to a node: its audit trail",
+		.example = example_act,
+		.id = "actId",
+		.rules = &rules_act,
+	},
+	{
 		NAMED("node.checkpoint"),
 		.family = "node",
 		MESSAGE(checkpoint),
@@ -293,6 +306,13 @@ const struct topic *topic_of_type(const char *type)
 	return topic != NULL && strcmp(topic->type, type) == 0 ? topic : NULL;
 }
 
+bool topic_is_self(const char *name)
+{
+	const struct topic *topic = topic_find(name);
+
+	return topic != NULL && topic->self;
+}
+
 bool topic_matches(const char *pattern, const char *name)
 {
 	const char *star = strchr(pattern, '*');
@@ -303,7 +323,7 @@ bool topic_matches(const char *pattern, const char *name)
 	before = (size_t)(star - pattern);
 	after = strlen(star + 1);
 	return len >= before + after && strncmp(pattern, name, before) == 0 &&
-	       strcmp(star + 1, name + len - after) == 0;
+	       strcmp(star + 1, name + len - after) == 0 && !topic_is_self(name);
 }
 
 bool topic_pattern_valid(const char *pattern)

@@ -17,9 +17,10 @@ struct topic {
 	const char *family;                        /* mobility: the first part of every subject */
 	const ProtobufCMessageDescriptor *message; /* of the data */
 	bool personal;                             /* named members only, never network */
-	const char *data_class;                    /* public, internal, personal */
-	const char *publisher;                     /* in words, for the manual: "sender" */
-	const char *const *roles;                  /* places in the data that hold the handle of a member that may
+	bool self; /* published by the node itself, to its own member alone; shown to its operators alone */
+	const char *data_class;       /* public, internal, personal */
+	const char *publisher;        /* in words, for the manual: "sender" */
+	const char *const *roles;     /* places in the data that hold the handle of a member that may
 						    * publish, NULL-terminated ("sending.heiId"); NULL: anyone */
 	const char *const *persons;   /* places that hold a person's identifier, NULL-terminated, or NULL */
 	unsigned keep_days;           /* retention from the day of publication */
@@ -34,8 +35,10 @@ extern const size_t n_topics;
 
 const struct topic *topic_find(const char *name);    /* NULL: unknown */
 const struct topic *topic_of_type(const char *type); /* NULL: unknown */
+bool topic_is_self(const char *name);                /* whether it is known, and only a node's own */
 
-/* Whether a pattern (`course.*`, `*`, `*.decision` or a whole name) covers a topic's name. */
+/* Whether a pattern (`course.*`, `*`, `*.decision` or a whole name) covers a topic's name. What nodes publish to themselves no
+ * star covers: who means it says its whole name. */
 bool topic_matches(const char *pattern, const char *name);
 bool topic_pattern_valid(const char *pattern); /* well-formed and covers at least one topic */
 

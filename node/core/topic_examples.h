@@ -332,6 +332,16 @@ static const char example_document_part[] = JSON({
 	"persons": ["urn:schac:personalUniqueCode:int:esi:ut.ee:b41887"]
 });
 
+static const char example_act[] = JSON({
+	"actId": "01a207bd-a9c0-7cc3-98c4-dc0c0c07398f",
+	"act": "peers.block",
+	"result": "done",
+	"uid": 1000,
+	"user": "liis",
+	"object": "ugent.be",
+	"reason": "floods us, told them by telephone"
+});
+
 static const char example_checkpoint[] = JSON({
 	"node": "ut.ee",
 	"time": "2026-11-23T00:00:00Z",

@@ -122,25 +122,31 @@ json_t *node_channels(const struct node *n)
 	return array == NULL ? NULL : json_pack("{s:o}", "channels", array);
 }
 
-json_t *node_not_ready(const struct node *n)
+const char *node_why_not_ready(const struct node *n)
 {
 	const struct card *card = trust_card(n->trust, n->member);
 	const struct card_key *key = card == NULL ? NULL : card_key(card, n->keys.number);
-	json_t *reasons = json_array();
-	const char *why = NULL;
 
 	if (!trust_is_member(n->trust, n->member))
-		why = "this member is not in the roster";
-	else if (card == NULL)
-		why = "there is no card of this member: make one (enlight card new) and import it (enlight card "
-		      "import)";
-	else if (key == NULL || key->state != CARD_KEY_CURRENT)
-		why = "this member's card does not list the node key in use as current";
-	else if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
-		 sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
-		why = "this member's card lists another key under the number in use";
-	else if (node_recovers(n))
-		why = "this node's disk went back: what it had published is being fetched from a reader";
+		return "this member is not in the roster";
+	if (card == NULL)
+		return "there is no card of this member: make one (enlight card new) and import it (enlight card "
+		       "import)";
+	if (key == NULL || key->state != CARD_KEY_CURRENT)
+		return "this member's card does not list the node key in use as current";
+	if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
+		sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
+		return "this member's card lists another key under the number in use";
+	if (node_recovers(n))
+		return "this node's disk went back: what it had published is being fetched from a reader";
+	return NULL;
+}
+
+json_t *node_not_ready(const struct node *n)
+{
+	const char *why = node_why_not_ready(n);
+	json_t *reasons = json_array();
+
 	if (why != NULL && reasons != NULL)
 		json_array_append_new(reasons, json_string(why));
 	return reasons;

@@ -72,11 +72,11 @@ static int op_query(void *context, struct query *query)
 	return 0;
 }
 
-static int op_import(void *context, uint64_t tag, struct bytes text, struct problems *problems)
+static int op_import(void *context, uint64_t tag, const struct act *act, struct bytes text, struct problems *problems)
 {
 	struct play *p = context;
 
-	must(p->uid == OPERATOR);
+	must(p->uid == OPERATOR && act->by_user);
 	if (p->how & 8) {
 		problem_add(problems, "card:1:1", "a rule");
 		return TRUST_REFUSED;
@@ -86,9 +86,9 @@ static int op_import(void *context, uint64_t tag, struct bytes text, struct prob
 }
 
 static int op_block(
-	void *context, uint64_t tag, const char *member, bool block, const char *reason, struct problems *problems)
+	void *context, uint64_t tag, const struct act *act, const char *member, bool block, struct problems *problems)
 {
-	return strcmp(member, "rug.nl") == 0 ? op_import(context, tag, bytes_str(member), problems) : -ENOENT;
+	return strcmp(member, "rug.nl") == 0 ? op_import(context, tag, act, bytes_str(member), problems) : -ENOENT;
 }
 
 static int op_held(void *context, struct held_page *page)
@@ -115,9 +115,15 @@ static int op_held_all(void *context, const char *plugin, const struct held_filt
 	return strcmp(plugin, "registrar") == 0 ? 7 : -ENOENT;
 }
 
-static void op_audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
+static void op_audit(void *context, uint64_t tag, const struct act *act)
 {
-	must(act != NULL && object != NULL);
+	struct play *p = context;
+	struct draft draft;
+
+	must(p->uid == OPERATOR && act->by_user && act->uid == OPERATOR);
+	must(act_draft(&draft, act, "ut.ee", 1795426200250) == 0);
+	draft_deinit(&draft);
+	api_kept(p->api, tag, (p->how & 8) == 0);
 }
 
 static uint64_t op_now(void *context)

@@ -110,6 +110,8 @@ static const struct refused {
 	{"agreement.terms", NULL, NULL, "uu.se", NULL, "/source", "role"},
 	{"mobility.nomination", NULL, NULL, NULL, "network", "/enlightaudience", "personal"},
 	{"label.withdrawal", "/data/topic", "\"label.learner\"", NULL, "network", "/enlightaudience", "personal"},
+	{"node.act", NULL, NULL, NULL, "rug.nl", "/enlightaudience", "self"},
+	{"node.act", NULL, NULL, "rug.nl", NULL, "/enlightaudience", "self"},
 	{"person.erasure", NULL, NULL, NULL, "network", "/data/person", "erased-person"},
 	{"mobility.withdrawal", "/data/topic", "\"course.offering\"", NULL, NULL, "/data/topic", "about"},
 	{"mobility.withdrawal", "/data/topic", "\"mobility.decision\"", NULL, NULL, "/data/topic", "about"},

@@ -161,6 +161,8 @@ static json_t *topic_json(const struct topic *t)
 	set(o, "family", json_string(t->family));
 	set(o, "message", json_string(t->message->short_name));
 	set(o, "personal", json_boolean(t->personal));
+	if (t->self)
+		set(o, "self", json_true());
 	set(o, "dataClass", json_string(t->data_class));
 	set(o, "publisher", json_string(t->publisher));
 	set(o, "roles", places(t->roles));

@@ -276,6 +276,8 @@ class Contract:
             yield '/source', 'role'
         if topic['personal'] and audience == 'network':
             yield '/enlightaudience', 'personal'
+        if topic.get('self') and audience != publisher:
+            yield '/enlightaudience', 'self'
         if topic['message'] == 'Erasure' and 'person' in data and audience == 'network':
             yield '/data/person', 'erased-person'
         if e['data_class'] != topic['dataClass']:

@@ -59,9 +59,10 @@ struct node_double {
 	struct query *queries[WAITING_MAX];
 	size_t n_jobs, n_queries;
 	size_t n_published, n_asked; /* in all */
-	char audit[256];             /* the last */
-	char note[64];               /* the last text, cut */
-	uint64_t act;                /* the tag of one that is held */
+	char audit[256];             /* the last act */
+	size_t n_acts;
+	char note[64]; /* the last text, cut */
+	uint64_t act;  /* the tag of one that is held */
 };
 
 static json_t *op_status(void *context)
@@ -172,34 +173,52 @@ static int op_query(void *context, struct query *query)
 	return 0;
 }
 
-static int op_import(void *context, uint64_t tag, struct bytes text, struct problems *problems)
+/* An act as the trail has it; what it waits for is answered at once, or held. */
+static void note_act(struct node_double *n, uint64_t tag, const struct act *act)
+{
+	bool was_running = api_is_running;
+	struct problems problems = {0};
+	struct draft draft;
+
+	api_is_running = false; /* memory is short for the api alone */
+	snprintf(n->audit, sizeof n->audit, "%u %s %s %s", act->uid, act->verb, act->object == NULL ? "" : act->object,
+		act->reason == NULL ? "" : act->reason);
+	n->n_acts++;
+	ck_assert(act->by_user);
+	ck_assert_int_eq(act_draft(&draft, act, "ut.ee", 1000), 0);
+	ck_assert_int_eq(event_validate(&draft.event, "ut.ee", "ut.ee", &problems), 0);
+	draft_deinit(&draft);
+	api_is_running = was_running;
+	if (n->hold)
+		n->act = tag;
+	else
+		api_kept(n->api, tag, !n->broken);
+}
+
+static int op_import(void *context, uint64_t tag, const struct act *act, struct bytes text, struct problems *problems)
 {
 	struct node_double *n = context;
 
 	snprintf(n->note, sizeof n->note, "%.*s", (int)text.len, (const char *)text.data);
 	if (n->place != NULL)
 		problem_add(problems, n->place, "a reason");
-	if (n->result == 0 && n->hold)
-		n->act = tag;
-	else if (n->result == 0)
-		api_kept(n->api, tag, !n->broken);
+	else if (n->result >= 0)
+		note_act(n, tag, act);
 	return n->result;
 }
 
 static int op_block(
-	void *context, uint64_t tag, const char *member, bool block, const char *reason, struct problems *problems)
+	void *context, uint64_t tag, const struct act *act, const char *member, bool block, struct problems *problems)
 {
 	struct node_double *n = context;
 
-	snprintf(n->note, sizeof n->note, "%s %d %s", member, block, reason == NULL ? "" : reason);
-	return op_import(n, tag, bytes_str(n->note), problems);
+	snprintf(n->note, sizeof n->note, "%s %d %s", member, block, act->reason == NULL ? "" : act->reason);
+	return op_import(n, tag, act, bytes_str(n->note), problems);
 }
 
-static void op_audit(void *context, unsigned uid, const char *act, const char *object, const char *reason)
+static void op_audit(void *context, uint64_t tag, const struct act *act)
 {
-	struct node_double *n = context;
-
-	snprintf(n->audit, sizeof n->audit, "%u %s %s %s", uid, act, object, reason == NULL ? "" : reason);
+	note_act(context, tag, act);
 }
 
 static uint64_t op_now(void *context)
@@ -1111,7 +1130,7 @@ START_TEST(test_what_is_asked)
 	ck_assert(q->after.number == 7 && q->after.index == 3 && !q->from_start);
 	ck_assert_uint_eq(q->limit, 5);
 	ck_assert(q->with_data);
-	ck_assert_str_eq(n.audit, "2001 read events source=uu.se topic=course.* ");
+	ck_assert_str_eq(n.audit, ""); /* it may read them, and is no operator */
 	n.hold = false;
 	n.n_events = 30;
 	a = client_wait(&c, &n, false);
@@ -1163,7 +1182,7 @@ START_TEST(test_one_event)
 	answer_deinit(&a);
 	a = ask(&n, "GET /v1/events/ut.ee/a%2Fb%20c?data=true", "", NULL);
 	ck_assert_str_eq(a.body, "{\"id\":\"a/b c\",\"data\":true}\n");
-	ck_assert_str_eq(n.audit, "2003 read event source=ut.ee topic=* ");
+	ck_assert_str_eq(n.audit, "2003 events.read source=ut.ee topic=* ");
 	answer_deinit(&a);
 	a = ask(&n, "GET /v1/events/ut.ee/other", "", NULL);
 	assert_problem("other", &a, 404, "not-found");
@@ -1402,9 +1421,9 @@ static const struct {
 	const char *type, *audit;
 } acts[] = {
 	{"card", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", 0, NULL, 201, NULL,
-		"2003 import card taken "},
+		"2003 card.import  "},
 	{"card with charset", "POST /v1/cards", "Content-Type: text/plain; charset=utf-8\r\n", "enlight card 1\n", 1,
-		NULL, 200, NULL, "2003 import card known "},
+		NULL, 200, NULL, "2003 card.import  "},
 	{"bad card", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", 1, "card:3", 422, "act", ""},
 	{"card out of memory", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", -ENOMEM, NULL, 503,
 		"failed", ""},
@@ -1413,9 +1432,22 @@ static const struct {
 	{"empty card", "POST /v1/cards", "Content-Type: text/plain\r\n", "", 0, NULL, 422, "act", ""},
 	{"card as JSON", "POST /v1/cards", "Content-Type: application/json\r\n", "{}", 0, NULL, 415, "media-type", ""},
 	{"roster", "POST /v1/rosters", "Content-Type: text/plain\r\n", "enlight roster 2\n", 0, NULL, 201, NULL,
-		"2003 import roster taken "},
+		"2003 roster.import  "},
 	{"block", "POST /v1/peers/uu.se/block", "", "{\"reason\": \"floods us\"}", 0, NULL, 200, NULL,
-		"2003 block peer uu.se floods us"},
+		"2003 peers.block uu.se floods us"},
+	{"card with a reason", "POST /v1/cards?reason=agreed%20by%20telephone", "Content-Type: text/plain\r\n",
+		"enlight card 1\n", 0, NULL, 201, NULL, "2003 card.import  agreed by telephone"},
+	{"reason of two lines", "POST /v1/cards?reason=a%0Ab", "Content-Type: text/plain\r\n", "enlight card 1\n", 0,
+		NULL, 400, "parameter", ""},
+	{"too many acts wait", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", -EAGAIN, NULL, 503,
+		"busy", ""},
+	{"block in two lines", "POST /v1/peers/uu.se/block", "", "{\"reason\": \"a\\nb\"}", 0, NULL, 422, "act", ""},
+	{"retry", "POST /v1/dead-letters/registrar/7.1/retry?reason=mended", "", NULL, 0, NULL, 200, NULL,
+		"2003 dead.retry registrar/7.1 mended"},
+	{"drop", "DELETE /v1/dead-letters/registrar/7.1", "", "{\"reason\": \"a test\"}", 0, NULL, 200, NULL,
+		"2003 dead.drop registrar/7.1 a test"},
+	{"drop nothing", "DELETE /v1/dead-letters/registrar/7.1", "", "{\"reason\": \"a test\"}", -ENOENT, NULL, 404,
+		"not-found", ""},
 	{"block nobody", "POST /v1/peers/no.such/block", "", "{\"reason\": \"x\"}", -ENOENT, NULL, 404, "not-found",
 		""},
 	{"block without reason", "POST /v1/peers/uu.se/block", "", "{}", 0, NULL, 422, "act", ""},
@@ -1423,22 +1455,20 @@ static const struct {
 		""},
 	{"block without JSON", "POST /v1/peers/uu.se/block", "", "x", 0, NULL, 400, "syntax", ""},
 	{"block no handle", "POST /v1/peers/UU/block", "", "{\"reason\": \"x\"}", 0, NULL, 404, "not-found", ""},
-	{"unblock", "DELETE /v1/peers/uu.se/block", "", NULL, 0, NULL, 200, NULL, "2003 unblock peer uu.se "},
-	{"retry", "POST /v1/dead-letters/registrar/7.0/retry", "", "", 0, NULL, 200, NULL,
-		"2003 retry dead letter registrar/7.0 "},
+	{"unblock", "DELETE /v1/peers/uu.se/block", "", NULL, 0, NULL, 200, NULL, "2003 peers.unblock uu.se "},
 	{"retry all", "POST /v1/dead-letters/registrar/retry", "", "", 12, NULL, 200, NULL,
-		"2003 retry dead letters registrar/* source=* topic=* n=12 "},
-	{"retry some", "POST /v1/dead-letters/registrar/retry?source=ut.ee&topic=course.*", "", "", 0, NULL, 200, NULL,
-		"2003 retry dead letters registrar/* source=ut.ee topic=course.* n=0 "},
+		"2003 dead.retry registrar/* source=* topic=* n=12 "},
+	{"retry some", "POST /v1/dead-letters/registrar/retry?source=ut.ee&topic=course.*&reason=mended", "", "", 0,
+		NULL, 200, NULL, "2003 dead.retry registrar/* source=ut.ee topic=course.* n=0 mended"},
 	{"retry of nobody", "POST /v1/dead-letters/nobody/retry", "", "", 0, NULL, 404, "not-found", ""},
 	{"retry of no member", "POST /v1/dead-letters/registrar/retry?source=UT", "", "", 0, NULL, 400, "parameter",
 		""},
 	{"retry of no topic", "POST /v1/dead-letters/registrar/retry?topic=no.such", "", "", 0, NULL, 400, "parameter",
 		""},
-	{"unblock again", "DELETE /v1/peers/uu.se/block", "", NULL, 1, NULL, 200, NULL, "2003 unblock peer uu.se "},
+	{"unblock again", "DELETE /v1/peers/uu.se/block", "", NULL, 1, NULL, 200, NULL, "2003 peers.unblock uu.se "},
 };
 
-/* Acts are carried out, answered and noted; what is refused is not noted as done. */
+/* Acts are carried out, answered and noted, each once; what is refused is not noted as done. */
 START_TEST(test_acts)
 {
 	struct node_double n;
@@ -1453,6 +1483,7 @@ START_TEST(test_acts)
 	else
 		ck_assert_msg(a.status == acts[_i].status, "%s: %u %s", acts[_i].name, a.status, a.body);
 	ck_assert_str_eq(n.audit, acts[_i].audit);
+	ck_assert_uint_eq(n.n_acts, acts[_i].audit[0] != '\0');
 	answer_deinit(&a);
 	node_stop(&n);
 }
@@ -1492,7 +1523,52 @@ START_TEST(test_acts_wait_for_the_disk)
 		else
 			ck_assert_uint_eq(a.status, 200);
 		answer_deinit(&a);
+		a = ask(&n, "DELETE /v1/dead-letters/registrar/7.1", "", "{\"reason\": \"x\"}");
+		if (broken)
+			assert_problem("a dead letter", &a, 507, "not-durable");
+		else
+			ck_assert_uint_eq(a.status, 200);
+		answer_deinit(&a);
+		ck_assert_uint_eq(n.n_acts, 3);
 		api_kept(n.api, 999, true); /* for nobody */
+		node_stop(&n);
+	}
+}
+END_TEST
+
+/* Payloads are shown to an operator when the trail says that he reads them; of the same again it says so an hour later. */
+START_TEST(test_payloads_wait_for_the_trail)
+{
+	static const char *const asked[] = {"/v1/events?data=true", "/v1/events/ut.ee/a%2Fb%20c?data=true"};
+
+	for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+		struct node_double n;
+		struct answer a;
+		char line[64];
+
+		snprintf(line, sizeof line, "GET %s", asked[i]);
+		node_start(&n);
+		n.broken = true;
+		a = ask(&n, line, "", NULL);
+		assert_problem(line, &a, 507, "not-told");
+		answer_deinit(&a);
+		ck_assert_uint_eq(n.n_asked, 0);
+		n.broken = false;
+		for (int k = 0; k < 3; k++) {
+			a = ask(&n, line, "", NULL);
+			ck_assert_msg(a.status == 200, "%s", a.body);
+			answer_deinit(&a);
+		}
+		ck_assert_uint_eq(n.n_acts, 2);
+		ck_assert_uint_eq(n.n_asked, 3);
+		a = ask(&n, "GET /v1/events?data=true&topic=course.offering", "", NULL);
+		ck_assert_uint_eq(a.status, 200);
+		answer_deinit(&a);
+		ck_assert_uint_eq(n.n_acts, 3);
+		a = ask(&n, "GET /v1/events?data=true&topic=node.act", "", NULL); /* the trail itself */
+		ck_assert_uint_eq(a.status, 200);
+		answer_deinit(&a);
+		ck_assert_uint_eq(n.n_acts, 3);
 		node_stop(&n);
 	}
 }
@@ -1559,6 +1635,40 @@ START_TEST(test_stream_begins_at_the_end)
 	ck_assert_ptr_nonnull(strstr(text_of(&c), "id: 4.0\nevent: event\ndata: {"));
 	client_close(&c);
 	node_stop(&n);
+}
+END_TEST
+
+/* A stream of payloads begins when the trail says that an operator reads them. */
+START_TEST(test_stream_waits_for_the_trail)
+{
+	for (int broken = 0; broken <= 1; broken++) {
+		struct node_double n;
+		struct client c;
+		struct answer a;
+
+		node_start(&n);
+		n.n_events = 3;
+		n.hold = true;
+		stream_open(&c, &n, "?data=true&after=0.0", "");
+		for (int i = 0; i < 100 && n.act == 0; i++)
+			turn(&n, 5);
+		api_committed(n.api);
+		settle(&n);
+		client_read(&c);
+		ck_assert_uint_eq(c.in.len, 0);
+		ck_assert_uint_eq(n.n_queries, 0);
+		n.hold = false;
+		api_kept(n.api, n.act, broken == 0);
+		if (broken) {
+			a = client_wait(&c, &n, false);
+			assert_problem("stream", &a, 507, "not-told");
+			answer_deinit(&a);
+		} else {
+			stream_wait(&c, &n, "event: event\n", 3);
+		}
+		client_close(&c);
+		node_stop(&n);
+	}
 }
 END_TEST
 
@@ -2165,7 +2275,9 @@ int main(void)
 	tcase_add_test(tc, test_tables);
 	tcase_add_loop_test(tc, test_acts, 0, sizeof acts / sizeof *acts);
 	tcase_add_test(tc, test_acts_wait_for_the_disk);
+	tcase_add_test(tc, test_payloads_wait_for_the_trail);
 	tcase_add_test(tc, test_stream_begins_at_the_end);
+	tcase_add_test(tc, test_stream_waits_for_the_trail);
 	tcase_add_test(tc, test_stream_of_an_empty_node);
 	tcase_add_test(tc, test_stream_resumes);
 	tcase_add_test(tc, test_stream_misses_nothing);

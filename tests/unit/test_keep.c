@@ -106,6 +106,25 @@ static void give_card(struct driven *d, const char *handle, uint64_t tag)
 	buffer_deinit(&text);
 }
 
+/* A block by the operator with the uid 1000, under an id of its own. */
+static int block_by_hand(struct driven *d, const char *id, uint64_t tag)
+{
+	struct act act = {.verb = "peers.block", .by_user = true, .uid = 1000, .object = OTHER, .reason = "x"};
+
+	snprintf(act.id, sizeof act.id, "%s", id);
+	return feed(
+		d, (struct node_input){
+			   .kind = NODE_BLOCK, .member = OTHER, .block = true, .reason = "x", .act = &act, .tag = tag});
+}
+
+static void tell_act(struct driven *d, const char *id, uint64_t tag)
+{
+	struct act act = {.verb = "dead.drop", .object = "registrar/1.0", .reason = "y"};
+
+	snprintf(act.id, sizeof act.id, "%s", id);
+	feed(d, (struct node_input){.kind = NODE_ACT, .act = &act, .tag = tag});
+}
+
 static int write_setting(void *context, const char *name, const char *value)
 {
 	buffer_printf(context, "%s=%s\n", name, value);
@@ -127,6 +146,38 @@ static void expect_held(struct driven *d, const char *wanted)
 	buffer_str(&text, "");
 	ck_assert_str_eq(text.len == 0 ? "" : buffer_cstr(&text), wanted);
 	buffer_deinit(&text);
+}
+
+/* The trail as an operator reads it: "VERB uid OBJECT RESULT" of each act. */
+static void expect_trail(struct driven *d, const char *wanted)
+{
+	struct query *q = query_new(QUERY_EVENTS);
+	struct querier *querier = querier_new(&d->w.store_keys);
+	struct buffer text = {0};
+	json_t *event;
+	size_t i;
+
+	q->events.filter.topic = strdup(ACT_TOPIC);
+	q->events.from_start = true;
+	q->events.limit = 1000;
+	q->events.with_data = true;
+	query_run(querier, &memory_archive_ops, d->w.reader, q, d->w.seed);
+	ck_assert_int_eq(q->result, 0);
+	json_array_foreach(q->events.events, i, event)
+	{
+		json_t *data = json_object_get(event, "data");
+
+		ck_assert_str_eq(json_string_value(json_object_get(event, "enlightaudience")), READER);
+		buffer_printf(&text, "%s %lld %s %s\n", json_string_value(json_object_get(data, "act")),
+			(long long)json_integer_value(json_object_get(data, "uid")),
+			json_string_value(json_object_get(data, "object")),
+			json_string_value(json_object_get(data, "result")));
+	}
+	buffer_str(&text, "");
+	ck_assert_str_eq(text.len == 0 ? "" : buffer_cstr(&text), wanted);
+	buffer_deinit(&text);
+	query_free(q);
+	querier_free(querier);
 }
 
 /* Who waits for a block is told when it is on disk. */
@@ -172,6 +223,186 @@ START_TEST(test_tried_again)
 	ck_assert_ptr_null(d.job);
 	expect_held(&d, "blocked rug.nl=x\ncard ut.ee 2\ncard rug.nl 2\n");
 	ck_assert_str_eq(buffer_cstr(&d.answers), "1 not yet\n2 not yet\n3 not yet\n");
+	stop(&d);
+}
+END_TEST
+
+/* An act and its event in the trail become durable together. */
+START_TEST(test_act_and_trail_are_one)
+{
+	struct driven d;
+
+	drive(&d);
+	ck_assert_int_eq(block_by_hand(&d, "a", 7), 0);
+	ck_assert_int_eq(d.job->kind, JOB_SETTING);
+	ck_assert_uint_eq(d.job->act.n_drafts, 1);
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "7 durable\n");
+	expect_held(&d, "blocked rug.nl=x\n");
+	expect_trail(&d, "peers.block 1000 rug.nl done\n");
+	stop(&d);
+}
+END_TEST
+
+/* How many acts a query shows; `reads`: the pattern that the asker may read, NULL: an operator's. */
+static size_t count_acts(struct driven *d, const char *topic, const char *reads)
+{
+	struct query *q = query_new(QUERY_EVENTS);
+	struct querier *querier = querier_new(&d->w.store_keys);
+	size_t n;
+
+	q->events.filter.topic = topic == NULL ? NULL : strdup(topic);
+	q->events.from_start = true;
+	q->events.limit = 1000;
+	if (reads != NULL) {
+		q->events.filter.readable = calloc(1, sizeof(char *));
+		q->events.filter.readable[q->events.filter.n_readable++] = strdup(reads);
+	}
+	query_run(querier, &memory_archive_ops, d->w.reader, q, d->w.seed);
+	n = json_array_size(q->events.events);
+	query_free(q);
+	querier_free(querier);
+	return n;
+}
+
+/* Only operators see the trail, and only when they ask for it by name; a reader does not though the table names it. */
+START_TEST(test_trail_is_for_operators)
+{
+	struct driven d;
+
+	drive(&d);
+	tell_act(&d, "a", 1);
+	commit(&d, false);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, NULL), 1);
+	ck_assert_uint_eq(count_acts(&d, NULL, NULL), 0);
+	ck_assert_uint_eq(count_acts(&d, "node.*", NULL), 0);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, "*"), 0);
+	ck_assert_uint_eq(count_acts(&d, ACT_TOPIC, ACT_TOPIC), 0);
+	stop(&d);
+}
+END_TEST
+
+/* A card that is known already changes nothing; that somebody brought it is told. */
+START_TEST(test_known_card_is_told)
+{
+	struct driven d;
+	struct actor member = actor_of(OTHER, 0);
+	struct act act = {.id = "a", .verb = "card.import", .by_user = true};
+	struct problems problems = {0};
+	struct buffer text;
+
+	drive(&d);
+	text = card_text(trust_network(d.w.trust), &member, 1, 1);
+	ck_assert_int_eq(feed(&d, (struct node_input){.kind = NODE_NOTE,
+					  .frame = view(&text),
+					  .reason = "operator",
+					  .problems = &problems,
+					  .act = &act,
+					  .tag = 3}),
+		TRUST_KNOWN);
+	commit(&d, false);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "3 durable\n");
+	expect_held(&d, "");
+	expect_trail(&d, "card.import 0 rug.nl 1 known\n");
+	buffer_deinit(&text);
+	stop(&d);
+}
+END_TEST
+
+/* Where the trail takes nothing the act becomes durable alone, and whoever did it is told that something is missing; when there is room
+ * again each act is in the trail once, whatever was tried meanwhile. */
+START_TEST(test_trail_is_full)
+{
+	struct driven d;
+
+	drive(&d);
+	ck_assert_int_eq(block_by_hand(&d, "a", 1), 0);
+	commit(&d, true);
+	ck_assert_uint_eq(d.answers.len, 0);
+	ck_assert_uint_eq(d.job->act.n_drafts, 0);
+	commit(&d, false);
+	expect_held(&d, "blocked rug.nl=x\n");
+	ck_assert_int_eq(d.job->kind, JOB_ACT);
+	commit(&d, true);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 not yet\n");
+	ck_assert_uint_eq(d.errors, 1);
+	tell_act(&d, "b", 2);
+	ck_assert_ptr_null(d.job);
+	tick(&d, 1000);
+	commit(&d, true);
+	expect_trail(&d, "");
+	tick(&d, 1000);
+	commit(&d, false);
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 not yet\n2 not yet\n");
+	ck_assert_uint_eq(d.errors, 1);
+	expect_trail(&d, "peers.block 1000 rug.nl done\ndead.drop 0 registrar/1.0 done\n");
+	stop(&d);
+}
+END_TEST
+
+/* A commit that was done and whose answer was lost is tried again: the event's id lets it be there once. */
+START_TEST(test_told_twice_is_there_once)
+{
+	struct driven d;
+
+	drive(&d);
+	tell_act(&d, "a", 1);
+	commit(&d, false);
+	tell_act(&d, "a", 2);
+	commit(&d, false);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n2 durable\n");
+	expect_trail(&d, "dead.drop 0 registrar/1.0 done\n");
+	stop(&d);
+}
+END_TEST
+
+/* So many acts may wait for the disk. A further block is not done; what was done already is said to be missing. */
+START_TEST(test_flood_of_acts_is_bounded)
+{
+	struct driven d;
+	char id[16];
+
+	drive(&d);
+	for (int i = 0; i < ACTS_MAX; i++) {
+		snprintf(id, sizeof id, "act-%d", i);
+		ck_assert_int_eq(block_by_hand(&d, id, 0), 0);
+	}
+	ck_assert_int_eq(block_by_hand(&d, "more", 5), -EAGAIN);
+	ck_assert_uint_eq(d.answers.len, 0);
+	tell_act(&d, "done", 6);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "6 not yet\n");
+	ck_assert_uint_eq(d.errors, 1);
+	commit(&d, false);
+	ck_assert_int_eq(block_by_hand(&d, "again", 7), 0);
+	stop(&d);
+}
+END_TEST
+
+/* A node without a card of its own cannot sign a trail: it keeps what is in force, and tells the rest when it has its card. */
+START_TEST(test_trail_waits_for_a_card)
+{
+	struct driven d;
+	static const uint8_t boot[BOOT_ID_LEN];
+	struct node_keys other_key = node_keys_of(READER, 2);
+	struct node_options options = {.member = READER, .boot = boot, .keys = &other_key};
+
+	drive(&d);
+	node_free(d.node);
+	options.trust = d.w.trust;
+	ck_assert_int_eq(node_new(&d.node, &options), 0); /* its card lists key 1 alone */
+	tell_act(&d, "a", 0);
+	ck_assert_ptr_null(d.job);
+	ck_assert_int_eq(block_by_hand(&d, "b", 1), 0);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 not yet\n");
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	expect_held(&d, "blocked rug.nl=x\n");
+	give_card(&d, READER, 2);
+	commit(&d, false);
+	ck_assert_int_eq(d.job->kind, JOB_ACT);
 	stop(&d);
 }
 END_TEST
@@ -244,6 +475,13 @@ int main(void)
 
 	tcase_add_test(tc, test_told_when_durable);
 	tcase_add_test(tc, test_tried_again);
+	tcase_add_test(tc, test_act_and_trail_are_one);
+	tcase_add_test(tc, test_trail_is_for_operators);
+	tcase_add_test(tc, test_known_card_is_told);
+	tcase_add_test(tc, test_trail_is_full);
+	tcase_add_test(tc, test_told_twice_is_there_once);
+	tcase_add_test(tc, test_flood_of_acts_is_bounded);
+	tcase_add_test(tc, test_trail_waits_for_a_card);
 	tcase_add_test(tc, test_kept_late);
 	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);

@@ -1,5 +1,6 @@
 /* Every allocation of these functions fails once: each time the answer is -ENOMEM, and nothing is lost or left half done.
  * The linker puts the functions below in front of malloc and its kin (meson.build). */
+#include "core/act.h"
 #include "core/batch.h"
 #include "core/receipt.h"
 #include "core/session.h"
@@ -110,6 +111,21 @@ static void teardown(void)
 	sealed_batch_deinit(&batch);
 	free((void *)receipt.data);
 	free((void *)claim.data);
+}
+
+static int do_act(void)
+{
+	static const struct act act = {.id = "a", .verb = "peers.block", .object = "ut.ee", .reason = "floods us"};
+	struct draft draft, copy;
+	int r = act_draft(&draft, &act, "ugent.be", 1000);
+
+	if (r != 0)
+		return r;
+	r = act_draft_copy(&copy, &draft);
+	draft_deinit(&draft);
+	if (r == 0)
+		draft_deinit(&copy);
+	return r;
 }
 
 static int do_header(void)
@@ -264,6 +280,7 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } cases[] = {
+	{"act_draft and its copy", do_act},
 	{"header_decode", do_header},
 	{"batch_add", do_add},
 	{"batch_seal", do_seal},

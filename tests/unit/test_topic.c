@@ -109,10 +109,15 @@ START_TEST(test_patterns)
 		{"course.*", "courses.offering", false},
 		{"*.decision", "course.offering", false},
 		{"course.offering", "course.offerings", false},
+		{"node.*", "node.checkpoint", true},
+		{"node.*", "node.act", false}, /* what a node says to itself has to be meant */
+		{"*.act", "node.act", false},
+		{"*", "node.act", false},
+		{"node.act", "node.act", true},
 	};
 	static const char *const good[] = {"*", "course.*", "*.withdrawal", "label.learner"};
 	static const char *const bad[] = {
-		"", "cour*", "cour*.offering", "courses.*", "*.*", "*ing", "course.*ing", "**"};
+		"", "cour*", "cour*.offering", "courses.*", "*.*", "*ing", "course.*ing", "**", "*.act"};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		ck_assert_msg(

@@ -508,6 +508,8 @@ START_TEST(test_events)
 		struct digest leaf;
 		struct draft d;
 
+		if (topic_find(text(v, "topic"))->self)
+			continue; /* no local system posts it */
 		ck_assert_msg(draft_from_json(&d, get(v, "event"), source, &problems) == 0, "%s", text(v, "topic"));
 		ck_assert_int_eq(draft_complete(&d, NULL, NULL, text(o, "today")), 0);
 		memcpy(d.event.salt, view(&room, v, "salt").data, SALT_LEN);
