@@ -229,13 +229,16 @@ void check_accepted(struct network *w, size_t member, const struct accept_job *j
 	struct channel_row row = {0};
 	struct header h = {0};
 	struct batch_row held;
+	enum card_key_state state = CARD_KEY_CURRENT;
 	bool forked;
 
 	if (k.publisher == w->n || !w->members[k.publisher].liar || header_decode(&h, job->batch.header) != 0)
 		return;
 	k.row = &row;
-	forked = strcmp(h.publisher, job->peer) == 0 && audience_has(h.audience, m->handle) &&
-		 digest_equal(&h.network, trust_network(trust)) &&
+	if (job->witness[0] != '\0')
+		trust_sign_key(trust, h.publisher, h.key, &state);
+	forked = state != CARD_KEY_REVOKED && strcmp(h.publisher, job->peer) == 0 &&
+		 audience_has(h.audience, m->handle) && digest_equal(&h.network, trust_network(trust)) &&
 		 memory_ledger_ops.channel_find(m->ledger, h.publisher, h.audience, &row) == 0 && !row.stopped &&
 		 memory_ledger_ops.batch_holding(m->ledger, row.id, h.first, &held) == 0 && held.number <= before &&
 		 held.incarnation == h.incarnation && !bytes_equal(held.header, job->batch.header) &&
