@@ -120,7 +120,8 @@ static int check_held(struct accepting *a)
 	return r != 0 ? r : fork_found(a, &held);
 }
 
-/* A new incarnation continues after a place that must be in our copy; what we hold above it is set aside. */
+/* A new incarnation continues after a place that must be in our copy; what we hold above it is set aside. Another batch at that place proves
+ * nothing against the publisher: between the two it may have gone back once more. */
 static int check_raised(struct accepting *a)
 {
 	const struct header *h = a->header;
@@ -135,12 +136,9 @@ static int check_raised(struct accepting *a)
 	if (h->after_sequence == 0)
 		return 0;
 	r = a->w->ops->batch_ending(a->w->ledger, row->id, h->after_sequence, &held);
-	if (r == 0 && digest_equal(&held.digest, &h->after_digest))
-		return 0;
-	if (r == LEDGER_NONE)
-		r = a->w->ops->batch_holding(a->w->ledger, row->id, h->after_sequence, &held);
-	return r != 0 ? (r == LEDGER_NONE ? refuse(a, ACCEPT_GAP, "continues after what is not held") : r)
-		      : fork_found(a, &held);
+	if (r == LEDGER_NONE || (r == 0 && !digest_equal(&held.digest, &h->after_digest)))
+		return refuse(a, ACCEPT_FORGED, "a later incarnation that continues after what is not held");
+	return r;
 }
 
 static int check_position(struct accepting *a)
