@@ -87,17 +87,19 @@ static int check_signature(struct accepting *a)
 /* Two signed headers of one place: the publisher showed two histories. Both are kept and the channel stops. */
 static int fork_found(struct accepting *a, const struct batch_row *held)
 {
+	struct accept_job *job = a->job;
 	int r;
 
-	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, held->header, held->signature, a->job->batch.header,
-		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
+	free((void *)job->contradicted.data); /* of a try before */
+	job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
+	if (job->contradicted.data == NULL)
+		return -ENOMEM;
+	memcpy(job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
+	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, job->contradicted,
+		bytes_of(job->contradicted_signature, SIGNATURE_LEN), job->batch.header,
+		bytes_of(job->batch.signature, SIGNATURE_LEN));
 	if (r != 0)
 		return r;
-	free((void *)a->job->contradicted.data); /* of a try before */
-	a->job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
-	if (a->job->contradicted.data == NULL)
-		return -ENOMEM;
-	memcpy(a->job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
 	a->cw->row.stopped = !own(a); /* this node itself went back and published anew: it goes on, and people look */
 	a->cw->changed = true;
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
