@@ -317,7 +317,7 @@ static const struct {
 	{"roster", check_roster, EX_CONFIG},
 	{"cards", check_cards, EX_CONFIG},
 	{"own card", check_own_card, EX_CONFIG},
-	{"clock", check_clock, EX_OSERR},
+	{"clock", check_clock, EX_CONFIG},
 	{"disk", check_disk, EX_CANTCREAT},
 	{"socket", check_socket, EX_UNAVAILABLE},
 	{"ready", check_ready, EX_UNAVAILABLE},

@@ -166,10 +166,8 @@ int http_ask(struct http *h, struct http_reply *out, const char *method, const c
 	int r = EX_OSERR;
 
 	*out = (struct http_reply){0};
-	if (!prepare(h, method, path, type, &headers)) {
-		cli_error("out of memory");
+	if (!prepare(h, method, path, type, &headers))
 		return r;
-	}
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -342,10 +340,8 @@ int http_stream(struct http *h, const char *path, http_on_event on_event, void *
 	CURLcode code;
 	int r = EX_OSERR;
 
-	if (!prepare(h, "GET", path, NULL, &headers)) {
-		cli_error("out of memory");
+	if (!prepare(h, "GET", path, NULL, &headers))
 		return r;
-	}
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_stream);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &s);

@@ -1,0 +1,108 @@
+/* Every call of memory and of the system that `enlightd` makes from its start to its end fails once: it says so and ends with the
+ * status of the manual, or copes; it never crashes or loses memory. */
+#include "base/bytes.h"
+#include "faults.h"
+#include "network.h"
+
+#include <sys/wait.h>
+#include <sysexits.h>
+
+static bool documented(int status)
+{
+	static const int statuses[] = {EX_SOFTWARE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG};
+
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+		if (status == statuses[i])
+			return said[0] != '\0';
+	return status == EX_OK; /* it could do without, or was past its start */
+}
+
+static void tell(const char *failed, size_t n, int status)
+{
+	fprintf(stderr, "call %zu, %s, failed in%s: status %d: %s\n", n, failed, faults_where(), status, said);
+}
+
+/* Without memory the node does not start, with status 70, or goes on; what it has is all given back. */
+START_TEST(test_memory_of_the_daemon)
+{
+	bool ends_well = true;
+	const char *failed;
+	size_t n = 0;
+	int status;
+
+	ends_when_ready = true;
+	ck_assert_msg(enlightd() == 0, "%s", said); /* the store is made */
+	do {
+		faults_arm(FAULT_MEMORY, ++n);
+		status = enlightd();
+		failed = faults_disarm();
+		if (failed == NULL || status == EX_OK || (status == EX_SOFTWARE && said[0] != '\0'))
+			continue;
+		ends_well = false;
+		tell(failed, n, status);
+	} while (failed != NULL);
+	ck_assert_int_eq(status, EX_OK);
+	ck_assert_msg(ends_well && n > 1, "see standard error");
+}
+END_TEST
+
+/* As a process of its own, for what ends it at once; false: no call failed. */
+static bool enlightd_apart(enum fault_kind kind, size_t n, bool *well)
+{
+	int report[2], status;
+	const char *failed;
+	char name = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(report), 0);
+	pid = fork();
+	if (pid == 0) {
+		faults_arm(kind, n);
+		status = enlightd();
+		failed = faults_disarm();
+		if (failed != NULL && !documented(status))
+			tell(failed, n, status);
+		if (failed == NULL && write(report[1], "n", 1) != 1)
+			abort();
+		exit(failed != NULL && !documented(status) ? 1 : 0);
+	}
+	close(report[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (read(report[0], &name, 1) < 0)
+		name = 0;
+	close(report[0]);
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != EX_IOERR)) {
+		fprintf(stderr, "call %zu: wait status %d\n", n, status);
+		*well = false;
+	}
+	return name == 0;
+}
+
+/* A call of the system that fails ends the node with a documented status, or it goes on; and the next start is good. */
+START_TEST(test_system_of_the_daemon)
+{
+	bool well = true;
+	size_t n = 0;
+
+	ends_when_ready = true;
+	ck_assert_msg(enlightd() == 0, "%s", said);
+	while (enlightd_apart(FAULT_CALL, ++n, &well))
+		;
+	ck_assert_msg(well && n > 1, "see standard error");
+	ck_assert_msg(enlightd() == 0, "%s", said);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("failures of the daemon");
+	TCase *tc = tcase_create("daemon");
+
+	faults_init();
+	tcase_add_checked_fixture(tc, network_make, network_remove);
+	tcase_add_test(tc, test_memory_of_the_daemon);
+	tcase_add_test(tc, test_system_of_the_daemon);
+	tcase_set_timeout(tc, 600);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
