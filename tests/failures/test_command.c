@@ -2,7 +2,7 @@
  * never crashes, loses memory, or says that it has done what it has not. */
 #include "faults.h"
 #include "base/bytes.h"
-#include "network.h"
+#include "members.h"
 
 #include <sysexits.h>
 
@@ -103,7 +103,7 @@ int main(void)
 	TCase *tc = tcase_create("verbs without a node");
 
 	faults_init();
-	tcase_add_checked_fixture(tc, network_make, network_remove);
+	tcase_add_checked_fixture(tc, members_make, members_remove);
 	tcase_add_loop_test(tc, test_memory_of_verbs, 0, sizeof cases / sizeof *cases);
 	tcase_add_loop_test(tc, test_system_of_verbs, 0, sizeof cases / sizeof *cases);
 	tcase_set_timeout(tc, 300);

@@ -2,7 +2,7 @@
  * status of the manual, or copes; it never crashes or loses memory. */
 #include "base/bytes.h"
 #include "faults.h"
-#include "network.h"
+#include "members.h"
 
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -99,7 +99,7 @@ int main(void)
 	TCase *tc = tcase_create("daemon");
 
 	faults_init();
-	tcase_add_checked_fixture(tc, network_make, network_remove);
+	tcase_add_checked_fixture(tc, members_make, members_remove);
 	tcase_add_test(tc, test_memory_of_the_daemon);
 	tcase_add_test(tc, test_system_of_the_daemon);
 	tcase_set_timeout(tc, 600);

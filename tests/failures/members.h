@@ -1,7 +1,7 @@
-/* network - a folder with two members that have met, made by the command itself: ugent.be/ and ut.ee/, roster.note, and the files of
+/* members - a folder with two members that have met, made by the command itself: ugent.be/ and ut.ee/, roster.note, and the files of
  * the ceremony between. */
-#ifndef ENLIGHT_TESTS_FAILURES_NETWORK_H
-#define ENLIGHT_TESTS_FAILURES_NETWORK_H
+#ifndef ENLIGHT_TESTS_MEMBERS_H
+#define ENLIGHT_TESTS_MEMBERS_H
 
 #include "base/bytes.h"
 #include "run_main.h"
@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-static char network_folder[64];
+static char members_folder[64];
 
 static inline int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -53,7 +53,7 @@ static inline unsigned free_port(void)
 }
 
 /* ugent.be's node under a configuration that fits a test: node.yaml, whose files and socket lie in its folder, on a free port. */
-static inline void network_node(void)
+static inline void members_node(void)
 {
 	struct buffer text = {0};
 	void *made;
@@ -70,7 +70,7 @@ static inline void network_node(void)
 	free(made);
 }
 
-static inline void network_make(void)
+static inline void members_make(void)
 {
 	static const char *const ceremony[] = {
 		"enlight init --member ugent.be --country BE --name Gent --endpoint tcp://127.0.0.1:1 ugent.be",
@@ -88,11 +88,11 @@ static inline void network_make(void)
 		"enlight roster next --alias ut.ee=tartu.ee --output next.note roster.note",
 	};
 
-	unit_folder(network_folder, sizeof network_folder);
-	ck_assert_int_eq(chdir(network_folder), 0);
+	unit_folder(members_folder, sizeof members_folder);
+	ck_assert_int_eq(chdir(members_folder), 0);
 	for (size_t i = 0; i < sizeof ceremony / sizeof *ceremony; i++)
 		ck_assert_msg(enlight(ceremony[i]) == 0, "%s: %s", ceremony[i], said);
-	network_node();
+	members_node();
 }
 
 /* Runs ugent.be's node; its exit status. */
@@ -106,10 +106,10 @@ static inline int enlightd(void)
 	return status;
 }
 
-static inline void network_remove(void)
+static inline void members_remove(void)
 {
 	ck_assert_int_eq(chdir("/"), 0);
-	remove_all(network_folder);
+	remove_all(members_folder);
 }
 
 #endif
