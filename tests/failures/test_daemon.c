@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
+enum { PATIENCE_S = 60 };
+
 static bool documented(int status)
 {
 	static const int statuses[] = {EX_SOFTWARE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG};
@@ -57,6 +59,7 @@ static bool enlightd_apart(enum fault_kind kind, size_t n, bool *well)
 	ck_assert_int_eq(pipe(report), 0);
 	pid = fork();
 	if (pid == 0) {
+		alarm(PATIENCE_S);
 		faults_arm(kind, n);
 		status = enlightd();
 		failed = faults_disarm();

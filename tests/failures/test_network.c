@@ -11,9 +11,9 @@
 
 enum { MEMBERS = 4 };
 
-static unsigned depth;     /* in core */
-static unsigned one_in;    /* so many allocations fails; 0: none */
-static uint32_t state;     /* of the dice */
+static unsigned depth;  /* in core */
+static unsigned one_in; /* so many allocations fails; 0: none */
+static uint32_t state;  /* of the dice */
 static unsigned n_failed;
 static const struct node *lost_track; /* a node that could not take an input in for want of memory */
 
@@ -45,12 +45,12 @@ int __wrap_node_step(struct node *n, const struct node_input *in, struct node_up
 	return 0;
 }
 
-int __real_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
-	uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes);
-int __wrap_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
-	uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes);
-int __wrap_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
-	uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes)
+int __real_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs,
+	size_t n, uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes);
+int __wrap_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs,
+	size_t n, uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes);
+int __wrap_commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs,
+	size_t n, uint64_t time_ms, const uint8_t seed[static 32], struct commit_changes **changes)
 {
 	int r;
 
@@ -60,9 +60,12 @@ int __wrap_commit_run(struct committer *c, const struct ledger_ops *ops, void *l
 	return r;
 }
 
-void __real_query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed);
-void __wrap_query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed);
-void __wrap_query_run(struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed)
+void __real_query_run(
+	struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed);
+void __wrap_query_run(
+	struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed);
+void __wrap_query_run(
+	struct querier *q, const struct archive_ops *ops, void *archive, struct query *query, const uint8_t *seed)
 {
 	depth++;
 	__real_query_run(q, ops, archive, query, seed);
