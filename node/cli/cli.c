@@ -133,26 +133,31 @@ void cli_age(char out[static 32], uint64_t seconds)
 
 /* ---- memory ---- */
 
-/* jansson gives no context, so this is one of the process. */
-static bool json_lacked_memory;
+/* jansson gives its allocator no context, so this is one of the process. */
+static bool memory_was_short;
 
 static void *json_memory(size_t size)
 {
 	void *p = malloc(size);
 
-	json_lacked_memory |= p == NULL;
+	memory_was_short |= p == NULL;
 	return p;
 }
 
 void cli_watch_memory(void)
 {
-	json_lacked_memory = false;
+	memory_was_short = false;
 	json_set_alloc_funcs(json_memory, free);
+}
+
+void cli_lack_memory(void)
+{
+	memory_was_short = true;
 }
 
 bool cli_lacks_memory(void)
 {
-	return json_lacked_memory;
+	return memory_was_short;
 }
 
 /* ---- tables ---- */

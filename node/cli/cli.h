@@ -90,6 +90,7 @@ int cli_json(const json_t *json);
  * was: it is never printed, and the command ends with EX_OSERR. cli_watch_memory() comes before any JSON. */
 void cli_watch_memory(void);
 bool cli_lacks_memory(void);
+void cli_lack_memory(void); /* for a callback that cannot say so otherwise */
 
 /* What stands at a dotted key; NULL: nothing. And as text, "" when absent. */
 const json_t *cli_get(const json_t *object, const char *key);

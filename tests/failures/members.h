@@ -63,8 +63,10 @@ static inline void members_node(void)
 	for (char *line = strtok(made, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		if (line[0] == 'm' || line[0] == 't' || (line[0] == ' ' && strstr(line, "anchor:") != NULL))
 			buffer_printf(&text, "%s\n", line);
-	buffer_printf(
-		&text, "state: state\napi: {socket: api.sock}\nlink: {listen: 'tcp://127.0.0.1:%u'}\n", free_port());
+	buffer_printf(&text,
+		"state: state\napi: {socket: api.sock}\nlink: {listen: 'tcp://127.0.0.1:%u'}\n"
+		"access:\n  - {uid: %u, operator: true, publish: ['*'], read: ['*']}\n",
+		free_port(), (unsigned)getuid());
 	ck_assert_int_eq(file_write("ugent.be/node.yaml", text.data, text.len, 0600), 0);
 	buffer_deinit(&text);
 	free(made);
@@ -96,11 +98,17 @@ static inline void members_make(void)
 }
 
 /* Runs ugent.be's node; its exit status. */
-static inline int enlightd(void)
+static inline int start_enlightd(void)
 {
 	char line[] = "enlightd --config ugent.be/node.yaml", *argv[WORDS_MAX];
+
+	return enlightd_main(words_of(argv, line), argv);
+}
+
+static inline int enlightd(void)
+{
 	struct quiet q = quiet_begin();
-	int status = enlightd_main(words_of(argv, line), argv);
+	int status = start_enlightd();
 
 	quiet_end(&q);
 	return status;

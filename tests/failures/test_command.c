@@ -1,9 +1,11 @@
 /* Every call of memory and of the system that `enlight` makes fails once: the verb says so and ends with a status of <sysexits.h>; it
  * never crashes, loses memory, or says that it has done what it has not. */
+#include "core/event.h"
 #include "faults.h"
 #include "base/bytes.h"
 #include "members.h"
 
+#include <sys/wait.h>
 #include <sysexits.h>
 
 /* Verbs without a node, run in the network's folder. What a case leaves behind (`made`) is removed before each run. */
@@ -97,8 +99,96 @@ START_TEST(test_system_of_verbs)
 }
 END_TEST
 
+/* ---- verbs that ask a node ---- */
+
+static pid_t node;
+
+/* An event for `enlight publish`, of the network's own. */
+static void write_event(void)
+{
+	json_t *event = event_example(topic_find("course.offering"));
+
+	json_object_del(event, "source");
+	json_object_del(event, "id");
+	json_object_del(event, "time");
+	json_object_del(event, "enlightrevision");
+	json_object_set_new(event, "enlightaudience", json_string("network"));
+	ck_assert_int_eq(json_dump_file(event, "event.json", 0), 0);
+	json_decref(event);
+}
+
+/* The node runs in a process of its own, and lacks nothing. */
+static void node_start(void)
+{
+	int ready[2];
+	char byte;
+
+	members_make();
+	write_event();
+	ck_assert_int_eq(pipe(ready), 0);
+	node = fork();
+	if (node == 0) {
+		quiet_begin();
+		tell_when_ready = ready[1];
+		exit(start_enlightd());
+	}
+	close(ready[1]);
+	ck_assert_msg(read(ready[0], &byte, 1) == 1, "the node does not start");
+	close(ready[0]);
+}
+
+static void node_stop(void)
+{
+	int status;
+
+	kill(node, SIGTERM);
+	ck_assert_int_eq(waitpid(node, &status, 0), node);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the node ended with %d", status);
+	members_remove();
+}
+
+#define ENLIGHT "enlight --config ugent.be/node.yaml "
+static const char *const online[] = {
+	ENLIGHT "status",
+	ENLIGHT "--json status",
+	ENLIGHT "peers",
+	ENLIGHT "channels",
+	ENLIGHT "publish event.json",
+	ENLIGHT "--json publish event.json",
+	ENLIGHT "--dry-run publish event.json",
+	ENLIGHT "events",
+	ENLIGHT "--json events",
+	ENLIGHT "plugins",
+	ENLIGHT "dead",
+	ENLIGHT "peers block --reason test ut.ee",
+	ENLIGHT "peers unblock ut.ee",
+	ENLIGHT "card import ugent.be/cards/ugent.be.card",
+	ENLIGHT "roster import roster.note",
+	ENLIGHT "doctor",
+	ENLIGHT "--json doctor",
+};
+
+enum {
+	N_ONLINE = sizeof online / sizeof *online,
+	N_FINDING = 2
+}; /* the last ones say on standard output what they find */
+
+/* The same for verbs that ask a node; it is not the node that lacks anything. */
+START_TEST(test_memory_of_asking)
+{
+	walk(FAULT_MEMORY, online[_i], NULL);
+}
+END_TEST
+
+START_TEST(test_system_of_asking)
+{
+	walk(FAULT_CALL, online[_i], NULL);
+}
+END_TEST
+
 int main(void)
 {
+	TCase *asking = tcase_create("verbs that ask a node");
 	Suite *suite = suite_create("failures of the command");
 	TCase *tc = tcase_create("verbs without a node");
 
@@ -108,5 +198,10 @@ int main(void)
 	tcase_add_loop_test(tc, test_system_of_verbs, 0, sizeof cases / sizeof *cases);
 	tcase_set_timeout(tc, 300);
 	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(asking, node_start, node_stop);
+	tcase_add_loop_test(asking, test_memory_of_asking, 0, N_ONLINE);
+	tcase_add_loop_test(asking, test_system_of_asking, 0, N_ONLINE - N_FINDING);
+	tcase_set_timeout(asking, 300);
+	suite_add_tcase(suite, asking);
 	return unit_run(suite);
 }
