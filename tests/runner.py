@@ -641,6 +641,8 @@ def main():
         return os.EX_USAGE
     if words or not arguments.names:
         run_chosen(report, words)
+    if not arguments.names:
+        wanted = ["tsan"]
     for name in wanted:
         BY_NAME[name](report, arguments)
     if analyses:
