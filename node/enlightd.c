@@ -119,20 +119,22 @@ static int load_config(struct daemon *d, struct problems *problems)
 /* Who stops at one mistake tells all there are, as --check-config does. */
 static int read_config(struct daemon *d)
 {
-	struct problems problems = {0};
-	int r = d->arguments.check ? CONFIG_BAD : load_config(d, &problems);
+	struct problems first = {0}, problems = {0};
+	int r = d->arguments.check ? CONFIG_BAD : load_config(d, &first);
 
 	if (r == CONFIG_BAD) {
-		problems_deinit(&problems);
 		r = config_check(d->arguments.config, &problems);
-		if (r == 0 && !d->arguments.check)
-			r = CONFIG_BAD; /* mended meanwhile: the next start finds it good */
+		if (r == 0 && !d->arguments.check) {
+			r = CONFIG_BAD; /* it passed: the next start finds it good */
+			problems_move(&problems, "", &first);
+		}
 	}
 	if (r < 0)
 		r = failed(d->arguments.config, r, NULL);
 	else if (r > 0)
 		r = EX_CONFIG;
 	print_problems(&problems);
+	problems_deinit(&first);
 	return r;
 }
 

@@ -301,8 +301,10 @@ static int step_result(struct loop *l, struct node_input *in)
 	in->now_ms = loop_monotonic_ms();
 	in->time_ms = loop_time_ms();
 	randombytes_buf(in->entropy, sizeof in->entropy);
-	if (node_step(l->node, in, &up) != 0)
-		log_error("node: out of memory");
+	if (node_step(l->node, in, &up) != 0) {
+		log_error("node: out of memory, ending");
+		l->lost_track = true;
+	}
 	l->wake_ms = up.wake_ms;
 	for (size_t i = 0; i < up.n_actions; i++)
 		act(l, &up.actions[i]);
@@ -838,6 +840,8 @@ int loop_run(struct loop *l)
 	sd_notify(0, "READY=1");
 	while (!(l->stopping && host_stopped(l->host) && !node_is_saving(l->node)) && r == 0) {
 		r = turn(l, items, &more);
+		if (r == 0 && l->lost_track)
+			r = -ENOMEM; /* the next start knows again what the store holds */
 		notify(l, loop_monotonic_ms(), &notify_ms);
 	}
 	sd_notify(0, "STOPPING=1");

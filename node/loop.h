@@ -49,6 +49,7 @@ struct loop {
 	uint64_t wake_ms, started_ms;
 	int signals; /* signalfd */
 	bool stopping;
+	bool lost_track; /* memory was too short for an input */
 };
 
 uint64_t loop_monotonic_ms(void);
@@ -62,7 +63,8 @@ void loop_writer_prepare(void *context, void *job);
 void loop_writer_done(void *context, void **jobs, size_t n, int result);
 void loop_reader_run(void *context, const struct archive_ops *ops, void *archive, void *job);
 
-/* Runs until SIGTERM or SIGINT; then plugins finish what they have, and what was accepted is made durable and answered. 0 or -errno.
+/* Runs until SIGTERM or SIGINT; then plugins finish what they have, and what was accepted is made durable and answered. 0 or -errno:
+ * -ENOMEM also when the node could not take something in, for then only a new start knows again what the store holds.
  * SIGHUP reads the configuration again: the access table, cards and plugins; what else changed is logged and waits for a restart; a
  * file with mistakes changes nothing. */
 int loop_run(struct loop *l);

@@ -27,6 +27,7 @@ SANITIZED = ROOT / "build-asan"
 SANITIZED_OPTIONS = ["-Db_sanitize=address,undefined", "-Dwerror=true"]
 PLAIN = ROOT / "build"
 COVERED = ROOT / "build-coverage"
+THREADED = ROOT / "build-tsan"
 # Meson's limits are for an idle machine and no sanitizers.
 SLOWNESS = 6
 SCENARIO_LIMIT_S = 600
@@ -152,10 +153,10 @@ def meson_programs(folder):
     return programs
 
 
-def scenario_programs():
+def scenario_programs(build_folder=SANITIZED, plain=PLAIN):
     """Every file of tests/scenarios; what they share is the package harness."""
     folder = ROOT / "tests" / "scenarios"
-    environment = {"ENLIGHT_BUILD": str(SANITIZED), "ENLIGHT_PLAIN_BUILD": str(PLAIN), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"ENLIGHT_BUILD": str(build_folder), "ENLIGHT_PLAIN_BUILD": str(plain), "PYTHONDONTWRITEBYTECODE": "1"}
     return [Program("scenarios", path.stem, ["/usr/bin/python3", str(path)], environment, str(ROOT), SCENARIO_LIMIT_S)
             for path in sorted(folder.glob("*.py"))]
 
@@ -384,14 +385,68 @@ def analyse(report, names):
         report.add(f"analyse/{name}", not said, "\n".join(said), time.monotonic() - start)
 
 
+# Of all lines, how many of a hundred must be reached: core by unit tests and simulation alone, the tree by scenarios as well.
+CORE_AT_LEAST, TREE_AT_LEAST = 95, 85
+
+
+def count_lines():
+    """{file: (lines, lines that were reached)} of the node and its plugins, as gcovr counts them."""
+    said = subprocess.run(["gcovr", "-r", str(ROOT), "--object-directory", str(COVERED), "--gcov-ignore-parse-errors", "-f", "node/",
+                           "-f", "plugins/", "--json-summary", "-", str(COVERED)],
+                          cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    return {file["filename"]: (file["line_total"], file["line_covered"]) for file in json.loads(said.stdout)["files"]}
+
+
+def share(lines, folder):
+    """(lines, reached, per cent) of the files below a folder."""
+    chosen = [counts for file, counts in lines.items() if file.startswith(folder)]
+    total, reached = sum(c[0] for c in chosen), sum(c[1] for c in chosen)
+    return total, reached, 100 * reached / max(total, 1)
+
+
+def check_share(report, name, lines, folder, at_least):
+    total, reached, percent = share(lines, folder)
+    report.add(f"coverage/{name}: at least {at_least} % of the lines", percent >= at_least, f"{reached} of {total} lines, {percent:.1f} %")
+
+
+def print_shares(lines):
+    print(f"\n{'folder':<18}{'lines':>7}{'reached':>9}{'%':>7}")
+    for folder in sorted({str(pathlib.Path(file).parent) + "/" for file in lines}) + [""]:
+        own = {file: counts for file, counts in lines.items() if folder == "" or str(pathlib.Path(file).parent) + "/" == folder}
+        total, reached, percent = share(own, folder)
+        print(f"{folder or 'the tree':<18}{total:>7}{reached:>9}{percent:>7.1f}", flush=True)
+
+
 def coverage(report):
-    """Runs unit tests and simulation in a build that counts, and prints a table of what they reached."""
+    """Runs unit tests, simulation and scenarios in a build that counts, and prints for each folder how much of it they reached."""
     if not build(report, COVERED, ["-Db_coverage=true"]):
         return
     for old in COVERED.rglob("*.gcda"):
         old.unlink()
     run_programs(report, [p for p in meson_programs(COVERED) if p.suite in ("unit", "sim")])
-    subprocess.run(["gcovr", "-r", str(ROOT), "--object-directory", str(COVERED), "-f", "node/", str(COVERED)], cwd=ROOT)
+    check_share(report, "core", count_lines(), "node/core/", CORE_AT_LEAST)
+    run_programs(report, scenario_programs(COVERED, COVERED))
+    lines = count_lines()
+    print_shares(lines)
+    check_share(report, "tree", lines, "", TREE_AT_LEAST)
+
+
+# Programs whose code runs in several threads, by their targets.
+THREADED_PROGRAMS = ("log", "writer", "link")
+
+
+def thread_races(report):
+    """ThreadSanitizer over the parts that have threads. What libzmq does among its own is not ours to judge (tsan.supp)."""
+    targets = [f"tests/unit/test_{name}" for name in THREADED_PROGRAMS]
+    if not build(report, THREADED, ["-Db_sanitize=thread", "-Dwerror=true"], targets):
+        return
+    settings = f"suppressions={ROOT / 'tests' / 'tsan.supp'}:halt_on_error=1:exitcode=99"
+    for program in meson_programs(THREADED):
+        if program.suite == "unit" and program.name in THREADED_PROGRAMS:
+            program.suite = "tsan"
+            program.environment["TSAN_OPTIONS"] = settings
+            program.command = ["setarch", "--addr-no-randomize", *program.command]  # it knows no other layout of memory
+            run_program(report, program)
 
 
 def chosen_analyses(words):
@@ -427,9 +482,8 @@ def list_all():
     for suite in dict.fromkeys(p.suite for p in programs):
         print(f"{suite}: " + " ".join(p.name for p in programs if p.suite == suite))
     print("analyse: " + " ".join(ANALYSES))
-    print("coverage")
-    print("mutants")
-    print("sim-long")
+    for name in BY_NAME:
+        print(name)
     return 0
 
 
@@ -588,6 +642,15 @@ def fuzz(parser, report, arguments):
     return report.finish()
 
 
+# What runs when it is named, beside the suites and analyses.
+BY_NAME = {
+    "coverage": lambda report, _: coverage(report),
+    "mutants": lambda report, _: mutants(report),
+    "sim-long": lambda report, arguments: sim_long(report, arguments.minutes or 10),
+    "tsan": lambda report, _: thread_races(report),
+}
+
+
 class Parser(argparse.ArgumentParser):
     """Ends as everything here does when the command line is wrong."""
 
@@ -609,9 +672,8 @@ def main():
     if arguments.minutes is not None and "sim-long" not in arguments.names:
         return fuzz(parser, report, arguments)
     analyses, words = chosen_analyses(arguments.names)
-    wants_coverage = "coverage" in words
-    wants_sim_long, wants_mutants = "sim-long" in words, "mutants" in words
-    words = [word for word in words if word not in ("coverage", "mutants", "sim-long")]
+    wanted = [name for name in BY_NAME if name in words]
+    words = [word for word in words if word not in BY_NAME]
     unknown = check_names(words) if words else []
     if unknown is None:
         return 1
@@ -620,12 +682,10 @@ def main():
         return os.EX_USAGE
     if words or not arguments.names:
         run_chosen(report, words)
-    if wants_coverage:
-        coverage(report)
-    if wants_mutants:
-        mutants(report)
-    if wants_sim_long:
-        sim_long(report, arguments.minutes or 10)
+    if not arguments.names:
+        wanted = ["tsan"]
+    for name in wanted:
+        BY_NAME[name](report, arguments)
     if analyses:
         analyse(report, analyses)
     return report.finish()

@@ -169,10 +169,8 @@ static int collect_keys(struct making *m)
 	size_t n = m->node_keys->n_nodes;
 
 	m->keys = calloc(m->before.n_keys + n, sizeof *m->keys);
-	if (m->keys == NULL) {
-		cli_error("out of memory");
+	if (m->keys == NULL)
 		return EX_OSERR;
-	}
 	if (above == 0)
 		above = m->node_keys->nodes[n - 1].number - 1;
 	for (size_t i = 0; i < m->before.n_keys; i++)
@@ -297,21 +295,25 @@ out:
 }
 
 /* Whether the card before already says all this, signed by the identity key that the roster lists. */
-static bool unchanged(const struct making *m)
+static int find_change(bool *same, const struct making *m)
 {
 	const struct roster_member *self = roster_member(&m->roster, m->place.config->member);
 	struct problems problems = {0};
 	struct buffer text = {0};
-	bool same;
+	int r;
 
+	*same = false;
 	if (m->before.n_keys == 0)
-		return false;
+		return EX_OK;
 	write_text(&text, m, m->before.number);
-	same = bytes_equal(bytes_of(text.data, text.len), bytes_of(m->before.note.text, m->before.note.signed_len)) &&
-	       card_check(&m->before, self->identity, "card", &problems) == 0;
+	r = card_check(&m->before, self->identity, "card", &problems);
+	*same = r == 0 &&
+		bytes_equal(bytes_of(text.data, text.len), bytes_of(m->before.note.text, m->before.note.signed_len));
+	if (text.error != 0)
+		r = text.error;
 	problems_deinit(&problems);
 	buffer_deinit(&text);
-	return same;
+	return r < 0 ? EX_OSERR : EX_OK;
 }
 
 static void say_next(const struct making *m, const char *path, bool complete)
@@ -342,10 +344,12 @@ static int make_card(struct making *m)
 	const char *path = cli_value(m->c, "output");
 	struct buffer text = {0};
 	char *draft = NULL;
-	bool complete;
-	int r;
+	bool complete, same;
+	int r = find_change(&same, m);
 
-	if (unchanged(m)) {
+	if (r != EX_OK)
+		return r;
+	if (same) {
 		cli_note(m->c, "card %u says all this already; nothing was changed", m->before.number);
 		return EX_OK;
 	}

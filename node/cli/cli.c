@@ -154,6 +154,35 @@ void cli_age(char out[static 32], uint64_t seconds)
 	snprintf(out, 32, "%llu %s", (unsigned long long)(seconds / units[i].unit), units[i].name);
 }
 
+/* ---- memory ---- */
+
+/* jansson gives its allocator no context, so this is one of the process. */
+static bool memory_was_short;
+
+static void *json_memory(size_t size)
+{
+	void *p = malloc(size);
+
+	memory_was_short |= p == NULL;
+	return p;
+}
+
+void cli_watch_memory(void)
+{
+	memory_was_short = false;
+	json_set_alloc_funcs(json_memory, free);
+}
+
+void cli_lack_memory(void)
+{
+	memory_was_short = true;
+}
+
+bool cli_lacks_memory(void)
+{
+	return memory_was_short;
+}
+
 /* ---- tables ---- */
 
 /* A value as a cell; memory the caller frees. NULL: out of memory. */
@@ -301,16 +330,18 @@ int cli_table(const struct cli *c, const struct column *columns, size_t n, const
 
 	if (c->json)
 		return cli_json(rows);
+	if (cli_lacks_memory())
+		return EX_OSERR;
 	table = scols_new_table();
 	r = table != NULL ? print_table(c, table, columns, n, rows) : EX_OSERR;
 	scols_unref_table(table);
-	if (r != EX_OK)
-		cli_error("out of memory");
 	return r;
 }
 
 int cli_json(const json_t *json)
 {
+	if (cli_lacks_memory())
+		return EX_OSERR;
 	if (json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
 		return EX_IOERR;
 	putchar('\n');

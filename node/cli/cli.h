@@ -93,6 +93,12 @@ int cli_table(const struct cli *c, const struct column *columns, size_t n, const
 /* Prints JSON to stdout, indented, with a line end. An exit status. */
 int cli_json(const json_t *json);
 
+/* EX_OSERR means that memory was short, and main() says so. JSON that was built while it was short lacks something, wherever that
+ * was: it is never printed, and the command ends with EX_OSERR. cli_watch_memory() comes before any JSON. */
+void cli_watch_memory(void);
+bool cli_lacks_memory(void);
+void cli_lack_memory(void); /* for a callback that cannot say so otherwise */
+
 /* What stands at a dotted key; NULL: nothing. And as text, "" when absent. */
 const json_t *cli_get(const json_t *object, const char *key);
 const char *cli_text(const json_t *object, const char *key);

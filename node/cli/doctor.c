@@ -50,8 +50,10 @@ static void find(struct doctor *d, enum verdict verdict, const char *advice, con
 	json_t *finding;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
+	if (vasprintf(&text, format, args) < 0) {
+		cli_lack_memory();
 		text = NULL;
+	}
 	va_end(args);
 	finding = json_pack("{ss, ss, ss?, ss?}", "check", d->check, "verdict", verdicts[verdict].word, "found", text,
 		"advice", advice);
@@ -71,6 +73,14 @@ static void find_problems(struct doctor *d, enum verdict verdict, const char *ad
 
 /* ---- the configuration and what it names ---- */
 
+/* The answer of a look that may lack memory. */
+static int seen(int r)
+{
+	if (r < 0)
+		cli_lack_memory();
+	return r;
+}
+
 static void check_configuration(struct doctor *d)
 {
 	struct problems problems = {0};
@@ -80,11 +90,11 @@ static void check_configuration(struct doctor *d)
 		find(d, FAIL, "name it with --config, or make one: enlight init", "%s is not there", d->cli->config);
 		return;
 	}
-	if (config_read(&d->config, d->cli->config, &problems) != 0) {
+	if (seen(config_read(&d->config, d->cli->config, &problems)) != 0) {
 		find_problems(d, FAIL, "mend the file; enlight.yaml(5) explains every setting", &problems);
 		return;
 	}
-	if (config_load(&whole, d->cli->config, &problems) == 0)
+	if (seen(config_load(&whole, d->cli->config, &problems)) == 0)
 		find(d, FINE, NULL, "%s is good", d->cli->config);
 	else if (geteuid() != 0)
 		find_problems(d, WARN, "run enlight doctor as root or as the node's user to be sure", &problems);
@@ -122,7 +132,7 @@ static void check_roster(struct doctor *d)
 		find(d, SKIPPED, NULL, "there is no configuration");
 		return;
 	}
-	if (config_roster_load(&d->trust, d->config, &problems) != 0)
+	if (seen(config_roster_load(&d->trust, d->config, &problems)) != 0)
 		find_problems(d, FAIL, "ask another member for the roster, and for its digest by telephone", &problems);
 	else if (!trust_is_member(d->trust, d->config->member))
 		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
@@ -144,7 +154,7 @@ static void check_cards(struct doctor *d)
 		find(d, SKIPPED, NULL, "there is no roster, or the folder of cards cannot be read");
 		return;
 	}
-	config_cards_load(&d->trust, d->config, &problems);
+	seen(config_cards_load(&d->trust, d->config, &problems));
 	find_problems(d, WARN, "ask that member for its card again", &problems);
 	roster = trust_roster(d->trust);
 	for (size_t i = 0; i < roster->n_members; i++)
@@ -166,7 +176,7 @@ static void check_own_card(struct doctor *d)
 	} else if (card == NULL) {
 		find(d, FAIL, "make it with enlight card new, sign it with enlight card sign",
 			"there is no card of this node");
-	} else if (config_keys_load(&keys, d->config, &problems) != 0) {
+	} else if (seen(config_keys_load(&keys, d->config, &problems)) != 0) {
 		find(d, SKIPPED, "run enlight doctor as the node's user", "the node's keys cannot be read");
 	} else if (config_card_lacks(card, keys) != NULL) {
 		find(d, FAIL, "enlight card new FOLDER, enlight card import CARD", "card %u %s", card->number,
@@ -317,7 +327,7 @@ static const struct {
 	{"roster", check_roster, EX_CONFIG},
 	{"cards", check_cards, EX_CONFIG},
 	{"own card", check_own_card, EX_CONFIG},
-	{"clock", check_clock, EX_OSERR},
+	{"clock", check_clock, EX_CONFIG},
 	{"disk", check_disk, EX_CANTCREAT},
 	{"socket", check_socket, EX_UNAVAILABLE},
 	{"ready", check_ready, EX_UNAVAILABLE},

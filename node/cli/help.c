@@ -2,6 +2,7 @@
 
 #include "config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const struct {
 	{EX_NOINPUT, "there is no such file or thing"},
 	{EX_UNAVAILABLE, "the node does not answer"},
 	{EX_SOFTWARE, "the node answered something unexpected"},
-	{EX_OSERR, "out of memory and the like"},
+	{EX_OSERR, "out of memory"},
 	{EX_CANTCREAT, "a file cannot be written, or the node's disk is full"},
 	{EX_IOERR, "reading or writing failed"},
 	{EX_TEMPFAIL, "not now; try again later"},
@@ -120,10 +121,14 @@ static void escaped(struct buffer *out, const char *text)
 }
 
 /* Lines as they are, indented, as an example block. */
-static void literal(struct buffer *out, const char *text)
+static void literal(struct buffer *out, struct buffer *content)
 {
-	const char *end;
+	const char *text = buffer_cstr(content), *end;
 
+	if (text == NULL) {
+		out->error = -ENOMEM; /* what lacks a part is no page */
+		return;
+	}
 	buffer_str(out, "```\n");
 	for (; *text != '\0'; text = *end == '\n' ? end + 1 : end) {
 		end = strchrnul(text, '\n');
@@ -176,13 +181,23 @@ static void manual_command(struct buffer *out, const struct command *command)
 		buffer_str(out, ".\n\n");
 	}
 	example_lines(&example, command);
-	literal(out, buffer_cstr(&example) != NULL ? buffer_cstr(&example) : "");
+	literal(out, &example);
 	buffer_deinit(&example);
+}
+
+/* All verbs for a page, which is none without them. */
+static const struct command **verbs_for(struct buffer *out)
+{
+	const struct command **all = cli_commands();
+
+	if (all == NULL)
+		out->error = -ENOMEM;
+	return all;
 }
 
 static void manual_enlight(struct buffer *out)
 {
-	const struct command **all = cli_commands();
+	const struct command **all = verbs_for(out);
 
 	buffer_str(out,
 		"enlight(1)\n\n# NAME\n\nenlight - shows and steers an ENLIGHT node\n\n"
@@ -262,7 +277,7 @@ static void manual_yaml(struct buffer *out)
 	settings_manual(out, config_table);
 	buffer_str(out, "# EXAMPLE\n\n");
 	config_example(&example, NULL, NULL);
-	literal(out, buffer_cstr(&example) != NULL ? buffer_cstr(&example) : "");
+	literal(out, &example);
 	buffer_deinit(&example);
 	buffer_str(out, "# SEE ALSO\n\n*enlight*(1), *enlightd*(8)\n");
 }
@@ -275,7 +290,7 @@ static void example_file(struct buffer *out)
 /* `enlight peers <TAB>` completes words of verbs and options from the tables. */
 static void completion(struct buffer *out)
 {
-	const struct command **all = cli_commands();
+	const struct command **all = verbs_for(out);
 
 	buffer_str(out,
 		"# bash completion for enlight\n_enlight()\n{\n\tlocal verbs options=\"--config --socket --json --raw "

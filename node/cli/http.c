@@ -18,26 +18,25 @@ struct http {
 	char message[CURL_ERROR_SIZE];
 };
 
-static char *socket_of(const struct cli *c)
+static int socket_of(char **out, const struct cli *c)
 {
 	struct problems problems = {0};
 	struct config *config = NULL;
-	char *path = NULL;
+	const char *path = c->socket;
+	int r = path != NULL ? 0 : config_read(&config, c->config, &problems);
 
-	if (c->socket != NULL)
-		return strdup(c->socket);
-	if (config_read(&config, c->config, &problems) == 0) {
-		path = strdup(config->api.socket);
-	} else if (c->config_given) {
+	if (r == 0 && path == NULL)
+		path = config->api.socket;
+	else if (r == CONFIG_BAD && !c->config_given)
+		path = CONFIG_SOCKET;
+	else if (r == CONFIG_BAD) {
 		cli_problems(&problems);
 		cli_error("the configuration does not say where the node's socket is; --socket does");
-		errno = EINVAL;
-	} else {
-		path = strdup(CONFIG_SOCKET);
 	}
+	*out = path == NULL ? NULL : strdup(path);
 	problems_deinit(&problems);
 	config_free(config);
-	return path;
+	return *out != NULL ? EX_OK : r == CONFIG_BAD && path == NULL ? EX_CONFIG : EX_OSERR;
 }
 
 int http_open(struct http **out, const struct cli *c)
@@ -46,20 +45,21 @@ int http_open(struct http **out, const struct cli *c)
 	int r = EX_OSERR;
 
 	*out = NULL;
-	if (h == NULL)
+	if (h == NULL) {
+		cli_lack_memory();
 		return r;
-	h->socket = socket_of(c);
-	if (h->socket == NULL) {
-		r = errno == EINVAL ? EX_CONFIG : EX_OSERR;
-		goto out;
 	}
-	h->curl = curl_easy_init();
-	if (h->curl == NULL)
-		goto out;
-	*out = h;
-	h = NULL;
-	r = EX_OK;
-out:
+	r = socket_of(&h->socket, c);
+	if (r == EX_OK) {
+		h->curl = curl_easy_init();
+		r = h->curl == NULL ? EX_OSERR : EX_OK;
+	}
+	if (r == EX_OK) {
+		*out = h;
+		h = NULL;
+	}
+	if (r == EX_OSERR)
+		cli_lack_memory(); /* also for who only peeks */
 	http_close(h);
 	return r;
 }
@@ -88,6 +88,8 @@ static int explain(const struct http *h, CURLcode code)
 {
 	struct stat st;
 
+	if (code == CURLE_OUT_OF_MEMORY || cli_lacks_memory())
+		return EX_OSERR;
 	if (h->patient)
 		return code == CURLE_OPERATION_TIMEDOUT ? EX_TEMPFAIL : EX_UNAVAILABLE;
 	if (code != CURLE_COULDNT_CONNECT) {
@@ -115,6 +117,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *context)
 	if (body->len + size * n > REPLY_MAX)
 		return 0;
 	buffer_add(body, data, size * n);
+	if (body->error != 0)
+		cli_lack_memory();
 	return body->error == 0 ? size * n : 0;
 }
 
@@ -166,10 +170,8 @@ int http_ask(struct http *h, struct http_reply *out, const char *method, const c
 	int r = EX_OSERR;
 
 	*out = (struct http_reply){0};
-	if (!prepare(h, method, path, type, &headers)) {
-		cli_error("out of memory");
+	if (!prepare(h, method, path, type, &headers))
 		return r;
-	}
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -327,6 +329,8 @@ static size_t on_stream(char *data, size_t size, size_t n, void *context)
 		} else if (data[i] != '\r') {
 			buffer_add(&s->line, &data[i], 1);
 		}
+		if (s->line.error != 0 || s->data.error != 0)
+			cli_lack_memory();
 		if (s->line.len > LINE_MAX_LEN || s->data.len > LINE_MAX_LEN || s->line.error != 0 ||
 			s->data.error != 0)
 			return 0;
@@ -342,10 +346,8 @@ int http_stream(struct http *h, const char *path, http_on_event on_event, void *
 	CURLcode code;
 	int r = EX_OSERR;
 
-	if (!prepare(h, "GET", path, NULL, &headers)) {
-		cli_error("out of memory");
+	if (!prepare(h, "GET", path, NULL, &headers))
 		return r;
-	}
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_stream);
 	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &s);

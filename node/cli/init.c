@@ -20,6 +20,8 @@ struct making {
 	struct buffer key, line, card, config;
 };
 
+static const char no_memory[] = "could not be checked: out of memory";
+
 static const char *check_name(const char *name)
 {
 	struct buffer text = {0};
@@ -36,7 +38,7 @@ static const char *check_name(const char *name)
 	problems_deinit(&problems);
 	buffer_deinit(&text);
 	buffer_deinit(&roster);
-	return r == 0 ? NULL : "is the university's name, in one line with single spaces";
+	return r == 0 ? NULL : r < 0 ? no_memory : "is the university's name, in one line with single spaces";
 }
 
 static const char *check_country(const char *country)
@@ -89,7 +91,7 @@ static int check_options(const struct cli *c)
 			wrong = rules[i].check(value);
 		if (wrong != NULL) {
 			cli_error("--%s %s", rules[i].name, wrong);
-			r = EX_USAGE;
+			r = wrong == no_memory ? EX_OSERR : EX_USAGE;
 		}
 	}
 	return r;
@@ -140,6 +142,13 @@ static char *quoted(const char *value)
 	return value == NULL || asprintf(&text, "\"%s\"", value) < 0 ? NULL : text;
 }
 
+/* Whether a text that was given is not there for want of memory. */
+static bool lost_quotes(const struct making *m)
+{
+	return (cli_value(m->c, "listen") != NULL && m->listen == NULL) ||
+	       (cli_value(m->c, "loopback") != NULL && m->loopback == NULL);
+}
+
 /* Draws the identity key and writes all texts. */
 static int make(struct making *m)
 {
@@ -170,10 +179,9 @@ static int make(struct making *m)
 		"# Configuration of an ENLIGHT node; see enlight.yaml(5). What is commented out has the value "
 		"that is shown,\n# or is an example. Check changes with `enlight check-config`.\n");
 	settings_example(&m->config, config_table, setting, m);
-	if (r == 0 && m->line.error == 0 && m->card.error == 0 && m->config.error == 0)
-		return check_config(m);
-	cli_error("out of memory");
-	return EX_OSERR;
+	if (r != 0 || m->line.error != 0 || m->card.error != 0 || m->config.error != 0 || lost_quotes(m))
+		return EX_OSERR;
+	return check_config(m);
 }
 
 static int make_folder(const struct cli *c, const char *path, mode_t mode)

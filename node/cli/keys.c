@@ -39,9 +39,9 @@ static int add_identity(json_t *rows, const struct place *p)
 	struct problems problems = {0};
 	struct draft_file f = {0};
 	struct identity id = {0};
-	int r = EX_OK;
+	int r = path == NULL ? EX_OSERR : EX_OK;
 
-	if (path == NULL || !offline_exists(path))
+	if (r != EX_OK || !offline_exists(path))
 		goto out;
 	r = offline_read(&f, path);
 	if (r == EX_OK)

@@ -54,8 +54,6 @@ static int run_check_config(struct cli *c, int argc, char **argv)
 		print_check(path, &problems);
 	else if (r == 0)
 		cli_note(c, "%s is good", path);
-	if (r < 0)
-		cli_error("out of memory");
 	if (c->json)
 		problems_deinit(&problems);
 	else
@@ -147,18 +145,22 @@ static void swap_members(json_t *value, const char *a, const char *b)
 }
 
 /* An audience is handles with commas between. */
-static void swap_audience(json_t *event, const char *a, const char *b)
+static int swap_audience(json_t *event, const char *a, const char *b)
 {
 	char *audience = strdup(cli_text(event, "enlightaudience")), *save = NULL;
 	struct buffer out = {0};
+	int r = EX_OSERR;
 
 	for (char *p = audience == NULL ? NULL : strtok_r(audience, ",", &save); p != NULL;
 		p = strtok_r(NULL, ",", &save))
 		buffer_printf(&out, "%s%s", out.len == 0 ? "" : ",", swapped(p, a, b));
-	if (buffer_cstr(&out) != NULL)
+	if (audience != NULL && buffer_cstr(&out) != NULL) {
 		json_object_set_new(event, "enlightaudience", json_string(buffer_cstr(&out)));
+		r = EX_OK;
+	}
 	buffer_deinit(&out);
 	free(audience);
+	return r;
 }
 
 /* An object may be named by a member: node/ut.ee. */
@@ -172,13 +174,14 @@ static void swap_subject(json_t *event, const char *a, const char *b)
 }
 
 /* An event of this member's own: what the node adds is left out, and the configured member publishes it. */
-static void make_own(const struct cli *c, json_t *event)
+static int make_own(const struct cli *c, json_t *event)
 {
-	char *member = offline_member(c), *source = strdup(cli_text(event, "source"));
+	char *member = NULL, *source = strdup(cli_text(event, "source"));
+	int r = source == NULL ? EX_OSERR : offline_member(&member, c);
 
-	if (member != NULL && source != NULL && strcmp(member, source) != 0) {
+	if (r == EX_OK && member != NULL && strcmp(member, source) != 0) {
 		swap_members(json_object_get(event, "data"), source, member);
-		swap_audience(event, source, member);
+		r = swap_audience(event, source, member);
 		swap_subject(event, source, member);
 	}
 	json_object_del(event, "source");
@@ -186,6 +189,7 @@ static void make_own(const struct cli *c, json_t *event)
 	json_object_del(event, "time");
 	free(member);
 	free(source);
+	return r;
 }
 
 static int show_topic(const struct cli *c, const struct topic *t)
@@ -196,8 +200,9 @@ static int show_topic(const struct cli *c, const struct topic *t)
 	if (example == NULL || fields == NULL || rule_each(t, on_field, fields) != 0)
 		goto out;
 	if (cli_value(c, "example") != NULL) {
-		make_own(c, example);
-		r = cli_json(example);
+		r = make_own(c, example);
+		if (r == EX_OK)
+			r = cli_json(example);
 	} else if (c->json) {
 		all = topic_json(t);
 		json_object_set(all, "fields", fields);
@@ -207,8 +212,6 @@ static int show_topic(const struct cli *c, const struct topic *t)
 		r = print_topic(c, t, fields, example);
 	}
 out:
-	if (r == EX_OSERR)
-		cli_error("out of memory");
 	json_decref(all);
 	json_decref(fields);
 	json_decref(example);

@@ -163,10 +163,8 @@ static int run_verb(struct cli *c, int argc, char **argv)
 
 	c->values = calloc(option_count(c->command->options) + 1, sizeof *c->values);
 	p.args = calloc((size_t)argc + 1, sizeof *p.args);
-	if (options == NULL || doc == NULL || c->values == NULL || p.args == NULL) {
-		cli_error("out of memory");
+	if (options == NULL || doc == NULL || c->values == NULL || p.args == NULL)
 		goto out;
-	}
 	argp.options = options;
 	argp.doc = doc;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &p) != 0)
@@ -202,10 +200,8 @@ static int find_and_run(struct cli *c, int argc, char **argv, int verb)
 	char name[96];
 	int n_words = 0, r;
 
-	if (all == NULL) {
-		cli_error("out of memory");
+	if (all == NULL)
 		return EX_OSERR;
-	}
 	c->command = find_command(all, argc - verb, argv + verb, &n_words);
 	if (c->command == NULL) {
 		r = unknown_verb(all, argv[verb]);
@@ -227,6 +223,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, ""); /* how wide a character is, for tables */
 	argp_program_version = "enlight " ENLIGHT_VERSION;
+	cli_watch_memory();
 	if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return EX_OSERR;
 	c.config_given = c.config != NULL;
@@ -237,6 +234,10 @@ int main(int argc, char **argv)
 	if (r == EX_OK)
 		r = find_and_run(&c, argc, argv, p.verb);
 	curl_global_cleanup();
+	if (cli_lacks_memory())
+		r = EX_OSERR;
+	if (r == EX_OSERR)
+		cli_error("out of memory");
 	if (fflush(stdout) != 0 && r == EX_OK) {
 		cli_error("cannot write: %s", strerror(errno));
 		r = EX_IOERR;

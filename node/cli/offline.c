@@ -55,8 +55,6 @@ int offline_write(const struct cli *c, const char *path, struct bytes text, unsi
 int offline_result(int r, struct problems *problems)
 {
 	cli_problems(problems);
-	if (r < 0)
-		cli_error("%s", strerror(-r));
 	return r == 0 ? EX_OK : r < 0 ? EX_OSERR : EX_DATAERR;
 }
 
@@ -222,10 +220,8 @@ int offline_list(const char ***out, size_t *n, char **memory, const char *value)
 		commas += *p == ',';
 	*memory = strdup(value == NULL ? "" : value);
 	*out = calloc(commas + 1, sizeof **out);
-	if (*memory == NULL || *out == NULL) {
-		cli_error("out of memory");
+	if (*memory == NULL || *out == NULL)
 		return EX_OSERR;
-	}
 	for (char *p = strtok_r(*memory, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save))
 		(*out)[i++] = p;
 	*n = i;
@@ -243,10 +239,8 @@ char *offline_path(const char *folder, const char *format, ...)
 		name = NULL;
 	va_end(args);
 	buffer_printf(&path, "%s/%s", folder, name == NULL ? "" : name);
-	if (name == NULL || path.error != 0) {
-		cli_error("out of memory");
+	if (name == NULL || path.error != 0)
 		buffer_deinit(&path);
-	}
 	free(name);
 	return path.data == NULL ? NULL : buffer_take(&path, NULL);
 }
@@ -268,17 +262,22 @@ void offline_newer_roster(char out[static 160], const struct roster *file, const
 			(long long)number, file->number);
 }
 
-char *offline_member(const struct cli *c)
+int offline_member(char **out, const struct cli *c)
 {
 	struct problems problems = {0};
 	struct config *config;
-	char *member = NULL;
+	int r = config_read(&config, c->config, &problems);
 
-	if (config_read(&config, c->config, &problems) == 0)
-		member = strdup(config->member);
+	*out = NULL;
+	if (r == 0)
+		*out = strdup(config->member);
+	if (r < 0 || (r == 0 && *out == NULL))
+		r = EX_OSERR;
+	else
+		r = EX_OK;
 	config_free(config);
 	problems_deinit(&problems);
-	return member;
+	return r;
 }
 
 /* The folder of a file's path. */

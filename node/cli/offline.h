@@ -36,13 +36,13 @@ int offline_import(const struct cli *c, const char *file, const char *route, con
 /* What a comma-separated value lists: pointers into `*memory`, both the caller's to free. A NULL value lists nothing. */
 int offline_list(const char ***out, size_t *n, char **memory, const char *value);
 
-/* A path below a folder; memory the caller frees, NULL (said) when short of it. */
+/* A path below a folder; memory the caller frees, NULL when short of it. */
 char *offline_path(const char *folder, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What the node knows better than a roster's file, in words, by its answer to /v1/status; "": nothing, or no answer. */
 void offline_newer_roster(char out[static 160], const struct roster *file, const json_t *status);
 
-/* The member that the configuration names; memory the caller frees. NULL: there is no good configuration. */
-char *offline_member(const struct cli *c);
+/* The member that the configuration names, NULL when there is no good one; memory the caller frees. EX_OK or EX_OSERR. */
+int offline_member(char **out, const struct cli *c);
 
 bool offline_exists(const char *path);
 

@@ -169,7 +169,9 @@ static int ask_block(struct cli *c, const char *method, const char *member, json
 	if (body == NULL)
 		http_query(&path, "reason", cli_value(c, "reason"));
 	r = http_open(&h, c);
-	if (r == EX_OK && buffer_cstr(&path) != NULL)
+	if (r == EX_OK && (buffer_cstr(&path) == NULL || (body != NULL && text == NULL)))
+		r = EX_OSERR;
+	if (r == EX_OK)
 		r = http_ask(h, &reply, method, buffer_cstr(&path), body != NULL ? "application/json" : NULL, bytes);
 	if (r == EX_OK && (reply.status < 200 || reply.status > 299))
 		r = http_problem(&reply);

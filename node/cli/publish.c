@@ -318,7 +318,7 @@ static int run_publish(struct cli *c, int argc, char **argv)
 		goto out;
 	}
 	if (c->dry_run)
-		p.member = offline_member(c);
+		r = offline_member(&p.member, c);
 	else
 		r = http_open(&p.http, c);
 	if (r != EX_OK)

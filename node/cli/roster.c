@@ -38,10 +38,8 @@ static int files_read(struct files *out, const char *const *paths, size_t n)
 
 	out->n = 0;
 	out->items = calloc(n + 1, sizeof *out->items);
-	if (out->items == NULL) {
-		cli_error("out of memory");
+	if (out->items == NULL)
 		return EX_OSERR;
-	}
 	for (; out->n < n && r == EX_OK; out->n++)
 		r = offline_read(&out->items[out->n], paths[out->n]);
 	return r;

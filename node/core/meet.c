@@ -58,24 +58,16 @@ static void stop_dialling(struct node *n, struct peer *p)
 
 static void start_dialling(struct node *n, struct peer *p, const char *endpoint, const uint8_t *key)
 {
-	struct node_action *a;
-
+	free(p->dial_endpoint);
 	p->dial_endpoint = strdup(endpoint);
 	if (p->dial_endpoint == NULL) {
 		n->short_of_memory = true;
 		return;
 	}
+	if (!node_act_dial(n, n->next_connection, endpoint, key))
+		return;
 	p->dial = n->next_connection++;
 	memcpy(p->dial_key, key, sizeof p->dial_key);
-	node_act_simple(n, NODE_DIAL);
-	if (n->short_of_memory)
-		return;
-	a = &n->update->actions[n->update->n_actions - 1];
-	a->connection = p->dial;
-	a->endpoint = strdup(endpoint);
-	memcpy(a->key, key, sizeof a->key);
-	if (a->endpoint == NULL)
-		n->short_of_memory = true;
 }
 
 void meet_dial(struct node *n, struct peer *p)

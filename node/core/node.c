@@ -63,6 +63,22 @@ void node_act_kept(struct node *n, uint64_t tag, bool durable)
 	a->durable = durable;
 }
 
+bool node_act_dial(struct node *n, uint32_t connection, const char *endpoint, const uint8_t *key)
+{
+	char *copy = strdup(endpoint);
+	struct node_action *a = copy == NULL ? NULL : act(n, NODE_DIAL);
+
+	if (a == NULL) {
+		n->short_of_memory = true;
+		free(copy);
+		return false;
+	}
+	a->connection = connection;
+	a->endpoint = copy;
+	memcpy(a->key, key, sizeof a->key);
+	return true;
+}
+
 bool node_act_query(struct node *n, struct query *query)
 {
 	struct node_action *a = act(n, NODE_QUERY);

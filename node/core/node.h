@@ -114,7 +114,8 @@ struct node_update {
 		     * was done, too many acts wait for the disk */
 };
 
-/* 0 or -ENOMEM (then nothing is lost but this input). Actions are appended to `up`; jobs and queries taken from an action are to be set
+/* 0 or -ENOMEM: the input was not taken in whole, so what the node believes may be behind what is stored and said; it is to be
+ * ended and started from the store. Actions are appended to `up`; jobs and queries taken from an action are to be set
  * to NULL there. */
 int node_step(struct node *n, const struct node_input *in, struct node_update *up);
 void node_update_clear(struct node_update *up);

@@ -167,7 +167,8 @@ struct node {
 
 /* node.c: actions. A failed allocation is noted and becomes the step's -ENOMEM. */
 void node_act_hang_up(struct node *n, uint32_t connection);
-/* Both take what they are given; false: out of memory, it will not be done. */
+/* These take what they are given (of a dial copies of it); false: out of memory, it will not be done. */
+bool node_act_dial(struct node *n, uint32_t connection, const char *endpoint, const uint8_t *key);
 bool node_act_commit(struct node *n, struct job *job);
 bool node_act_query(struct node *n, struct query *query);
 void node_act_kept(struct node *n, uint64_t tag, bool durable);

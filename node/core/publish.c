@@ -266,14 +266,15 @@ static int open_segment(struct work *w, struct channel_work *cw)
 	return 0;
 }
 
-/* Puts the packed event into the channel's last segment, or a new one when that is full. */
+/* Puts the packed event into the channel's last segment, or a new one: when that is full, or when the object's revision before stands
+ * behind it, in another channel's segment. The highest place is an object's last revision (ledger.h). */
 static int append(struct publishing *p, struct bytes packed, struct published *result)
 {
 	struct channel_work *cw = p->cw;
 	struct segment *s;
 	int r = BATCH_FULL;
 
-	if (cw->n_segments > 0) {
+	if (cw->n_segments > 0 && cw->segments[cw->n_segments - 1].number >= p->object.place.number) {
 		p->body_before = cw->segments[cw->n_segments - 1].builder.body.len;
 		r = batch_add(&cw->segments[cw->n_segments - 1].builder, packed, &result->leaf);
 	}

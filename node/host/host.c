@@ -683,19 +683,22 @@ static char *folder_of(const char *file)
 int host_open(struct host **out, const struct host_options *options)
 {
 	struct host *h = calloc(1, sizeof *h);
+	int r = 0;
 
 	*out = NULL;
 	if (h == NULL)
 		return -ENOMEM;
-	h->member = strdup(options->member);
-	h->state = realpath(options->state, NULL); /* plugins run in folders of their own */
-	h->file = realpath(options->file, NULL);
-	h->folder = h->file == NULL ? NULL : folder_of(h->file);
 	h->ops = *options->ops;
 	h->context = options->context;
-	if (h->member == NULL || h->state == NULL || h->file == NULL || h->folder == NULL) {
-		int r = errno == 0 ? -ENOMEM : -errno;
-
+	h->state = realpath(options->state, NULL); /* plugins run in folders of their own */
+	h->file = h->state == NULL ? NULL : realpath(options->file, NULL);
+	if (h->file == NULL)
+		r = -errno;
+	h->folder = h->file == NULL ? NULL : folder_of(h->file);
+	h->member = strdup(options->member);
+	if (r == 0 && (h->folder == NULL || h->member == NULL))
+		r = -ENOMEM;
+	if (r != 0) {
 		host_close(h);
 		return r;
 	}

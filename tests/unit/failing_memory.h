@@ -4,6 +4,7 @@
 #define ENLIGHT_TESTS_FAILING_MEMORY_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 void *__real_malloc(size_t size);
@@ -18,6 +19,9 @@ void *__wrap_realloc(void *p, size_t size);
 void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
+int __real_vasprintf(char **out, const char *format, va_list args);
+int __wrap_vasprintf(char **out, const char *format, va_list args);
+int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline bool failing_memory(void)
 {
@@ -55,6 +59,26 @@ char *__wrap_strdup(const char *s)
 char *__wrap_strndup(const char *s, size_t n)
 {
 	return failing_memory() ? NULL : __real_strndup(s, n);
+}
+
+/* As the C library does, with nothing sensible in `*out`. */
+int __wrap_vasprintf(char **out, const char *format, va_list args)
+{
+	if (!failing_memory())
+		return __real_vasprintf(out, format, args);
+	*out = (char *)1;
+	return -1;
+}
+
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	r = __wrap_vasprintf(out, format, args);
+	va_end(args);
+	return r;
 }
 
 #endif

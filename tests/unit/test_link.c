@@ -26,6 +26,13 @@ const char *__asan_default_options(void)
 	return "quarantine_size_mb=4";
 }
 
+/* ThreadSanitizer takes several times the memory that some tests look at. */
+#ifdef __SANITIZE_THREAD__
+static const bool memory_is_ours = false;
+#else
+static const bool memory_is_ours = true;
+#endif
+
 enum { SIDES_MAX = 8, SEEN_MAX = 64, ITEMS_MAX = 1024, PATIENCE_MS = 20000, MB = 1024 * 1024 };
 
 /* One end under test, and what its handler was told. */
@@ -1034,7 +1041,6 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_frames_go_both_ways);
-	tcase_add_test(tc, test_largest_frame_passes);
 	tcase_add_test(tc, test_unknown_key_is_refused);
 	tcase_add_test(tc, test_wrong_server_key_fails);
 	tcase_add_test(tc, test_proof_needs_zap);
@@ -1044,7 +1050,6 @@ int main(void)
 	tcase_add_test(tc, test_rebind_drops_sessions);
 	tcase_add_test(tc, test_revoked_key_stays_out);
 	tcase_add_test(tc, test_hang_up_and_dial_again);
-	tcase_add_test(tc, test_full_queue_is_busy);
 	tcase_add_test(tc, test_multi_part_is_muted);
 	tcase_add_test(tc, test_multi_part_from_server_is_dropped);
 	tcase_add_test(tc, test_frame_over_the_limit);
@@ -1052,11 +1057,15 @@ int main(void)
 	tcase_add_test(tc, test_flood_is_cut_off);
 	tcase_add_test(tc, test_flood_from_server_is_cut_off);
 	tcase_add_test(tc, test_watchdog_gives_up_on_other_memory);
-	tcase_add_test(tc, test_strangers_with_large_handshakes);
 	tcase_add_test(tc, test_three_hundred_are_dialled);
 	tcase_add_test(tc, test_incoming_is_bounded);
 	tcase_add_test(tc, test_numbers_wrap);
 	tcase_add_test(tc, test_handler_may_meddle);
+	if (memory_is_ours) {
+		tcase_add_test(tc, test_largest_frame_passes);
+		tcase_add_test(tc, test_full_queue_is_busy);
+		tcase_add_test(tc, test_strangers_with_large_handshakes);
+	}
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -106,6 +106,30 @@ START_TEST(test_unchanged)
 }
 END_TEST
 
+/* Revisions of one object to different readers count on, also in one transaction, in whatever order its channels come. */
+START_TEST(test_revisions_of_several_channels)
+{
+	static const char *const audiences[] = {"network", READER, "network", READER, OTHER, "network", READER};
+	enum { N = sizeof audiences / sizeof *audiences };
+	struct draft drafts[N];
+	struct world w;
+	struct job *job;
+	char id[2] = "a";
+
+	world_init(&w);
+	for (size_t i = 0; i < N; i++, id[0]++)
+		drafts[i] = world_course("CR/1", audiences[i], id, id);
+	job = publish(&w, drafts, N);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
+	for (size_t i = 0; i < N; i++)
+		ck_assert_uint_eq(job->publish.results[i].revision, i + 1);
+	job_free(job);
+	ck_assert_uint_eq(last_sequence(&w, "network"), 3);
+	ck_published(publish_one(&w, world_course("CR/1", "network", "z", "z")), PUBLISH_NEW, N + 1, 4);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A revision that is given must be the next; the refusal names the last. */
 START_TEST(test_wrong_revision)
 {
@@ -418,6 +442,7 @@ int main(void)
 	tcase_add_test(tc, test_requests_of_one_transaction);
 	tcase_add_test(tc, test_audience_not_in_the_roster);
 	tcase_add_test(tc, test_large_requests_are_split);
+	tcase_add_test(tc, test_revisions_of_several_channels);
 	tcase_add_test(tc, test_full_disk);
 	tcase_add_test(tc, test_run_again);
 	tcase_add_test(tc, test_erasure_on_a_full_disk);

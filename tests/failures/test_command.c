@@ -1,0 +1,207 @@
+/* Every call of memory and of the system that `enlight` makes fails once: the verb says so and ends with a status of <sysexits.h>; it
+ * never crashes, loses memory, or says that it has done what it has not. */
+#include "core/event.h"
+#include "faults.h"
+#include "base/bytes.h"
+#include "members.h"
+
+#include <sys/wait.h>
+#include <sysexits.h>
+
+/* Verbs without a node, run in the network's folder. What a case leaves behind (`made`) is removed before each run. */
+static const struct {
+	const char *line, *made;
+} cases[] = {
+	{"enlight init --member uu.se --country SE --name Uppsala --endpoint tcp://uu.se:4847 uu.se", "uu.se"},
+	{"enlight keys ugent.be", NULL},
+	{"enlight --json keys ugent.be", NULL},
+	{"enlight keys new ugent.be", "ugent.be/keys/node-2.key"},
+	{"enlight roster new --network enlight --output new.note ugent.be/ugent.be.member ut.ee/ut.ee.member", NULL},
+	{"enlight roster sign --identity ut.ee/identity.key --output signed.note unsigned.note", NULL},
+	{"enlight roster merge --output merged.note ugent.be.note ut.ee.note", NULL},
+	{"enlight roster next --remove ut.ee --alias ugent.be=gent.be --output after.note roster.note", NULL},
+	{"enlight roster diff roster.note next.note", NULL},
+	{"enlight roster show roster.note", NULL},
+	{"enlight --json roster show roster.note", NULL},
+	{"enlight roster verify roster.note", NULL},
+	{"enlight roster adopt roster.note ut.ee", NULL},
+	{"enlight card new ugent.be", NULL},
+	{"enlight card show ugent.be/cards/ugent.be.card", NULL},
+	{"enlight --json card show ugent.be/cards/ugent.be.card", NULL},
+	{"enlight card sign --identity ugent.be/identity.key --output resigned.card ugent.be/cards/ugent.be.card",
+		NULL},
+	{"enlight card verify --roster roster.note ugent.be/cards/ugent.be.card", NULL},
+	{"enlight check-config ugent.be/enlight.yaml", NULL},
+	{"enlight topics", NULL},
+	{"enlight --json topics", NULL},
+	{"enlight topics course.offering", NULL},
+	{"enlight --config ugent.be/enlight.yaml topics --example course.offering", NULL},
+	{"enlight help", NULL},
+	{"enlight manual enlight.1", NULL},
+	{"enlight manual enlight.yaml", NULL},
+	{"enlight manual enlight.yaml.5", NULL},
+	{"enlight manual enlightd.8", NULL},
+	{"enlight manual completion", NULL},
+};
+
+/* Whether a verb answers a call that failed (NULL: none did) as it should. */
+static bool answers(enum fault_kind kind, const char *failed, int status)
+{
+	if (failed == NULL)
+		return status == EX_OK;
+	if (status == EX_OK)
+		return kind == FAULT_CALL; /* what it can do without */
+	if (kind == FAULT_MEMORY && strstr(said, "out of memory") == NULL &&
+		strstr(said, "Cannot allocate memory") == NULL)
+		return false;
+	return said[0] != '\0' && status >= EX__BASE && status <= EX__MAX;
+}
+
+/* Walks n upwards until no call fails; tells all that went wrong. */
+static void walk(enum fault_kind kind, const char *line, const char *made)
+{
+	struct buffer wrong = {0};
+	bool ends_well = true;
+	const char *failed;
+	size_t n = 0;
+	int status;
+
+	do {
+		if (made != NULL)
+			remove_all(made);
+		faults_arm(kind, ++n);
+		status = enlight(line);
+		failed = faults_disarm();
+		if (answers(kind, failed, status))
+			continue;
+		ends_well = false;
+		buffer_printf(&wrong, "\ncall %zu, %s, failed in%s: status %d: %s", n, failed != NULL ? failed : "none",
+			failed != NULL ? faults_where() : "", status, said);
+	} while (failed != NULL);
+	if (wrong.len != 0) /* more than Check takes in a message */
+		fprintf(stderr, "%s:%s\n", line, buffer_cstr(&wrong));
+	buffer_deinit(&wrong);
+	ck_assert_msg(ends_well, "%s does not answer each failure as it should; see standard error", line);
+	ck_assert_msg(n > 1 || kind == FAULT_CALL, "%s allocates nothing", line);
+}
+
+/* Without memory a verb says so and ends with 71. */
+START_TEST(test_memory_of_verbs)
+{
+	walk(FAULT_MEMORY, cases[_i].line, cases[_i].made);
+}
+END_TEST
+
+/* A call of the system that fails makes the verb end with a message and a status that fits, unless it can do without. */
+START_TEST(test_system_of_verbs)
+{
+	walk(FAULT_CALL, cases[_i].line, cases[_i].made);
+}
+END_TEST
+
+/* ---- verbs that ask a node ---- */
+
+static pid_t node;
+
+/* An event for `enlight publish`, of the network's own. */
+static void write_event(void)
+{
+	json_t *event = event_example(topic_find("course.offering"));
+
+	json_object_del(event, "source");
+	json_object_del(event, "id");
+	json_object_del(event, "time");
+	json_object_del(event, "enlightrevision");
+	json_object_set_new(event, "enlightaudience", json_string("network"));
+	ck_assert_int_eq(json_dump_file(event, "event.json", 0), 0);
+	json_decref(event);
+}
+
+/* The node runs in a process of its own, and lacks nothing. */
+static void node_start(void)
+{
+	int ready[2];
+	char byte;
+
+	members_make();
+	write_event();
+	ck_assert_int_eq(pipe(ready), 0);
+	node = fork();
+	if (node == 0) {
+		quiet_begin();
+		tell_when_ready = ready[1];
+		exit(start_enlightd());
+	}
+	close(ready[1]);
+	ck_assert_msg(read(ready[0], &byte, 1) == 1, "the node does not start");
+	close(ready[0]);
+}
+
+static void node_stop(void)
+{
+	int status;
+
+	kill(node, SIGTERM);
+	ck_assert_int_eq(waitpid(node, &status, 0), node);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the node ended with %d", status);
+	members_remove();
+}
+
+#define ENLIGHT "enlight --config ugent.be/node.yaml "
+static const char *const online[] = {
+	ENLIGHT "status",
+	ENLIGHT "--json status",
+	ENLIGHT "peers",
+	ENLIGHT "channels",
+	ENLIGHT "publish event.json",
+	ENLIGHT "--json publish event.json",
+	ENLIGHT "--dry-run publish event.json",
+	ENLIGHT "events",
+	ENLIGHT "--json events",
+	ENLIGHT "plugins",
+	ENLIGHT "dead",
+	ENLIGHT "peers block --reason test ut.ee",
+	ENLIGHT "peers unblock ut.ee",
+	ENLIGHT "card import ugent.be/cards/ugent.be.card",
+	ENLIGHT "roster import roster.note",
+	ENLIGHT "doctor",
+	ENLIGHT "--json doctor",
+};
+
+enum {
+	N_ONLINE = sizeof online / sizeof *online,
+	N_FINDING = 2
+}; /* the last ones say on standard output what they find */
+
+/* The same for verbs that ask a node; it is not the node that lacks anything. */
+START_TEST(test_memory_of_asking)
+{
+	walk(FAULT_MEMORY, online[_i], NULL);
+}
+END_TEST
+
+START_TEST(test_system_of_asking)
+{
+	walk(FAULT_CALL, online[_i], NULL);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *asking = tcase_create("verbs that ask a node");
+	Suite *suite = suite_create("failures of the command");
+	TCase *tc = tcase_create("verbs without a node");
+
+	faults_init();
+	tcase_add_checked_fixture(tc, members_make, members_remove);
+	tcase_add_loop_test(tc, test_memory_of_verbs, 0, sizeof cases / sizeof *cases);
+	tcase_add_loop_test(tc, test_system_of_verbs, 0, sizeof cases / sizeof *cases);
+	tcase_set_timeout(tc, 300);
+	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(asking, node_start, node_stop);
+	tcase_add_loop_test(asking, test_memory_of_asking, 0, N_ONLINE);
+	tcase_add_loop_test(asking, test_system_of_asking, 0, N_ONLINE - N_FINDING);
+	tcase_set_timeout(asking, 300);
+	suite_add_tcase(suite, asking);
+	return unit_run(suite);
+}
