@@ -446,6 +446,10 @@ def time_text(ms):
         return f'{ms} ms after 1970'
 
 
+def plain(text):
+    return text if re.fullmatch('[ -~]*', text) else 'a time that cannot be read'
+
+
 class Verifier:
     def __init__(self, network):
         self.network, self.trust = network, None
@@ -597,7 +601,7 @@ class Verifier:
         if standing == 0:
             self.proves_not('checkpoint', '', 'that it was there by a day: the checkpoint is under a revoked key too')
         else:
-            self.proves('checkpoint', '', f'{h["publisher"]} had it by its checkpoint of {point["event"]["time"]}')
+            self.proves('checkpoint', '', f'{h["publisher"]} had it by its checkpoint of {plain(point["event"]["time"])}')
         return standing
 
     def judge_event(self, e):

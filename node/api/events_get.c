@@ -1,4 +1,4 @@
-/* GET /v1/events and GET /v1/events/{source}/{id}: pages and single events, answered by the read worker. */
+/* GET /v1/events, /v1/events/{source}/{id} and its evidence: answered by the read worker. */
 #include "api/handlers.h"
 
 #include "api/filter.h"
@@ -92,6 +92,26 @@ void handle_events_get(struct request *rq)
 	problems_deinit(&problems);
 }
 
+/* Copies of a request's source and id, and what its peer may read, into a query for one event. 0 or -ENOMEM. */
+static int name_event(
+	char **source, char **id, struct event_filter *filter, const struct request *rq, struct problems *problems)
+{
+	if (!handle_valid(request_value(rq, "source")))
+		problem_add(problems, "source", "a member's handle");
+	*source = strdup(request_value(rq, "source"));
+	*id = strdup(request_value(rq, "id"));
+	if (*source == NULL || *id == NULL)
+		return -ENOMEM;
+	return access_readable(&rq->api->access, rq->peer, &filter->readable, &filter->n_readable);
+}
+
+static void audit_event(const struct request *rq, const char *act, char *source)
+{
+	struct event_filter of = {.source = source};
+
+	filter_audit(rq, act, &of);
+}
+
 static void answer_event(struct request *rq, struct query *query)
 {
 	if (query->result != 0)
@@ -105,7 +125,6 @@ static void answer_event(struct request *rq, struct query *query)
 void handle_event_get(struct request *rq)
 {
 	struct query *query = query_new(QUERY_EVENT);
-	const char *source = request_value(rq, "source"), *id = request_value(rq, "id");
 	struct problems problems = {0};
 	struct event_query *q;
 	int r;
@@ -116,18 +135,46 @@ void handle_event_get(struct request *rq)
 	}
 	q = &query->event;
 	q->with_data = request_flag(rq, "data", &problems);
-	if (!handle_valid(source))
-		problem_add(&problems, "source", "a member's handle");
-	q->source = strdup(source);
-	q->id = strdup(id);
-	r = q->source == NULL || q->id == NULL ? -ENOMEM : 0;
-	if (r == 0)
-		r = access_readable(&rq->api->access, rq->peer, &q->filter.readable, &q->filter.n_readable);
-	if (r == 0 && problems.total == 0 && q->with_data) {
-		struct event_filter of = {.source = q->source};
-
-		filter_audit(rq, "read event", &of);
-	}
+	r = name_event(&q->source, &q->id, &q->filter, rq, &problems);
+	if (r == 0 && problems.total == 0 && q->with_data)
+		audit_event(rq, "read event", q->source);
 	ask(rq, query, &problems, r, answer_event);
+	problems_deinit(&problems);
+}
+
+static void answer_evidence(struct request *rq, struct query *query)
+{
+	const struct bytes *file = &query->evidence.file;
+
+	if (query->result != 0) {
+		request_problem(rq, REFUSED_FAILED, NULL);
+	} else if (file->data == NULL) {
+		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+	} else {
+		rq->answered = true;
+		rq->status = 200;
+		rq->content_type = "application/octet-stream";
+		buffer_add(&rq->answer, file->data, file->len);
+		if (rq->answer.error != 0)
+			request_out_of_memory(rq);
+	}
+}
+
+void handle_evidence_get(struct request *rq)
+{
+	struct query *query = query_new(QUERY_EVIDENCE);
+	struct problems problems = {0};
+	struct evidence_query *q;
+	int r;
+
+	if (query == NULL) {
+		request_out_of_memory(rq);
+		return;
+	}
+	q = &query->evidence;
+	r = name_event(&q->source, &q->id, &q->filter, rq, &problems);
+	if (r == 0 && problems.total == 0)
+		audit_event(rq, "read evidence", q->source);
+	ask(rq, query, &problems, r, answer_evidence);
 	problems_deinit(&problems);
 }

@@ -10,6 +10,7 @@
 static const struct command *const tables[] = {
 	online_commands,
 	event_commands,
+	evidence_commands,
 	plugin_commands,
 	publish_commands,
 	local_commands,

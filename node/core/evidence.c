@@ -49,6 +49,18 @@ struct shown {
 
 /* ---- findings ---- */
 
+static size_t rank_of(const char *what)
+{
+	static const char *const order[] = {"published", "fork", "position", "thief", "blame", "member", "receipt",
+		"checkpoint", "witness", "network"};
+	enum { N_ORDER = sizeof order / sizeof *order };
+	size_t i = 0;
+
+	while (i < N_ORDER && strcmp(order[i], what) != 0)
+		i++;
+	return i;
+}
+
 static void clear_findings(struct evidence_report *r)
 {
 	for (size_t i = 0; i < r->n; i++)
@@ -56,6 +68,16 @@ static void clear_findings(struct evidence_report *r)
 	free(r->findings);
 	r->findings = NULL;
 	r->n = 0;
+}
+
+/* Behind all of its rank, so that a reader meets what matters first. */
+static void place_finding(struct evidence_report *r, const struct finding *f)
+{
+	size_t at = r->n++;
+
+	for (; at > 0 && rank_of(r->findings[at - 1].what) > rank_of(f->what); at--)
+		r->findings[at] = r->findings[at - 1];
+	r->findings[at] = *f;
 }
 
 static void add_finding(struct verifier *v, enum finding_kind kind, const char *what, const char *about,
@@ -75,7 +97,7 @@ static void add_finding(struct verifier *v, enum finding_kind kind, const char *
 		v->error = -ENOMEM;
 		return;
 	}
-	r->findings[r->n++] = f;
+	place_finding(r, &f);
 }
 
 __attribute__((format(printf, 4, 5))) static void proves(
@@ -379,17 +401,18 @@ static bool judge_receipt(struct verifier *v, const struct receipt *r, const str
 
 	time_words(when, r->time_ms);
 	if (r->to < s->sequence)
-		proves_not(
-			v, what, r->reader, "that %s holds it: its receipt ends before, at number %llu", r->reader, to);
+		proves_not(v, what, r->reader, "that %s holds this: its receipt ends before, at number %llu", r->reader,
+			to);
 	else if (r->to > header_last(&c->headers[c->n - 1]))
 		proves_not(v, what, r->reader,
-			"that %s holds it: its receipt is for number %llu, further than the headers in this file go",
+			"that %s holds this: its receipt is for number %llu, further than the headers in this file go",
 			r->reader, to);
 	else if (!in_chain(r, c))
 		return broken(v, "receipt", place, "%s signed for another history than this", r->reader);
 	else if (state == CARD_KEY_REVOKED)
 		proves_not(v, what, r->reader,
-			"that %s holds it: the receipt is under node key %u, which was revoked, so it may be a thief's",
+			"that %s holds this: the receipt is under node key %u, which was revoked, so it may be a "
+			"thief's",
 			r->reader, r->key);
 	else
 		proves(v, what, r->reader,
@@ -496,6 +519,16 @@ static bool is_checkpoint(const struct shown *s, const struct header *of)
 	       s->event.topic != NULL && strcmp(s->event.topic->name, "node.checkpoint") == 0;
 }
 
+/* Other members wrote it: what is not plain stays out of sentences. */
+static const char *plain(const char *text)
+{
+	const char *p = text;
+
+	while (*p >= ' ' && *p <= '~')
+		p++;
+	return *p == '\0' ? text : "a time that cannot be read";
+}
+
 static bool judge_anchor(struct verifier *v, const struct shown *event, const struct shown *checkpoint,
 	const Enlight__Log__V1__Anchored *in)
 {
@@ -520,7 +553,7 @@ static bool judge_anchor(struct verifier *v, const struct shown *event, const st
 		proves(v, "checkpoint", "",
 			"by its checkpoint of %s, number %llu of its channel for the network, %s had the event in that "
 			"channel",
-			checkpoint->event.time, (unsigned long long)checkpoint->sequence,
+			plain(checkpoint->event.time), (unsigned long long)checkpoint->sequence,
 			checkpoint->chain.headers[0].publisher);
 	return true;
 }

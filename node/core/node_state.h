@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, serve.c and view.c. */
+/* node_state - what the parts of node share. Private to node.c, checkpoint.c, keep.c, meet.c, read.c, serve.c and view.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -141,6 +141,13 @@ struct node {
 	bool saving;             /* the first is under way */
 	bool save_failed;        /* the last try */
 	uint64_t save_ms;        /* then: no try before */
+	struct {
+		bool known;          /* when the last one was; else what was published before today has none */
+		uint64_t day;        /* of the last one, or of the last look; since 1970 */
+		struct digest heads; /* of all heads that it anchors; zero: none */
+		bool running;
+		uint64_t retry_ms;
+	} checkpoint;
 	struct node_counters counters;
 
 	/* Of the present step. */
@@ -178,6 +185,13 @@ void keep_nothing(struct node *n, uint64_t tag);          /* there was no memory
 void keep_committed(struct node *n, const struct job *job);
 void keep_tick(struct node *n);
 void keep_free(struct node *n);
+
+/* checkpoint.c */
+void checkpoint_tick(struct node *n);
+void checkpoint_committed(struct node *n, const struct job *job);
+
+/* view.c */
+const char *node_why_not_ready(const struct node *n); /* NULL: events can be published */
 
 /* meet.c */
 void meet_up(struct node *n, struct peer *p);

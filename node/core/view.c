@@ -98,19 +98,32 @@ static json_t *receipts_json(const struct channel *c)
 	return array;
 }
 
+/* What this node signed for another's channel; null: nothing yet, or the channel is its own. */
+static json_t *own_receipt_json(const struct channel *c)
+{
+	struct receipt r = {0};
+	json_t *json = json_null();
+
+	if (c->receipt.data != NULL && receipt_decode(&r, c->receipt) == 0)
+		json = json_pack("{s:I, s:I, s:I, s:I}", "incarnation", (json_int_t)r.incarnation, "to",
+			(json_int_t)r.to, "time_ms", (json_int_t)r.time_ms, "uncovered", (json_int_t)r.uncovered);
+	receipt_deinit(&r);
+	return json;
+}
+
 static json_t *channel_json(const struct node *n, const struct channel *c)
 {
 	char digest[2 * DIGEST_LEN + 1];
 	const char *trouble = channel_trouble(n, c);
 
 	hex_encode(digest, c->row.head.bytes, DIGEST_LEN);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s?, s:o}", "publisher", c->row.publisher,
-		"audience", c->row.audience, "incarnation", (json_int_t)c->row.incarnation, "first",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s?, s:o, s:o}", "publisher",
+		c->row.publisher, "audience", c->row.audience, "incarnation", (json_int_t)c->row.incarnation, "first",
 		(json_int_t)c->row.first, "last", (json_int_t)c->row.last, "digest", digest, "events",
 		(json_int_t)(c->row.last == 0 ? 0 : c->row.last - c->row.first + 1), "bytes", (json_int_t)c->row.bytes,
 		"uncovered", (json_int_t)c->row.uncovered, "state",
 		c->row.stopped ? "stopped" : (trouble != NULL ? "refused" : "live"), "reason", trouble, "receipts",
-		receipts_json(c));
+		receipts_json(c), "own_receipt", own_receipt_json(c));
 }
 
 json_t *node_channels(const struct node *n)
@@ -123,23 +136,29 @@ json_t *node_channels(const struct node *n)
 	return array == NULL ? NULL : json_pack("{s:o}", "channels", array);
 }
 
-json_t *node_not_ready(const struct node *n)
+const char *node_why_not_ready(const struct node *n)
 {
 	const struct card *card = trust_card(n->trust, n->member);
 	const struct card_key *key = card == NULL ? NULL : card_key(card, n->keys.number);
-	json_t *reasons = json_array();
-	const char *why = NULL;
 
 	if (!trust_is_member(n->trust, n->member))
-		why = "this member is not in the roster";
-	else if (card == NULL)
-		why = "there is no card of this member: make one (enlight card new) and import it (enlight card "
-		      "import)";
-	else if (key == NULL || key->state != CARD_KEY_CURRENT)
-		why = "this member's card does not list the node key in use as current";
-	else if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
-		 sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
-		why = "this member's card lists another key under the number in use";
+		return "this member is not in the roster";
+	if (card == NULL)
+		return "there is no card of this member: make one (enlight card new) and import it (enlight card "
+		       "import)";
+	if (key == NULL || key->state != CARD_KEY_CURRENT)
+		return "this member's card does not list the node key in use as current";
+	if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
+		sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
+		return "this member's card lists another key under the number in use";
+	return NULL;
+}
+
+json_t *node_not_ready(const struct node *n)
+{
+	const char *why = node_why_not_ready(n);
+	json_t *reasons = json_array();
+
 	if (why != NULL && reasons != NULL)
 		json_array_append_new(reasons, json_string(why));
 	return reasons;
