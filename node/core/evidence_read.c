@@ -187,36 +187,35 @@ static bool names(const Enlight__Event__V1__Checkpoint *c, const struct digest *
 	return false;
 }
 
-/* Whether the checkpoint's data name a header of the event's chain; the salt is kept then. */
-static bool find_anchor(struct writing *w, struct bytes data)
+/* Sees whether the checkpoint's data name a header of the event's chain; the salt is kept then. */
+static int find_anchor(struct writing *w, struct bytes data)
 {
 	Enlight__Event__V1__Checkpoint *c;
 	struct digest anchor;
 
 	c = wire_unpack(&enlight__event__v1__checkpoint__descriptor, data, CHECKPOINT_UNPACKED_MAX);
-	for (size_t i = 0; c != NULL && i < w->event.n_chain && !w->anchored; i++) {
+	if (c == NULL)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	for (size_t i = 0; i < w->event.n_chain && !w->anchored; i++) {
 		checkpoint_salt(w->salt, w->keys, c->time, &w->event.digests[i]);
 		checkpoint_anchor(&anchor, w->salt, &w->event.digests[i]);
 		w->anchored = names(c, &anchor);
 	}
 	wire_free(c);
-	return w->anchored;
+	return 0;
 }
 
 static int try_checkpoint(struct writing *w, const struct place *place)
 {
-	struct slot *slot;
-	struct event e;
+	struct event e = {0};
 	int r = gather(w, &w->checkpoint, place, CHECKPOINT_CHAIN_MAX);
 
-	if (r != 0)
-		return r;
-	slot = &w->checkpoint.opened.slots.items[place->index];
-	r = event_unpack(&e, slot->event);
 	if (r == 0)
-		find_anchor(w, e.data);
+		r = event_unpack(&e, w->checkpoint.opened.slots.items[place->index].event);
+	if (r == 0)
+		r = find_anchor(w, e.data);
 	event_deinit(&e);
-	return r < 0 ? r : 0;
+	return r == EVENT_MALFORMED ? LEDGER_NONE : r;
 }
 
 static int find_checkpoint(struct writing *w)
@@ -386,7 +385,7 @@ static int pack(struct writing *w)
 }
 
 int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive,
-	struct evidence_query *query, bool (*may_read)(const struct event_filter *filter, struct bytes event))
+	struct evidence_query *query, int (*may_read)(const struct event_filter *filter, struct bytes event))
 {
 	struct writing w = {.keys = keys, .ops = ops, .archive = archive, .query = query};
 	struct index_key key;
@@ -397,8 +396,8 @@ int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, v
 	r = ops->event(archive, &key, &place);
 	if (r == 0)
 		r = gather(&w, &w.event, &place, EVIDENCE_CHAIN_MAX);
-	if (r == 0 && !may_read(&query->filter, w.event.opened.slots.items[place.index].event))
-		r = LEDGER_NONE;
+	if (r == 0)
+		r = may_read(&query->filter, w.event.opened.slots.items[place.index].event);
 	if (r == 0)
 		r = find_checkpoint(&w);
 	if (r == 0)

@@ -284,17 +284,17 @@ static int run_event(const struct querier *q, const struct archive_ops *ops, voi
 	return r == LEDGER_NONE ? 0 : r;
 }
 
-/* Whether the asker may see a packed event, by its topic. */
-static bool may_read(const struct event_filter *f, struct bytes packed)
+/* Whether the asker may see a packed event, by its topic: 0, LEDGER_NONE or -ENOMEM. */
+static int may_read(const struct event_filter *f, struct bytes packed)
 {
 	char topic[TYPE_MAX + 1];
 	struct event e;
-	bool may = false;
+	int r = event_unpack(&e, packed);
 
-	if (event_unpack(&e, packed) == 0)
-		may = readable(f, topic_name_of_type(topic, e.type) ? topic : "");
+	if (r == 0 && !readable(f, topic_name_of_type(topic, e.type) ? topic : ""))
+		r = LEDGER_NONE;
 	event_deinit(&e);
-	return may;
+	return r == EVENT_MALFORMED ? LEDGER_NONE : r;
 }
 
 /* ---- fetches ---- */

@@ -134,9 +134,9 @@ int deliveries_run(
 	const struct store_keys *keys, const struct archive_ops *ops, void *archive, struct deliveries_query *query);
 void deliveries_deinit(struct deliveries_query *query);
 
-/* evidence_read.c: `may_read` says whether the asker may see a packed event. */
+/* evidence_read.c. `may_read` answers 0 when the asker may see a packed event, LEDGER_NONE when not, or -ENOMEM. */
 int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive,
-	struct evidence_query *query, bool (*may_read)(const struct event_filter *filter, struct bytes event));
+	struct evidence_query *query, int (*may_read)(const struct event_filter *filter, struct bytes event));
 
 struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);

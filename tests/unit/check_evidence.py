@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-CHANGES = 400
+CHANGES = 100
 
 
 def load(proto):
