@@ -11,6 +11,8 @@ static int commit(void *context, struct job *job)
 {
 	struct loop *l = context;
 
+	if (job->kind == JOB_PUBLISH && node_recovers(l->node))
+		return -EAGAIN;
 	if (job->kind == JOB_PUBLISH)
 		job->trust = trust_ref(node_trust(l->node));
 	return writer_put(l->writer, job) == 0 ? 0 : -EAGAIN;

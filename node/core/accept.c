@@ -30,6 +30,18 @@ static int refuse(struct accepting *a, enum accept_outcome outcome, const char *
 	return 0;
 }
 
+/* A head that another reader showed: it is compared, and nothing is taken from it. */
+static bool witnessed(const struct accepting *a)
+{
+	return a->job->witness[0] != '\0';
+}
+
+/* A batch that this node published, lost, and is given back by a reader. */
+static bool own(const struct accepting *a)
+{
+	return strcmp(a->header->publisher, a->w->c->member) == 0;
+}
+
 static bool accepted(const struct accepting *a)
 {
 	return a->job->outcome == ACCEPT_OK;
@@ -51,9 +63,9 @@ static int check_header(struct accepting *a)
 		return refuse(a, ACCEPT_FORGED, "not a header");
 	if (!digest_equal(&a->header->network, trust_network(trust)))
 		return refuse(a, ACCEPT_NOT_OURS, "another network");
-	if (strcmp(a->header->publisher, a->job->peer) != 0)
+	if (strcmp(a->header->publisher, a->job->peer) != 0 && !own(a))
 		return refuse(a, ACCEPT_NOT_OURS, "not published by the peer that delivers it");
-	if (!audience_has(a->header->audience, a->w->c->member))
+	if (!own(a) && !audience_has(a->header->audience, a->w->c->member))
 		return refuse(a, ACCEPT_NOT_OURS, "this node is not in the audience");
 	if (!trust_knows(trust, a->header->audience))
 		return refuse(a, ACCEPT_NOT_OURS, "somebody in the audience never was a member");
@@ -66,6 +78,8 @@ static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
+	if (a->o->key_revoked && (witnessed(a) || own(a)))
+		return refuse(a, ACCEPT_FORGED, "not from its publisher, and under a key that may have been stolen");
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
@@ -78,7 +92,12 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
 	if (r != 0)
 		return r;
-	a->cw->row.stopped = true;
+	free((void *)a->job->contradicted.data); /* of a try before */
+	a->job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
+	if (a->job->contradicted.data == NULL)
+		return -ENOMEM;
+	memcpy(a->job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
+	a->cw->row.stopped = !own(a); /* this node itself went back and published anew: it goes on, and people look */
 	a->cw->changed = true;
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
 }
@@ -132,8 +151,12 @@ static int check_position(struct accepting *a)
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
 	if (h->incarnation <= row->incarnation && h->first <= row->last)
 		return check_held(a);
+	if (witnessed(a))
+		return refuse(a, ACCEPT_HELD, "more than is held; there is nothing to compare it with");
 	if (h->key < row->key)
 		return refuse(a, ACCEPT_FORGED, "the key number fell");
+	if (a->cw->n_segments > 0)
+		return refuse(a, ACCEPT_GAP, "something was published in its place just now");
 	if (h->incarnation > row->incarnation)
 		return check_raised(a);
 	if (h->incarnation < row->incarnation)
@@ -260,9 +283,11 @@ static int index_object_revision(struct accepting *a, const struct opened_event 
 	}
 	if (r != 0 && r != LEDGER_NONE)
 		return r;
-	/* without `data`: only of its own objects a node asks whether a revision changes them */
 	object = (struct object_row){.revision = e->event.revision, .leaf = *leaf, .place = a->place};
-	return a->w->ops->object_put(a->w->ledger, &e->object, &object);
+	if (own(a)) /* only of its own objects a node asks whether a revision changes them */
+		index_data(&object.data, &a->w->c->store_keys, e->event.data);
+	r = a->w->ops->object_put(a->w->ledger, &e->object, &object);
+	return r == 0 && own(a) ? work_forget_withdrawn(a->w, &e->event) : r;
 }
 
 static int take_event(struct accepting *a, const struct opened_event *e, const struct digest *leaf)
@@ -280,7 +305,7 @@ static int take_event(struct accepting *a, const struct opened_event *e, const s
 		return mark(a, MARK_REFUSED, "/id: used for an earlier event");
 	if (r == 0)
 		r = e->rules > 0 ? mark_refused(a, &e->problems) : index_object_revision(a, e, leaf);
-	if (r == 0 && a->job->n_refused == n_refused)
+	if (r == 0 && a->job->n_refused == n_refused && !own(a)) /* ours was good when it was published */
 		r = mark_stale(a, &e->event);
 	if (r == 0 && a->job->n_refused == n_refused)
 		r = cover_erased(a, &e->event); /* what is refused has no effect */
@@ -396,7 +421,8 @@ static int become_head(struct accepting *a)
 	if (cw->header.data == NULL)
 		return -ENOMEM;
 	memcpy(cw->signature, a->job->batch.signature, SIGNATURE_LEN);
-	cw->changed = cw->receipt = true;
+	cw->changed = true;
+	cw->receipt = !own(a);
 	if (a->w->changes->last_number < a->place.number)
 		a->w->changes->last_number = a->place.number;
 	return 0;
@@ -445,7 +471,7 @@ int work_accept(struct work *w, struct accept_job *job)
 	r = check(&a);
 	if (r == 0 && accepted(&a))
 		r = take(&a);
-	if (r == 0 && job->outcome == ACCEPT_HELD && a.cw != NULL && a.cw->row.last > 0)
+	if (r == 0 && job->outcome == ACCEPT_HELD && !witnessed(&a) && !own(&a) && a.cw != NULL && a.cw->row.last > 0)
 		a.cw->receipt = true; /* the first one may have been lost with the session */
 	free(a.erased);
 	opened_free(job->opened); /* large; should the job be run again, it is opened again */

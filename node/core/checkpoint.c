@@ -5,6 +5,9 @@
  * for ever: two on one day there cannot be, whatever a crash or a clock does. What was anchored last is a setting of the ledger, written in the
  * checkpoint's own transaction.
  *
+ * None is published in the first minutes of a node: one that was restored from an old copy would put it where its readers hold something
+ * else.
+ *
  * The channel for the network has no anchor: the checkpoint stands in that one itself, and its header is chained to all before it. */
 #include "core/node_state.h"
 #include "core/work.h"
@@ -22,6 +25,8 @@
 enum {
 	ANCHORS_MAX = 5000, /* what fits into one event */
 	AGAIN_MS = 60000,   /* after a checkpoint that could not be written */
+	SETTLE_MS =
+		600000, /* after the start: a node whose disk went back must hear so from its readers before it says anything */
 };
 static const uint64_t DAY_MS = 86400000;
 
@@ -204,6 +209,8 @@ void checkpoint_tick(struct node *n)
 	size_t n_heads;
 	bool old;
 
+	if (n->checkpoint.retry_ms == 0)
+		n->checkpoint.retry_ms = n->now_ms + SETTLE_MS;
 	if (n->checkpoint.running || (n->checkpoint.known && n->checkpoint.day == today) ||
 		n->now_ms < n->checkpoint.retry_ms)
 		return;

@@ -37,6 +37,7 @@ void job_free(struct job *j)
 		break;
 	case JOB_ACCEPT:
 		sealed_batch_deinit(&j->accept.batch);
+		free((void *)j->accept.contradicted.data);
 		opened_free(j->accept.opened);
 		sodium_memzero(j->accept.session_key, sizeof j->accept.session_key);
 		break;

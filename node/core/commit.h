@@ -60,14 +60,18 @@ enum accept_outcome {
 	ACCEPT_FAILED,   /* out of memory and the like */
 };
 struct accept_job {
-	char peer[HANDLE_MAX + 1]; /* who delivered */
+	char peer[HANDLE_MAX + 1]; /* who delivered; of a head that another reader showed, its publisher */
+	char witness[HANDLE_MAX +
+		     1]; /* that reader; empty: none. Then there is a header only, and it is only compared */
 	uint8_t session_key[32];
 	size_t frame_len;          /* what the delivery took of the credit; not looked at */
 	uint64_t announced;        /* last sequence of the channel by the publisher's signed head; 0: not known */
 	struct sealed_batch batch; /* owned */
 	uint8_t wrapped[WRAPPED_KEY_LEN];
 	enum accept_outcome outcome;
-	const char *why;             /* for the log */
+	const char *why;           /* for the log */
+	struct bytes contradicted; /* ACCEPT_FORK: the header that was held; owned */
+	uint8_t contradicted_signature[SIGNATURE_LEN];
 	struct opened *opened;       /* what was found in it so far; owned */
 	bool raised;                 /* the batch began a new incarnation of a channel we held */
 	uint64_t set_aside;          /* events of ours that the new incarnation left out */

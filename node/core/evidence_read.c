@@ -101,7 +101,8 @@ static int gather_receipt(void *context, const struct receipt_row *row)
 	char **readers;
 	int r = 0;
 
-	if (row->channel != s->opened.row.channel || row->to < s->sequence)
+	if (row->channel != s->opened.row.channel || row->to < s->sequence ||
+		strcmp(row->reader, s->opened.header.publisher) == 0)
 		return 0;
 	receipts = realloc(s->receipts, (s->n_receipts + 1) * sizeof *receipts);
 	if (receipts == NULL)

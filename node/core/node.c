@@ -288,6 +288,7 @@ static struct channel *put_channel(
 		memcpy(c->signature, signature, SIGNATURE_LEN);
 		if (c->header.data == NULL)
 			return NULL;
+		c->version = ++n->version;
 	}
 	return c;
 }
@@ -619,12 +620,11 @@ static void take_changed_channel(struct node *n, const struct changed_channel *c
 		n->short_of_memory = true;
 		return;
 	}
-	if (strcmp(c->row.publisher, n->member) == 0) {
-		for (size_t i = 0; i < n->n_peers; i++)
-			if (n->peers[i]->session != NULL && audience_has(c->row.audience, n->peers[i]->member))
-				n->peers[i]->session->heads_due = true;
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i]->session != NULL && serve_shows(n, n->peers[i]->session, c))
+			n->peers[i]->session->heads_due = true;
+	if (strcmp(c->row.publisher, n->member) == 0)
 		return;
-	}
 	if (c->row.last > before)
 		n->counters.received += c->row.last - before;
 	read_changed(n, changed);

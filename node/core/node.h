@@ -4,8 +4,9 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), checkpoint.c (once a day), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), view.c (what
- * operators see). They share node_state.h. The conversation is described in proto/README.md. */
+ * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), checkpoint.c (once a day), meet.c (Hellos and sessions),
+ * read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), recover.c (what they give back to us), view.c
+ * (what operators see). They share node_state.h. The conversation is described in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
 
@@ -122,6 +123,9 @@ uint8_t *node_allowed(const struct node *n, size_t *n_keys);
 json_t *node_peers(const struct node *n, uint64_t now_ms);
 json_t *node_channels(const struct node *n);
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
+
+/* Whether this node is given back what it published and lost: nothing may be published meanwhile. */
+bool node_recovers(const struct node *n);
 
 struct node_counters {
 	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;

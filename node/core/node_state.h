@@ -1,4 +1,5 @@
-/* node_state - what the parts of node share. Private to node.c, checkpoint.c, keep.c, meet.c, read.c, serve.c and view.c. */
+/* node_state - what the parts of node share. Private to node.c, checkpoint.c, keep.c, meet.c, read.c, recover.c, serve.c, view.c and
+ * witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -24,10 +25,12 @@ struct channel {
 	uint8_t receipt_signature[SIGNATURE_LEN];
 	struct reader_receipt *readers; /* of our own channels */
 	size_t n_readers;
+	uint64_t version; /* rises with each change of any channel's head (node.version) */
 };
 
-/* A channel of the peer's that we read in a session. */
+/* A channel that we read from the peer in a session: of its own, or of ours that it holds more of. */
 struct reading {
+	char publisher[HANDLE_MAX + 1];
 	char *audience;
 	uint32_t incarnation; /* of the head the peer announced */
 	uint64_t announced;
@@ -50,6 +53,12 @@ struct stream {
 	bool checked; /* the place it began at is in our history */
 };
 
+/* The head of a stopped channel that a peer had when it was shown ours. */
+struct told {
+	uint64_t channel; /* row id */
+	struct digest head;
+};
+
 struct session {
 	struct peer *peer;
 	uint32_t connection;
@@ -66,13 +75,16 @@ struct session {
 	size_t n_streams, next_stream;
 	bool busy; /* frames wait for the connection: no batches and no heads until it is ready */
 	bool heads_due;
-	uint64_t heads_ms; /* when Heads were sent last */
+	uint64_t heads_ms;      /* when Heads were sent last */
+	uint64_t heads_version; /* channels up to this version were shown */
 
 	int64_t granted;         /* what the peer may still send us */
 	uint64_t paused_ms;      /* no credit is given before; 0: not paused */
 	uint64_t heads_retry_ms; /* heads that are not good are not refused again before */
 	struct reading *readings;
 	size_t n_readings;
+	struct told *told;
+	size_t n_told;
 	const char *problem; /* for operators; NULL: none */
 	uint64_t bytes_in, bytes_out;
 };
@@ -102,6 +114,7 @@ struct peer {
 	struct session *session;
 	size_t unfinished; /* bytes it delivered whose commit is not done, in this session or an earlier one */
 	size_t receipts;   /* the same of its receipts */
+	size_t judged;     /* heads of others that it showed and that are being compared */
 	uint64_t querying; /* serial of the session that asked what is being read, which may have ended; 0: none */
 	struct boots boots;
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
@@ -135,6 +148,7 @@ struct node {
 	uint32_t next_connection;
 	uint64_t next_serial;
 	uint64_t last_number;
+	uint64_t version; /* of the channel that changed last */
 	bool started;
 	uint64_t ticked_ms;      /* the last NODE_TICK */
 	struct unsaved *unsaved; /* in the order in which they came into force */
@@ -146,7 +160,7 @@ struct node {
 		uint64_t day;        /* of the last one, or of the last look; since 1970 */
 		struct digest heads; /* of all heads that it anchors; zero: none */
 		bool running;
-		uint64_t retry_ms;
+		uint64_t retry_ms; /* none before; 0: no tick so far */
 	} checkpoint;
 	struct node_counters counters;
 
@@ -216,6 +230,14 @@ void read_changed(struct node *n, const struct changed_channel *changed);
 void read_tick(struct node *n, struct session *s);
 void read_deinit(struct session *s);
 void send_receipt(struct node *n, struct session *s, const struct channel *c);
+struct reading *find_reading(const struct session *s, const char *publisher, const char *audience); /* NULL: none */
+struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience);
+void fetch_channel(struct node *n, struct session *s, struct reading *rd);
+
+/* recover.c */
+void recover_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
+	const uint8_t *signature); /* of a channel of ours */
+void recover_accepted(struct node *n, struct reading *rd);
 
 /* serve.c */
 void serve_begin(struct node *n, struct session *s);
@@ -226,5 +248,15 @@ void serve_receipt(struct node *n, struct session *s, const Enlight__Link__V1__S
 void serve_lost_receipt(struct node *n, const char *reader); /* it could not be stored */
 void serve_busy(struct node *n, uint32_t connection, bool busy);
 void serve_tick(struct node *n, struct session *s);
+bool serve_shows(
+	const struct node *n, const struct session *s, const struct channel *c); /* whether the peer may see its head */
+void serve_head(struct node *n, struct session *s, struct bytes header, const uint8_t *signature); /* at once */
+void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not before `now_ms` and a pause */
+
+/* witness.c */
+void witness_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
+	const uint8_t *signature); /* of a channel that is not the peer's */
+void witness_judged(struct node *n, const struct accept_job *a);
+void witness_tell(struct node *n, const struct accept_job *a, const char *audience); /* of a fork that was found */
 
 #endif

@@ -29,6 +29,7 @@ int opened_header(struct accept_job *job, const struct trust *trust)
 		return 0;
 	key = trust_sign_key(trust, o->header.publisher, o->header.key, &state);
 	o->key_known = key != NULL;
+	o->key_revoked = key != NULL && state == CARD_KEY_REVOKED;
 	o->signed_well = key != NULL && header_verify(job->batch.header, job->batch.signature, key);
 	digest_header(&o->digest, job->batch.header);
 	return 0;

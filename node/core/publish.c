@@ -192,14 +192,14 @@ static int check_judged(struct publishing *p)
 }
 
 /* Finds what a withdrawal takes back: its publisher's own object, in its last revision. LEDGER_NONE: the event is no withdrawal. */
-static int find_withdrawn(
-	struct publishing *p, struct index_key *key, struct object_row *object, struct withdrawn *withdrawn)
+static int find_withdrawn(struct work *w, const struct event *e, struct index_key *key, struct object_row *object,
+	struct withdrawn *withdrawn)
 {
-	if (!event_withdraws(&p->draft->event, withdrawn))
+	if (!event_withdraws(e, withdrawn))
 		return LEDGER_NONE;
-	index_object(key, &p->w->c->store_keys, p->w->c->member, withdrawn->topic, p->draft->event.subject);
+	index_object(key, &w->c->store_keys, w->c->member, withdrawn->topic, e->subject);
 	*object = (struct object_row){0};
-	return p->w->ops->object_find(p->w->ledger, key, object);
+	return w->ops->object_find(w->ledger, key, object);
 }
 
 static int check_withdrawn(struct publishing *p)
@@ -207,7 +207,7 @@ static int check_withdrawn(struct publishing *p)
 	struct withdrawn withdrawn;
 	struct object_row object = {0};
 	struct index_key key;
-	int r = find_withdrawn(p, &key, &object, &withdrawn);
+	int r = find_withdrawn(p->w, &p->draft->event, &key, &object, &withdrawn);
 
 	if (r != 0 && r != LEDGER_NONE)
 		return r;
@@ -217,18 +217,17 @@ static int check_withdrawn(struct publishing *p)
 	return 0;
 }
 
-/* What was taken back says nothing any more: to publish the same data again is news. */
-static int forget_withdrawn(struct publishing *p)
+int work_forget_withdrawn(struct work *w, const struct event *e)
 {
 	struct withdrawn withdrawn;
 	struct object_row object;
 	struct index_key key;
-	int r = find_withdrawn(p, &key, &object, &withdrawn);
+	int r = find_withdrawn(w, e, &key, &object, &withdrawn);
 
 	if (r != 0)
 		return r == LEDGER_NONE ? 0 : r;
 	object.data = digest_zero;
-	return p->w->ops->object_put(p->w->ledger, &key, &object);
+	return w->ops->object_put(w->ledger, &key, &object);
 }
 
 static int check_audience(struct publishing *p)
@@ -348,7 +347,7 @@ static int publish_new(struct publishing *p)
 	if (r == LEDGER_HELD)
 		r = take_back(p);
 	else if (r == 0)
-		r = forget_withdrawn(p);
+		r = work_forget_withdrawn(p->w, e);
 	free(packed);
 	return r;
 }
@@ -516,6 +515,7 @@ static int seal_channel(struct work *w, struct channel_work *cw)
 	if (last == NULL)
 		return 0;
 	cw->changed = true;
+	free((void *)cw->header.data);
 	cw->header = bytes_of(bytes_dup(last->batch.header), last->batch.header.len);
 	memcpy(cw->signature, last->batch.signature, SIGNATURE_LEN);
 	return cw->header.data == NULL ? -ENOMEM : 0;

@@ -6,14 +6,15 @@
 
 #include "core/handle.h"
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The peer's channel that was asked for in this session; NULL: it was not. */
-static struct reading *find_reading(const struct session *s, const char *audience)
+/* The channel as it was asked for in this session; NULL: it was not. */
+struct reading *find_reading(const struct session *s, const char *publisher, const char *audience)
 {
 	for (size_t i = 0; i < s->n_readings; i++)
-		if (strcmp(s->readings[i].audience, audience) == 0)
+		if (strcmp(s->readings[i].audience, audience) == 0 && strcmp(s->readings[i].publisher, publisher) == 0)
 			return &s->readings[i];
 	return NULL;
 }
@@ -28,9 +29,9 @@ static bool too_many(const struct node *n, const struct session *s)
 	return held >= CHANNELS_MAX || s->n_readings >= CHANNELS_MAX;
 }
 
-static struct reading *reading_of(struct node *n, struct session *s, const char *audience)
+struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience)
 {
-	struct reading *readings = find_reading(s, audience);
+	struct reading *readings = find_reading(s, publisher, audience);
 
 	if (readings != NULL)
 		return readings;
@@ -45,6 +46,7 @@ static struct reading *reading_of(struct node *n, struct session *s, const char 
 		n->short_of_memory = true;
 		return NULL;
 	}
+	snprintf(readings[s->n_readings].publisher, sizeof readings->publisher, "%s", publisher);
 	return &readings[s->n_readings++];
 }
 
@@ -53,6 +55,7 @@ void read_deinit(struct session *s)
 	for (size_t i = 0; i < s->n_readings; i++)
 		free(s->readings[i].audience);
 	free(s->readings);
+	free(s->told);
 }
 
 /* What one publisher's batches take here. */
@@ -92,9 +95,9 @@ static void grant(struct node *n, struct session *s)
 }
 
 /* Opens a channel's stream, or opens it anew, behind what is held. */
-static void fetch_channel(struct node *n, struct session *s, struct reading *rd)
+void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 {
-	const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+	const struct channel *c = node_channel(n, rd->publisher, rd->audience);
 	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 	Enlight__Link__V1__Fetch fetch = ENLIGHT__LINK__V1__FETCH__INIT;
 	Enlight__Link__V1__Channel channel = ENLIGHT__LINK__V1__CHANNEL__INIT;
@@ -104,7 +107,7 @@ static void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 		n->short_of_memory = true;
 		return;
 	}
-	channel.publisher = s->peer->member;
+	channel.publisher = rd->publisher;
 	channel.n_audience = audience_split(copy, parts);
 	channel.audience = parts;
 	fetch.channel = &channel;
@@ -233,9 +236,16 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		header_deinit(&h);
 		return;
 	}
+	if (strcmp(h.publisher, publisher) != 0) {
+		if (strcmp(h.publisher, n->member) == 0)
+			recover_head(n, s, &h, packed, head->signature.data);
+		else
+			witness_head(n, s, &h, packed, head->signature.data);
+		goto out;
+	}
 	key = trust_sign_key(n->trust, publisher, h.key, &state);
-	if (strcmp(h.publisher, publisher) != 0 || !digest_equal(&h.network, trust_network(n->trust)) ||
-		!audience_has(h.audience, n->member) || !trust_knows(n->trust, h.audience) || key == NULL ||
+	if (!digest_equal(&h.network, trust_network(n->trust)) || !audience_has(h.audience, n->member) ||
+		!trust_knows(n->trust, h.audience) || key == NULL ||
 		!header_verify(packed, head->signature.data, key)) {
 		refuse_head(n, s, "a head that is not the publisher's, or not for this node");
 		goto out;
@@ -243,13 +253,13 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 	c = node_channel(n, publisher, h.audience);
 	if (c != NULL && c->row.stopped)
 		goto out;
-	rd = find_reading(s, h.audience);
+	rd = find_reading(s, publisher, h.audience);
 	if (rd == NULL && c == NULL && too_many(n, s)) {
 		refuse_head(n, s, "more channels than a publisher may have");
 		goto out;
 	}
 	if (rd == NULL)
-		rd = reading_of(n, s, h.audience);
+		rd = reading_of(n, s, publisher, h.audience);
 	if (rd == NULL)
 		goto out;
 	if (rd->announced != header_last(&h) || rd->incarnation != h.incarnation)
@@ -315,7 +325,7 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		header_deinit(&h);
 		return;
 	}
-	rd = find_reading(s, h.audience);
+	rd = find_reading(s, h.publisher, h.audience);
 	header_deinit(&h);
 	if (rd == NULL) { /* perhaps one that was, before a bit of it changed */
 		node_refuse(n, s->connection, s, REFUSE_ORDER, "a batch of a channel that was not asked for");
@@ -359,14 +369,14 @@ static void refuse_batch(struct node *n, struct session *s, struct reading *rd, 
 	rd->open = false;
 	rd->retry_ms = n->now_ms + RETRY_MS;
 	rd->why = a->why;
-	node_log(n, LOG_LEVEL_ERROR, "channel: refused a batch publisher=%s audience=%s why=\"%s\"", a->peer,
-		rd->audience, a->why);
-	node_refuse_channel(n, s, REFUSE_BATCH, a->why, s->peer->member, rd->audience);
+	node_log(n, LOG_LEVEL_ERROR, "channel: refused a batch peer=%s publisher=%s audience=%s why=\"%s\"", a->peer,
+		rd->publisher, rd->audience, a->why);
+	node_refuse_channel(n, s, REFUSE_BATCH, a->why, rd->publisher, rd->audience);
 }
 
 static void accept_failed(struct node *n, struct session *s, struct reading *rd, const struct accept_job *a)
 {
-	const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+	const struct channel *c = node_channel(n, rd->publisher, rd->audience);
 	uint64_t last = c == NULL ? 0 : c->row.last;
 
 	switch (a->outcome) {
@@ -391,9 +401,6 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		rd->why = a->why;
 		break;
 	case ACCEPT_FORK:
-		n->counters.forks++;
-		refuse_batch(n, s, rd, a);
-		break;
 	case ACCEPT_STOPPED:
 		refuse_batch(n, s, rd, a);
 		break;
@@ -430,15 +437,18 @@ void read_accepted(struct node *n, struct job *job)
 		return;
 	if (a->outcome == ACCEPT_OK)
 		note_accepted(n, a, h.audience);
-	if (a->outcome == ACCEPT_FORK && s == NULL) {
+	if (a->outcome == ACCEPT_FORK) {
 		n->counters.forks++;
-		node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s: stopped, both headers are kept",
-			a->peer, h.audience);
+		witness_tell(n, a, h.audience);
 	}
+	if (a->witness[0] != '\0')
+		witness_judged(n, a);
 	if (s != NULL)
-		rd = find_reading(s, h.audience);
-	if (rd != NULL)
+		rd = find_reading(s, h.publisher, h.audience);
+	if (rd != NULL) {
 		accept_failed(n, s, rd, a);
+		recover_accepted(n, rd);
+	}
 	if (p != NULL && p->session != NULL)
 		grant(n, p->session);
 	header_deinit(&h);
@@ -474,7 +484,7 @@ static void batch_refused(struct node *n, struct session *s, const char *audienc
 	node_log(n, LOG_LEVEL_ERROR, "channel: a reader refused a batch of ours reader=%s audience=%s", s->peer->member,
 		audience == NULL ? "" : audience);
 	s->problem = "it refused a batch of ours";
-	s->heads_due = true; /* it may have been a head that was spoilt on its way */
+	serve_heads_again(s, s->heads_ms); /* it may have been a head that was spoilt on its way */
 }
 
 void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)
@@ -488,8 +498,8 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 		audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
 	if (refuse->code == REFUSE_BATCH)
 		batch_refused(n, s, audience);
-	if (audience != NULL && strcmp(refuse->channel->publisher, s->peer->member) == 0)
-		rd = find_reading(s, audience);
+	if (audience != NULL)
+		rd = find_reading(s, refuse->channel->publisher, audience);
 	free(audience);
 	if (rd == NULL)
 		return;
@@ -503,7 +513,7 @@ void read_tick(struct node *n, struct session *s)
 	grant(n, s);
 	for (size_t i = 0; i < s->n_readings; i++) {
 		struct reading *rd = &s->readings[i];
-		const struct channel *c = node_channel(n, s->peer->member, rd->audience);
+		const struct channel *c = node_channel(n, rd->publisher, rd->audience);
 
 		if (c != NULL && c->row.stopped)
 			continue;

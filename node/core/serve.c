@@ -12,12 +12,24 @@ enum { STREAMS_MAX = 4096, PAGE_BYTES = 512 << 10, CREDIT_MAX = 64 << 20 };
 
 /* ---- heads ---- */
 
-static bool may_read(const struct node *n, const struct session *s, const struct channel *c)
+static bool is_publisher(const struct session *s, const struct channel *c)
 {
-	return audience_has(c->row.audience, s->peer->member) && trust_is_member(n->trust, s->peer->member);
+	return strcmp(c->row.publisher, s->peer->member) == 0;
 }
 
-/* Our own channels that the peer may read, as many Heads as it takes to stay below the frame's limit. */
+static bool may_read(const struct node *n, const struct session *s, const struct channel *c)
+{
+	return (audience_has(c->row.audience, s->peer->member) || is_publisher(s, c)) &&
+	       trust_is_member(n->trust, s->peer->member);
+}
+
+/* What is shown are our own channels, and those that we read: to their other readers, and to their publisher. */
+bool serve_shows(const struct node *n, const struct session *s, const struct channel *c)
+{
+	return c->header.data != NULL && may_read(n, s, c);
+}
+
+/* Heads that were not shown in this session since they changed, as many frames as it takes to stay below the limit. */
 static void send_heads(struct node *n, struct session *s)
 {
 	enum { PER_FRAME = 64 };
@@ -33,7 +45,7 @@ static void send_heads(struct node *n, struct session *s)
 		for (; i < n->n_channels && message.n_head < PER_FRAME && bytes < FRAME_MAX / 2; i++) {
 			const struct channel *c = n->channels[i];
 
-			if (strcmp(c->row.publisher, n->member) != 0 || c->header.data == NULL || !may_read(n, s, c))
+			if (c->version <= s->heads_version || !serve_shows(n, s, c))
 				continue;
 			enlight__link__v1__head__init(&heads[message.n_head]);
 			heads[message.n_head].header = wire_bytes(c->header.data, c->header.len);
@@ -49,6 +61,28 @@ static void send_heads(struct node *n, struct session *s)
 		s->heads_ms = n->now_ms; /* who had nothing to show may show its first channel at once */
 		node_send(n, s->connection, s, &frame);
 	}
+	s->heads_version = n->version;
+}
+
+void serve_head(struct node *n, struct session *s, struct bytes header, const uint8_t *signature)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Heads message = ENLIGHT__LINK__V1__HEADS__INIT;
+	Enlight__Link__V1__Head head = ENLIGHT__LINK__V1__HEAD__INIT, *pointer = &head;
+
+	head.header = wire_bytes(header.data, header.len);
+	head.signature = wire_bytes(signature, SIGNATURE_LEN);
+	message.n_head = 1;
+	message.head = &pointer;
+	frame.heads = &message;
+	node_send(n, s->connection, s, &frame);
+}
+
+void serve_heads_again(struct session *s, uint64_t now_ms)
+{
+	s->heads_due = true;
+	s->heads_version = 0;
+	s->heads_ms = now_ms;
 }
 
 void serve_begin(struct node *n, struct session *s)
@@ -234,6 +268,14 @@ static void query_ended(struct node *n, uint64_t serial)
 	}
 }
 
+/* A publisher that fetched its own channel has all of it that we hold; what comes now it publishes itself. */
+static bool given_back(const struct node *n, const struct session *s, const struct stream *st)
+{
+	const struct channel *c = node_channel_id(n, st->channel);
+
+	return c != NULL && is_publisher(s, c) && !behind(n, st);
+}
+
 void serve_fetched(struct node *n, struct query *query)
 {
 	struct session *s = node_session(n, query->tag);
@@ -276,6 +318,8 @@ void serve_fetched(struct node *n, struct query *query)
 	if (st != NULL) {
 		st->asked = false;
 		st->checked = true;
+		if (given_back(n, s, st))
+			remove_stream(s, st);
 	}
 	pump(n, s);
 }
@@ -347,8 +391,7 @@ void serve_lost_receipt(struct node *n, const char *reader)
 
 	if (p == NULL || p->session == NULL)
 		return;
-	p->session->heads_due = true;
-	p->session->heads_ms = n->now_ms + RETRY_MS;
+	serve_heads_again(p->session, n->now_ms + RETRY_MS);
 }
 
 void serve_busy(struct node *n, uint32_t connection, bool busy)

@@ -73,15 +73,14 @@ json_t *node_peers(const struct node *n, uint64_t now_ms)
 static const char *channel_trouble(const struct node *n, const struct channel *c)
 {
 	const struct peer *p = node_peer(n, c->row.publisher);
+	const struct reading *rd;
 
 	if (c->row.stopped)
 		return "fork: two histories were shown";
 	if (p == NULL || p->session == NULL)
 		return NULL;
-	for (size_t i = 0; i < p->session->n_readings; i++)
-		if (strcmp(p->session->readings[i].audience, c->row.audience) == 0)
-			return p->session->readings[i].why;
-	return NULL;
+	rd = find_reading(p->session, c->row.publisher, c->row.audience);
+	return rd == NULL ? NULL : rd->why;
 }
 
 static json_t *receipts_json(const struct channel *c)
@@ -151,6 +150,8 @@ const char *node_why_not_ready(const struct node *n)
 	if (sodium_memcmp(key->sign, n->keys.sign_public, SIGN_PUBLIC_LEN) != 0 ||
 		sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
 		return "this member's card lists another key under the number in use";
+	if (node_recovers(n))
+		return "this node's disk went back: what it had published is being fetched from a reader";
 	return NULL;
 }
 

@@ -26,7 +26,7 @@ struct opened {
 	int header_result; /* header_decode() */
 	struct header header;
 	struct digest digest;
-	bool key_known, signed_well;
+	bool key_known, key_revoked, signed_well;
 	bool body_opened; /* it was tried: */
 	bool unwrapped;
 	uint8_t key[BATCH_KEY_LEN];
@@ -81,6 +81,9 @@ int work_publish(struct work *w, struct publish_job *job);
 int work_accept(struct work *w, struct accept_job *job);
 int work_receipt(struct work *w, struct receipt_job *job);
 int work_checkpoint(struct work *w, struct checkpoint_job *job);
+
+/* What a withdrawal of ours took back says nothing any more: to publish the same data again is news. No other event does anything. */
+int work_forget_withdrawn(struct work *w, const struct event *e);
 
 /* Signs and seals every segment, as batches. */
 int work_seal(struct work *w);

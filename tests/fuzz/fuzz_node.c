@@ -378,19 +378,21 @@ static int check_channel(void *context, const struct channel_row *row)
 
 static void check(struct play *p)
 {
-	size_t under_way[ACTORS] = {0}, receipts[ACTORS] = {0};
+	size_t under_way[ACTORS] = {0}, receipts[ACTORS] = {0}, shown[ACTORS] = {0};
 	struct node_counters c;
 
 	for (size_t i = 0; i < p->n_jobs; i++) {
 		const struct job *j = p->jobs[i];
 
-		if (j->kind == JOB_ACCEPT)
+		if (j->kind == JOB_ACCEPT && j->accept.witness[0] != '\0')
+			shown[actor_of_handle(j->accept.witness)]++;
+		else if (j->kind == JOB_ACCEPT)
 			under_way[actor_of_handle(j->accept.peer)] += j->accept.frame_len;
 		else if (j->kind == JOB_RECEIPT)
 			receipts[actor_of_handle(j->receipt.peer)] += j->receipt.packed.len;
 	}
 	for (size_t i = 0; i < ACTORS; i++)
-		must(under_way[i] <= CREDIT_WINDOW + FRAME_MAX && receipts[i] <= RECEIPTS_MAX);
+		must(under_way[i] <= CREDIT_WINDOW + FRAME_MAX && receipts[i] <= RECEIPTS_MAX && shown[i] <= 64);
 	must(p->n_queries <= 2); /* one for each member */
 	node_counters(p->node, &c);
 	must(c.live <= 2 && c.members == FUZZ_MEMBERS - (trust_roster(node_trust(p->node))->number == 2));

@@ -399,13 +399,7 @@ void liar_rewind(struct network *w, size_t member)
 	if (m->old == NULL)
 		return;
 	network_trace(w, "%s goes back", m->handle);
-	network_crash(w, member);
-	memory_ledger_free(m->ledger);
-	m->ledger = m->old;
+	network_go_back(w, member, m->old);
 	m->old = NULL;
-	memory_ledger_limit(m->ledger, 0);
-	if (m->plugin != NULL)
-		plugin_restored(m->plugin);
-	network_start(w, member);
 	w->n_lies++;
 }

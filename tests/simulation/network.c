@@ -994,6 +994,19 @@ void network_drop(struct network *w, size_t a, size_t b)
 			cut_pipe(w, m->pipes[i]);
 }
 
+void network_go_back(struct network *w, size_t member, struct memory_ledger *copy)
+{
+	struct member *m = &w->members[member];
+
+	network_crash(w, member);
+	memory_ledger_free(m->ledger);
+	m->ledger = copy;
+	memory_ledger_limit(m->ledger, 0);
+	if (m->plugin != NULL)
+		plugin_restored(m->plugin);
+	network_start(w, member);
+}
+
 void network_cut(struct network *w, size_t a, size_t b)
 {
 	way(w, a, b)->cut = way(w, b, a)->cut = true;

@@ -43,6 +43,9 @@ void network_cut(struct network *w, size_t a, size_t b); /* until network_heal()
 void network_heal(struct network *w, size_t a, size_t b);
 void network_drop(struct network *w, size_t a, size_t b); /* once */
 
+/* A member's disk goes back to what it was: it stops, and starts again from the copy, which is taken. */
+void network_go_back(struct network *w, size_t member, struct memory_ledger *copy);
+
 /* From now on so many of a thousand frames are lost, each alone: the connection stays. 0: none. */
 void network_lose(struct network *w, unsigned per_mille);
 

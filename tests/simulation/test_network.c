@@ -175,6 +175,73 @@ START_TEST(test_silent_reader)
 }
 END_TEST
 
+/* A publisher that shows two readers different histories is found by both when they meet, though it shows each of them one only; also by a
+ * third one that comes later. */
+START_TEST(test_two_histories)
+{
+	struct network *w = network_new((uint64_t)_i + 600, 4);
+	struct memory_ledger *copy;
+	struct node_counters c;
+
+	network_cut(w, 0, 3);
+	network_run(w, 10000);
+	copy = memory_ledger_copy(network_ledger(w, 0));
+	network_cut(w, 0, 2);
+	network_publish(w, 0, "network", "CR/1");
+	network_run(w, 5000);
+	network_cut(w, 0, 1);
+	network_go_back(w, 0, copy);
+	network_heal(w, 0, 2);
+	for (int i = 0; i <= _i; i++) {
+		network_publish(w, 0, "network", "CR/2");
+		network_run(w, 500);
+	}
+	network_run(w, 60000);
+	for (size_t reader = 1; reader <= 2; reader++) {
+		node_counters(network_node(w, reader), &c);
+		ck_assert_uint_eq(c.stopped, 1);
+	}
+	network_heal(w, 0, 3);
+	network_run(w, 60000);
+	node_counters(network_node(w, 3), &c);
+	ck_assert_uint_eq(c.stopped, 1);
+	network_free(w);
+}
+END_TEST
+
+/* A member whose disk went back, or is empty, gets what it published from its readers; the one that holds most may come late. Nothing acknowledged
+ * is lost, no place is used twice, and what it publishes then goes on behind it. */
+START_TEST(test_gone_back)
+{
+	struct network *w = network_new((uint64_t)_i + 700, 4);
+	struct memory_ledger *copy;
+	struct node_counters c;
+
+	ck_assert(network_settle(w, 10000));
+	publish_some(w, _i % 2 == 0 ? 0 : 20);
+	ck_assert(network_settle(w, 60000));
+	copy = memory_ledger_copy(network_ledger(w, 0));
+	publish_some(w, 20);
+	ck_assert(network_settle(w, 60000));
+	network_cut(w, 0, 1);
+	for (int i = 0; i < 5; i++) { /* reader 1 has less of it */
+		network_publish(w, 0, "network", "CR/1");
+		network_run(w, 1000);
+	}
+	network_heal(w, 0, 1);
+	network_go_back(w, 0, copy);
+	network_run(w, 120000); /* receipts from before say nothing of what it holds now */
+	publish_some(w, 20);
+	ck_assert_msg(network_settle(w, 120000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	for (size_t i = 0; i < network_size(w); i++) {
+		node_counters(network_node(w, i), &c);
+		ck_assert_uint_eq(c.forks, 0);
+	}
+	network_free(w);
+}
+END_TEST
+
 struct flip {
 	uint32_t at;
 	unsigned left;
@@ -268,6 +335,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_catching_up, 0, 1);
 	tcase_add_loop_test(tc, test_lost_frames, 0, 5);
 	tcase_add_test(tc, test_silent_reader);
+	tcase_add_loop_test(tc, test_two_histories, 0, 5);
+	tcase_add_loop_test(tc, test_gone_back, 0, 6);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
 	tcase_add_test(tc, test_receipts_that_could_not_be_stored);
 	tcase_add_test(tc, test_repeatable);

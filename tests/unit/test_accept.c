@@ -418,6 +418,90 @@ START_TEST(test_fork)
 }
 END_TEST
 
+/* Another reader shows the header. */
+static enum accept_outcome show(struct world *w, const struct made *m)
+{
+	struct job *job = delivery(w, PUBLISHER, m, 0);
+	struct commit_changes *changes = NULL;
+	enum accept_outcome outcome;
+
+	strcpy(job->accept.witness, OTHER);
+	free((void *)job->accept.batch.body.data);
+	job->accept.batch.body = (struct bytes){0};
+	ck_assert_int_eq(world_run(w, w->reading, w->reader, job, &changes), 0);
+	outcome = job->accept.outcome;
+	ck_assert_uint_eq(changes->n_channels, outcome == ACCEPT_FORK); /* it is worth no receipt */
+	ck_assert_int_eq(job->accept.contradicted.data != NULL, outcome == ACCEPT_FORK);
+	commit_changes_free(changes);
+	job_free(job);
+	return outcome;
+}
+
+static void revoke_first_key(struct world *w)
+{
+	struct card_key keys[] = {
+		card_key_of(PUBLISHER, 1, CARD_KEY_REVOKED), card_key_of(PUBLISHER, 2, CARD_KEY_CURRENT)};
+	struct actor publisher = actor_of(PUBLISHER, 0);
+	struct buffer text = {0};
+
+	card_write(&text, trust_network(w->trust), PUBLISHER, 2, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &publisher);
+	sign_by_node(&text, PUBLISHER, 2);
+	w->trust = world_learn(w->trust, &text);
+}
+
+/* A head that another reader shows is compared, wherever it lies in what is held; what goes beyond that says nothing yet. */
+START_TEST(test_shown_by_another)
+{
+	struct world w;
+	struct made a, b, c, fork;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	fork = make_next(&w, &a, "CR/2", "x");
+	ck_assert_int_eq(show(&w, &a), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(show(&w, &fork), ACCEPT_HELD);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	ck_assert_int_eq(show(&w, &a), ACCEPT_HELD);
+	ck_assert_int_eq(show(&w, &c), ACCEPT_HELD);
+	ck_assert(!held(&w, "network").stopped);
+	ck_assert_int_eq(show(&w, &fork), ACCEPT_FORK);
+	ck_assert(held(&w, "network").stopped);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
+/* Nobody can be framed: a head with another's signature, or under a key that was revoked and which a thief may have, proves nothing. */
+START_TEST(test_framed)
+{
+	struct world w;
+	struct made a, fork;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	fork = make_next(&w, NULL, "CR/1", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	fork.batch.signature[0] ^= 1;
+	ck_assert_int_eq(show(&w, &fork), ACCEPT_FORGED);
+	fork.batch.signature[0] ^= 1;
+	revoke_first_key(&w);
+	ck_assert_int_eq(show(&w, &fork), ACCEPT_FORGED);
+	ck_assert(!held(&w, "network").stopped);
+	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK); /* its publisher says it itself */
+	made_deinit(&a);
+	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A raised incarnation goes on after a batch that is held; what is above is set aside, and its ids are free to come again. */
 START_TEST(test_raised_incarnation)
 {
@@ -861,6 +945,8 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_every_bit_counts);
 	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
+	tcase_add_test(tc, test_shown_by_another);
+	tcase_add_test(tc, test_framed);
 	tcase_add_test(tc, test_raised_incarnation);
 	tcase_add_test(tc, test_raised_twice);
 	tcase_add_test(tc, test_raised_on_another_history);

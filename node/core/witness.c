@@ -1,0 +1,114 @@
+/* witness - what the readers of a channel show each other. Each sees the heads that the others hold; two of them that contradict each
+ * other prove that their publisher showed two histories, whoever was shown which.
+ *
+ * A head is compared by whoever holds the more of the channel: it finds the place in its copy. What contradicts is kept as evidence, and
+ * both headers go on to all readers, so that each of them finds the same. A head without a good signature says nothing about anybody. */
+#include "core/node_state.h"
+
+#include "core/handle.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { JUDGED_MAX = 64 }; /* heads that one witness showed and that wait for the commit worker; others are left out */
+
+/* Whether what the head says of the channel can be found in our copy. */
+static bool comparable(const struct channel *c, const struct header *h)
+{
+	return h->incarnation <= c->row.incarnation && h->first <= c->row.last;
+}
+
+static void judge(
+	struct node *n, struct session *s, const struct header *h, struct bytes packed, const uint8_t *signature)
+{
+	struct job *job;
+
+	if (s->peer->judged >= JUDGED_MAX)
+		return;
+	job = job_new(JOB_ACCEPT, n->trust);
+	if (job != NULL)
+		job->accept.batch.header = bytes_of(bytes_dup(packed), packed.len);
+	if (job == NULL || job->accept.batch.header.data == NULL) {
+		job_free(job);
+		n->short_of_memory = true;
+		return;
+	}
+	memcpy(job->accept.batch.signature, signature, SIGNATURE_LEN);
+	strcpy(job->accept.peer, h->publisher);
+	memcpy(job->accept.witness, s->peer->member, sizeof job->accept.witness);
+	s->peer->judged += node_act_commit(n, job);
+}
+
+/* Where the peer stood in a stopped channel when our head was shown to it last. NULL: out of memory. */
+static struct digest *told(struct node *n, struct session *s, uint64_t channel)
+{
+	struct told *all;
+
+	for (size_t i = 0; i < s->n_told; i++)
+		if (s->told[i].channel == channel)
+			return &s->told[i].head;
+	all = realloc(s->told, (s->n_told + 1) * sizeof *all);
+	if (all == NULL) {
+		n->short_of_memory = true;
+		return NULL;
+	}
+	s->told = all;
+	all[s->n_told] = (struct told){.channel = channel};
+	return &all[s->n_told++].head;
+}
+
+/* The channel is stopped here; the peer may have come to it since the others learnt of the fork. A head that does not change any more is
+ * answered once: it may be of one that has stopped as well. */
+static void answer_stopped(struct node *n, struct session *s, const struct channel *c, struct bytes packed)
+{
+	struct digest *last = told(n, s, c->row.id), head;
+
+	digest_header(&head, packed);
+	if (last == NULL || digest_equal(last, &head))
+		return;
+	*last = head;
+	serve_head(n, s, c->header, c->signature);
+}
+
+void witness_head(
+	struct node *n, struct session *s, const struct header *h, struct bytes packed, const uint8_t *signature)
+{
+	const struct channel *c = node_channel(n, h->publisher, h->audience);
+
+	if (c == NULL || !serve_shows(n, s, c) || bytes_equal(c->header, packed))
+		return;
+	if (c->row.stopped)
+		answer_stopped(n, s, c, packed);
+	else if (comparable(c, h)) /* who holds more than we do finds out when it sees ours */
+		judge(n, s, h, packed, signature);
+}
+
+void witness_judged(struct node *n, const struct accept_job *a)
+{
+	struct peer *p = node_peer(n, a->witness);
+	struct session *s = p == NULL ? NULL : p->session;
+
+	if (p != NULL && p->judged > 0)
+		p->judged--;
+	if (a->outcome != ACCEPT_FORGED || s == NULL || n->now_ms < s->heads_retry_ms)
+		return;
+	s->heads_retry_ms = n->now_ms + RETRY_MS;
+	node_log(n, LOG_LEVEL_WARN, "channel: a head that proves nothing publisher=%s shown_by=%s why=\"%s\"", a->peer,
+		a->witness, a->why);
+}
+
+void witness_tell(struct node *n, const struct accept_job *a, const char *audience)
+{
+	const struct channel *c = node_channel(n, a->peer, audience);
+
+	node_log(n, LOG_LEVEL_ERROR,
+		"channel: fork publisher=%s audience=%s shown_by=%s: stopped, both headers are kept", a->peer, audience,
+		a->witness[0] == '\0' ? a->peer : a->witness);
+	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
+		struct session *s = n->peers[i]->session;
+
+		if (s == NULL || !serve_shows(n, s, c))
+			continue;
+		serve_head(n, s, a->contradicted, a->contradicted_signature);
+		serve_head(n, s, a->batch.header, a->batch.signature);
+	}
+}

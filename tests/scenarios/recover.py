@@ -1,0 +1,44 @@
+"""A node that lost its disk gets back what it had published."""
+
+import harness
+from harness import equal
+from harness.node import Network, course
+
+
+def events_of(node, audience, n):
+    events = [course(node.member.handle, audience) for _ in range(n)]
+    node.publish(events)
+    return [event["id"] for event in events]
+
+
+def lose_store(node):
+    for path in (node.folder / "state").glob("enlight.db*"):
+        path.unlink()
+
+
+@harness.limit(120)
+def test_store_lost():
+    """A node whose database is gone is given back by its readers what it had published, answers its ids as before, and goes on behind them"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"]).start()
+    publisher, reader = network["ugent.be"], network["rug.nl"]
+    events = [course("ugent.be") for _ in range(500)]
+    publisher.publish(events)
+    to_one = events_of(publisher, "rug.nl", 20)
+    reader.wait_for("ugent.be", "network", 500)
+    reader.wait_for("ugent.be", "rug.nl", 20)
+    publisher.stop()
+    lose_store(publisher)
+    publisher.start()
+    publisher.wait_for("ugent.be", "network", 500)
+    publisher.wait_for("ugent.be", "rug.nl", 20)
+    equal([event["id"] for event in publisher.events(source="ugent.be", audience="rug.nl")], to_one, "given back")
+    again = publisher.publish(events[:10])
+    equal([(e["state"], e["sequence"]) for e in again], [("again", i + 1) for i in range(10)], "published again")
+    events_of(publisher, "network", 1)
+    for member in ("rug.nl", "ut.ee"):
+        network[member].wait_for("ugent.be", "network", 501)
+        equal(network[member].metric("enlight_forks_total"), 0, "forks")
+
+
+if __name__ == "__main__":
+    harness.main()
