@@ -178,3 +178,26 @@ void handle_evidence_get(struct request *rq)
 	ask(rq, query, &problems, r, answer_evidence);
 	problems_deinit(&problems);
 }
+
+void handle_fork_get(struct request *rq)
+{
+	const char *publisher = request_value(rq, "source"), *audience = request_value(rq, "audience");
+	struct query *query = query_new(QUERY_EVIDENCE);
+	struct problems problems = {0};
+	struct evidence_query *q;
+
+	if (query == NULL) {
+		request_out_of_memory(rq);
+		return;
+	}
+	q = &query->evidence;
+	if (!handle_valid(publisher))
+		problem_add(&problems, "source", "a member's handle");
+	q->source = strdup(publisher);
+	errno = 0;
+	q->audience = audience_normalise(audience, publisher);
+	if (q->audience == NULL && errno != ENOMEM)
+		problem_add(&problems, "audience", "`network`, or handles of members with commas between");
+	ask(rq, query, &problems, q->source == NULL || errno == ENOMEM ? -ENOMEM : 0, answer_evidence);
+	problems_deinit(&problems);
+}

@@ -31,6 +31,9 @@ const struct route routes[] = {
 		"Takes in a member's card (text/plain)"},
 	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},
 		"Channels, their heads and receipts"},
+	{"GET", "/v1/channels/{source}/{audience}/fork", ACCESS_OPERATOR, false, 0, handle_fork_get, {{0}},
+		"A file that proves that the publisher showed two histories (application/octet-stream), for `enlight "
+		"verify`"},
 	{"GET", "/v1/dead-letters", ACCESS_OPERATOR, false, 0, handle_held,
 		{{"plugin", "only this plugin's"},
 			{"state", "`dead`, `retrying` or `parked`; without it the first two"}},

@@ -135,16 +135,16 @@ static int run_receipts(struct cli *c, int argc, char **argv)
 
 /* ---- evidence ---- */
 
-/* ID.evidence, with `_` for what does not belong into the name of a file. Memory the caller frees; NULL: out of memory. */
-static char *file_name(const char *id)
+/* NAME.evidence, with `_` for what does not belong into the name of a file. Memory the caller frees; NULL: out of memory. */
+static char *file_name(const char *of)
 {
 	struct buffer b = {0};
 	char *name;
 	size_t len;
 
-	for (const char *p = id; *p != '\0'; p++) {
+	for (const char *p = of; *p != '\0'; p++) {
 		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-			     (p > id && strchr("._-", *p) != NULL);
+			     (p > of && strchr("._-", *p) != NULL);
 
 		buffer_add(&b, plain ? p : "_", 1);
 	}
@@ -155,45 +155,63 @@ static char *file_name(const char *id)
 	return name;
 }
 
-static int fetch(const struct cli *c, struct http_reply *reply, const char *source, const char *id)
+/* Gets a file from the node and writes it. `name` is taken; NULL: out of memory. */
+static int write_from(const struct cli *c, struct buffer *path, char *name)
 {
-	struct buffer path = {0};
+	struct http_reply reply = {0};
 	struct http *h = NULL;
 	int r = http_open(&h, c);
 
-	buffer_str(&path, "/v1/events/");
-	http_segment(&path, source);
-	buffer_str(&path, "/");
-	http_segment(&path, id);
-	buffer_str(&path, "/evidence");
-	if (r == EX_OK && buffer_cstr(&path) == NULL)
+	if (r == EX_OK && (buffer_cstr(path) == NULL || name == NULL)) {
+		cli_error("out of memory");
 		r = EX_OSERR;
+	}
 	if (r == EX_OK)
-		r = http_ask(h, reply, "GET", buffer_cstr(&path), NULL, (struct bytes){0});
-	if (r == EX_OK && reply->status != 200)
-		r = http_problem(reply);
+		r = http_ask(h, &reply, "GET", buffer_cstr(path), NULL, (struct bytes){0});
+	if (r == EX_OK && reply.status != 200)
+		r = http_problem(&reply);
+	else if (r == EX_OK)
+		r = offline_write(c, name, reply.body, 0600);
+	if (r == EX_OK && !c->dry_run && strcmp(name, "-") != 0)
+		cli_note(c, "%s: %zu bytes. Whoever gets it runs: enlight verify --network DIGEST FILE", name,
+			reply.body.len);
+	http_reply_deinit(&reply);
 	http_close(h);
-	buffer_deinit(&path);
+	buffer_deinit(path);
+	free(name);
 	return r;
+}
+
+/* Where the file goes: --output, or a name made of `of`. */
+static char *output_name(const struct cli *c, const char *of)
+{
+	const char *output = cli_value(c, "output");
+
+	return output == NULL ? file_name(of) : strdup(output);
 }
 
 static int run_evidence(struct cli *c, int argc, char **argv)
 {
-	const char *output = cli_value(c, "output");
-	char *name = output == NULL ? file_name(argv[1]) : strdup(output);
-	struct http_reply reply = {0};
-	int r = name == NULL ? EX_OSERR : fetch(c, &reply, argv[0], argv[1]);
+	struct buffer path = {0};
 
-	if (r == EX_OK)
-		r = offline_write(c, name, reply.body, 0600);
-	if (r == EX_OK && !c->dry_run && strcmp(name, "-") != 0)
-		cli_note(c,
-			"%s: %zu bytes. It holds the event itself. Whoever gets it runs: enlight verify --network "
-			"DIGEST FILE",
-			name, reply.body.len);
-	http_reply_deinit(&reply);
-	free(name);
-	return r;
+	buffer_str(&path, "/v1/events/");
+	http_segment(&path, argv[0]);
+	buffer_str(&path, "/");
+	http_segment(&path, argv[1]);
+	buffer_str(&path, "/evidence");
+	return write_from(c, &path, output_name(c, argv[1]));
+}
+
+static int run_evidence_fork(struct cli *c, int argc, char **argv)
+{
+	struct buffer path = {0};
+
+	buffer_str(&path, "/v1/channels/");
+	http_segment(&path, argv[0]);
+	buffer_str(&path, "/");
+	http_segment(&path, argv[1]);
+	buffer_str(&path, "/fork");
+	return write_from(c, &path, output_name(c, argv[0]));
 }
 
 /* ---- verify ---- */
@@ -307,7 +325,8 @@ static const struct cli_option receipt_options[] = {
 };
 
 static const struct cli_option evidence_options[] = {
-	{"output", "FILE", "Where to; - is standard output. Without it ID.evidence in this folder"},
+	{"output", "FILE",
+		"Where to; - is standard output. Without it ID.evidence, or SOURCE.evidence, in this folder"},
 	{0},
 };
 
@@ -327,6 +346,12 @@ const struct command evidence_commands[] = {
 		"the audit trail says so.",
 		"enlight evidence ut.ee 01a207bd-a9c0-7cc3-98c4-dc0c0c07398f --output nomination.evidence", 2, 2,
 		evidence_options, run_evidence},
+	{"evidence fork", "SOURCE AUDIENCE", "Write one file that proves that a publisher showed two histories",
+		"For a channel that `enlight channels` shows as stopped. The file holds the two signed headers that "
+		"contradict each "
+		"other, the chain of rosters and the publisher's cards, and no event.",
+		"enlight evidence fork ut.ee network --output ut.ee-fork.evidence", 2, 2, evidence_options,
+		run_evidence_fork},
 	{"receipts", NULL, "List who holds how much of which channel, and signed for it",
 		"Of this member's channels a line for each reader, also one that has signed nothing; of others' "
 		"channels what this "

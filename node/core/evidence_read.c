@@ -1,4 +1,4 @@
-/* evidence_read - writes the evidence of one event from the archive (query.h, QUERY_EVIDENCE).
+/* evidence_read - writes the evidence of one event, or of a fork, from the archive (query.h, QUERY_EVIDENCE).
  *
  * Chains go to the channel's end, so that a receipt, a checkpoint or a newer key behind the event can be seen to cover it; a chain that
  * would pass its limit ends before, and the receipts beyond are there all the same. */
@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum {
-	WALK_END = 1,
+	WALK_END = 100,
 	DAY_MS = 86400000,
 	CHECKPOINT_CHAIN_MAX = 4096, /* with the event's own chain within what one message may hold */
 	CHECKPOINT_DAYS = 400,       /* after the event, in which a checkpoint is looked for */
@@ -277,8 +277,8 @@ static int gather_note(void *context, const char *kind, const char *member, uint
 	int r;
 
 	(void)number;
-	if (strcmp(kind, "card") == 0 && strcmp(member, w->event.opened.header.publisher) != 0 &&
-		!has_reader(&w->event, member) && !has_reader(&w->checkpoint, member))
+	if (strcmp(kind, "card") == 0 && strcmp(member, w->query->source) != 0 && !has_reader(&w->event, member) &&
+		!has_reader(&w->checkpoint, member))
 		return 0;
 	r = trust_with(&next, w->trust, kind, text, &problems);
 	problems_deinit(&problems);
@@ -385,26 +385,79 @@ static int pack(struct writing *w)
 	return r;
 }
 
-int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive,
-	struct evidence_query *query, int (*may_read)(const struct event_filter *filter, struct bytes event))
+static int write_event(struct writing *w, int (*may_read)(const struct event_filter *filter, struct bytes event))
 {
-	struct writing w = {.keys = keys, .ops = ops, .archive = archive, .query = query};
 	struct index_key key;
 	struct place place;
 	int r;
 
-	index_event(&key, keys, query->source, query->id);
-	r = ops->event(archive, &key, &place);
+	index_event(&key, w->keys, w->query->source, w->query->id);
+	r = w->ops->event(w->archive, &key, &place);
 	if (r == 0)
-		r = gather(&w, &w.event, &place, EVIDENCE_CHAIN_MAX);
+		r = gather(w, &w->event, &place, EVIDENCE_CHAIN_MAX);
 	if (r == 0)
-		r = may_read(&query->filter, w.event.opened.slots.items[place.index].event);
+		r = may_read(&w->query->filter, w->event.opened.slots.items[place.index].event);
 	if (r == 0)
-		r = find_checkpoint(&w);
+		r = find_checkpoint(w);
 	if (r == 0)
-		r = gather_notes(&w);
+		r = gather_notes(w);
+	return r == 0 ? pack(w) : r;
+}
+
+/* ---- a fork ---- */
+
+static int pack_fork(struct writing *w, const struct fork_row *row)
+{
+	struct signed_header one = {row->header_a, row->signature_a.data},
+			     other = {row->header_b, row->signature_b.data};
+	struct bytes *notes = calloc(w->n_notes + 1, sizeof *notes);
+	int r = -ENOMEM;
+
+	for (size_t i = 0; notes != NULL && i < w->n_notes; i++)
+		notes[i] = bytes_of(w->notes[i].data, w->notes[i].len);
+	if (notes != NULL)
+		r = evidence_pack_fork(&w->query->file, notes, w->n_notes, &one, &other);
+	free(notes);
+	return r;
+}
+
+/* Packs the first one of the channel that is asked for; the notes are there already. */
+static int try_fork(void *context, const struct fork_row *row)
+{
+	struct writing *w = context;
+	struct header a = {0}, b = {0};
+	struct digest digest_a, digest_b;
+	int r = header_decode(&a, row->header_a);
+
 	if (r == 0)
-		r = pack(&w);
+		r = header_decode(&b, row->header_b);
+	digest_header(&digest_a, row->header_a);
+	digest_header(&digest_b, row->header_b);
+	if (r == 0 && strcmp(a.publisher, w->query->source) == 0 && strcmp(a.audience, w->query->audience) == 0 &&
+		headers_contradict(&a, &digest_a, &b, &digest_b)) {
+		r = pack_fork(w, row);
+		r = r == 0 ? WALK_END : r;
+	}
+	header_deinit(&a);
+	header_deinit(&b);
+	return r > 0 && r != WALK_END ? 0 : r;
+}
+
+static int write_fork(struct writing *w)
+{
+	int r = gather_notes(w);
+
+	if (r == 0)
+		r = w->ops->forks(w->archive, try_fork, w);
+	return r == WALK_END ? 0 : r;
+}
+
+int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive,
+	struct evidence_query *query, int (*may_read)(const struct event_filter *filter, struct bytes event))
+{
+	struct writing w = {.keys = keys, .ops = ops, .archive = archive, .query = query};
+	int r = query->id == NULL ? write_fork(&w) : write_event(&w, may_read);
+
 	for (size_t i = 0; i < w.n_notes; i++)
 		free(w.notes[i].data);
 	free(w.notes);

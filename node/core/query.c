@@ -68,6 +68,7 @@ void query_free(struct query *q)
 		filter_deinit(&q->evidence.filter);
 		free(q->evidence.source);
 		free(q->evidence.id);
+		free(q->evidence.audience);
 		free((void *)q->evidence.file.data);
 		trust_unref(q->evidence.trust);
 		break;

@@ -104,13 +104,14 @@ struct deliveries_query {
 	bool more;         /* a limit or the scan budget ended the page; false: all that is stored was looked at */
 };
 
-/* The evidence of one event, as a file (evidence.h). */
+/* The evidence of one event, or of a fork of one channel, as a file (evidence.h). */
 struct evidence_query {
-	char *source, *id;
+	char *source, *id;          /* `id` NULL: of a fork */
+	char *audience;             /* then of the channel for these */
 	struct event_filter filter; /* readable only */
 	struct trust *trust;        /* a reference, the query's */
 	/* Answer: */
-	struct bytes file; /* owned; data NULL: there is no such event, or none that the asker may read */
+	struct bytes file; /* owned; data NULL: there is no such event or fork, or none that the asker may read */
 };
 
 struct query {

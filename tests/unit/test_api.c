@@ -128,7 +128,8 @@ static void answer_query(struct node_double *n, struct query *q)
 		if (strcmp(q->event.id, "a/b c") == 0)
 			q->event.event = json_pack("{s:s, s:b}", "id", q->event.id, "data", q->event.with_data ? 1 : 0);
 	} else if (q->kind == QUERY_EVIDENCE) {
-		if (strcmp(q->evidence.id, "a/b c") == 0)
+		if (q->evidence.id == NULL ? strcmp(q->evidence.audience, "rug.nl,ugent.be") == 0
+					   : strcmp(q->evidence.id, "a/b c") == 0)
 			q->evidence.file = bytes_of(bytes_dup(bytes_str("a file")), 6);
 	} else {
 		struct events_query *e = &q->events;
@@ -990,6 +991,7 @@ static const struct {
 	{"POST /v1/events", 6},
 	{"GET /v1/peers", 4},
 	{"GET /v1/channels", 4},
+	{"GET /v1/channels/ut.ee/network/fork", 4},
 	{"POST /v1/cards", 4},
 	{"POST /v1/rosters", 4},
 	{"POST /v1/peers/uu.se/block", 4},
@@ -1151,6 +1153,26 @@ START_TEST(test_one_event)
 	answer_deinit(&a);
 	a = ask(&n, "GET /v1/events/ut.ee/other", "", NULL);
 	assert_problem("other", &a, 404, "not-found");
+	answer_deinit(&a);
+	node_stop(&n);
+}
+END_TEST
+
+/* A fork's evidence is found by its channel, its audience in whatever order. */
+START_TEST(test_fork)
+{
+	struct node_double n;
+	struct answer a;
+
+	node_start(&n);
+	a = ask(&n, "GET /v1/channels/ut.ee/ugent.be,rug.nl/fork", "", NULL);
+	ck_assert_str_eq(a.body, "a file");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/channels/ut.ee/network/fork", "", NULL);
+	assert_problem("none", &a, 404, "not-found");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/channels/ut.ee/nobody/fork", "", NULL);
+	assert_problem("audience", &a, 400, "parameter");
 	answer_deinit(&a);
 	node_stop(&n);
 }
@@ -2104,6 +2126,7 @@ int main(void)
 	tcase_add_test(tc, test_pages);
 	tcase_add_test(tc, test_one_event);
 	tcase_add_test(tc, test_evidence);
+	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_beyond);
 	tcase_add_loop_test(tc, test_parameters, 0, sizeof parameters / sizeof *parameters);
 	tcase_add_loop_test(tc, test_paths, 0, sizeof paths / sizeof *paths);

@@ -183,7 +183,7 @@ static struct query *query_of(struct driven *d, const char *id)
 	struct query *q = query_new(QUERY_EVIDENCE);
 
 	q->evidence.source = strdup(PUBLISHER);
-	q->evidence.id = strdup(id);
+	q->evidence.id = id == NULL ? NULL : strdup(id);
 	q->evidence.trust = trust_ref(d->w.trust);
 	return q;
 }
@@ -255,6 +255,49 @@ START_TEST(test_a_node_writes_what_proves)
 	ck_assert(r.proved && finds(&r, FINDING_PROVES_NOT, "receipt", ""));
 	evidence_report_deinit(&r);
 	query_free(q);
+	stop(&d);
+}
+END_TEST
+
+/* The pair of headers that stopped a channel is a proof against its publisher. */
+START_TEST(test_a_fork_that_was_kept)
+{
+	struct header h = {.incarnation = 1, .first = 1, .count = 1, .has_after = true, .key = 1};
+	struct bytes packed[2];
+	uint8_t signatures[2][SIGNATURE_LEN];
+	struct evidence_report r;
+	struct driven d;
+	struct query *q;
+
+	drive(&d);
+	publish(&d, "a");
+	strcpy(h.publisher, PUBLISHER);
+	h.audience = (char *)READER;
+	h.network = *trust_network(d.w.trust);
+	for (size_t i = 0; i < 2; i++) {
+		h.time_ms = i;
+		ck_assert_int_eq(header_encode(&packed[i], &h), 0);
+		domain_sign(signatures[i], "enlight header 1", packed[i], d.w.publisher_keys.sign_secret);
+	}
+	memory_ledger_begin(d.w.publisher);
+	ck_assert_int_eq(memory_ledger_ops.fork_put(d.w.publisher, 1, packed[0], bytes_of(signatures[0], SIGNATURE_LEN),
+				 packed[1], bytes_of(signatures[1], SIGNATURE_LEN)),
+		0);
+	memory_ledger_commit(d.w.publisher);
+	q = query_of(&d, NULL);
+	q->evidence.audience = strdup("network");
+	run(&d, q);
+	ck_assert_ptr_null(q->evidence.file.data);
+	query_free(q);
+	q = query_of(&d, NULL);
+	q->evidence.audience = strdup(READER);
+	run(&d, q);
+	r = verify(&d, q->evidence.file);
+	ck_assert(r.proved && finds(&r, FINDING_PROVES, "fork", PUBLISHER));
+	evidence_report_deinit(&r);
+	query_free(q);
+	free((void *)packed[0].data);
+	free((void *)packed[1].data);
 	stop(&d);
 }
 END_TEST
@@ -471,6 +514,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, test_a_node_writes_what_proves);
+	tcase_add_test(tc, test_a_fork_that_was_kept);
 	tcase_add_test(tc, test_no_file_without_an_event);
 	tcase_add_test(tc, test_a_changed_bit_adds_nothing);
 	tcase_add_test(tc, test_a_checkpoint_a_day);
