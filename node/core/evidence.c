@@ -80,8 +80,8 @@ static void place_finding(struct evidence_report *r, const struct finding *f)
 	r->findings[at] = *f;
 }
 
-static void add_finding(struct verifier *v, enum finding_kind kind, const char *what, const char *about,
-	const char *format, va_list arguments)
+__attribute__((format(printf, 5, 0))) static void add_finding(struct verifier *v, enum finding_kind kind,
+	const char *what, const char *about, const char *format, va_list arguments)
 {
 	struct evidence_report *r = v->out;
 	struct finding f = {.kind = kind, .what = what}, *more;
@@ -120,8 +120,10 @@ __attribute__((format(printf, 4, 5))) static void proves_not(
 	va_end(arguments);
 }
 
-/* Says what does not hang together, and nothing else. Always false. */
-__attribute__((format(printf, 4, 5))) static bool broken(
+/* Says what does not hang together, and nothing else. BROKEN() is false, which the analyser sees without looking into a function of varying
+ * arguments. */
+#define BROKEN(...) (broken(__VA_ARGS__), false)
+__attribute__((format(printf, 4, 5))) static void broken(
 	struct verifier *v, const char *what, const char *place, const char *format, ...)
 {
 	va_list arguments;
@@ -130,7 +132,6 @@ __attribute__((format(printf, 4, 5))) static bool broken(
 	va_start(arguments, format);
 	add_finding(v, FINDING_BROKEN, what, place, format, arguments);
 	va_end(arguments);
-	return false;
 }
 
 /* What a function answered: true for 0, false when memory was short or, with any other result, the thing is broken. */
@@ -142,7 +143,7 @@ static bool whole(struct verifier *v, int r, const char *what, const char *place
 		v->error = r;
 		return false;
 	}
-	return broken(v, what, place, "%s", why);
+	return BROKEN(v, what, place, "%s", why);
 }
 
 const char *finding_kind_word(enum finding_kind kind)
@@ -182,7 +183,7 @@ static bool begin_trust(struct verifier *v, struct bytes text, struct problems *
 	same = digest_equal(&first.note.digest, &v->network);
 	roster_deinit(&first);
 	if (!same)
-		return broken(v, "network", "note/0",
+		return BROKEN(v, "network", "note/0",
 			"its rosters begin with another one than that whose digest was given: this is another network, "
 			"or a file of whoever wanted to pass for it");
 	r = trust_new(&v->trust, &v->network, "note/0", text, problems);
@@ -212,7 +213,7 @@ static bool read_notes(struct verifier *v, const Evidence *e)
 	bool good;
 
 	if (e->n_note == 0 || e->n_note > NOTES_MAX)
-		return broken(v, "notes", "", "it has no rosters, or more notes than are allowed");
+		return BROKEN(v, "notes", "", "it has no rosters, or more notes than are allowed");
 	good = begin_trust(v, view(e->note[0]), &problems);
 	for (size_t i = 1; i < e->n_note && good; i++)
 		good = add_note(v, i, view(e->note[i]), &problems);
@@ -270,13 +271,13 @@ static bool read_header(struct verifier *v, struct header *h, const SignedHeader
 			r == BATCH_UNKNOWN_FORMAT ? "a header of a later format, which this program does not know"
 						  : "not a signed header");
 	if (!digest_equal(&h->network, trust_network(v->trust)))
-		return broken(v, "network", place, "a header of another network");
+		return BROKEN(v, "network", place, "a header of another network");
 	key = trust_sign_key(v->trust, h->publisher, h->key, &state);
 	if (key == NULL)
-		return broken(
+		return BROKEN(
 			v, "key", place, "no card in it says that node key %u is one of %s", h->key, h->publisher);
 	if (!header_verify(view(in->header), in->signature.data, key))
-		return broken(v, "signature", place, "not signed with node key %u of %s", h->key, h->publisher);
+		return BROKEN(v, "signature", place, "not signed with node key %u of %s", h->key, h->publisher);
 	return true;
 }
 
@@ -292,7 +293,7 @@ static bool read_chain(struct verifier *v, struct chain *c, const Shown *in, con
 	char place[PLACE_SIZE];
 
 	if (in->n_chain == 0 || in->n_chain > EVIDENCE_CHAIN_MAX)
-		return broken(v, "chain", of, "it has no header, or more than are allowed");
+		return BROKEN(v, "chain", of, "it has no header, or more than are allowed");
 	c->headers = calloc(in->n_chain, sizeof *c->headers);
 	c->digests = calloc(in->n_chain, sizeof *c->digests);
 	if (c->headers == NULL || c->digests == NULL) {
@@ -309,7 +310,7 @@ static bool read_chain(struct verifier *v, struct chain *c, const Shown *in, con
 		}
 		if (c->n > 0 && !follows(h - 1, &c->digests[c->n - 1], h)) {
 			header_deinit(h);
-			return broken(v, "chain", place, "this header does not go on where the one before it ends");
+			return BROKEN(v, "chain", place, "this header does not go on where the one before it ends");
 		}
 		digest_header(&c->digests[c->n], view(in->chain[c->n]->header));
 	}
@@ -359,7 +360,7 @@ static bool read_event(struct verifier *v, struct shown *s, const Shown *in, con
 	digest_leaf(&s->leaf, view(in->event));
 	if (in->index >= h->count || !read_path(path, in) ||
 		!merkle_verify(&h->root, &s->leaf, in->index, h->count, path, in->n_path))
-		return broken(v, "path", of, "these bytes are not in the batch that was signed");
+		return BROKEN(v, "path", of, "these bytes are not in the batch that was signed");
 	s->sequence = h->first + in->index;
 	return whole(v, event_unpack(&s->event, view(in->event)), "event", of, "these bytes are not an event");
 }
@@ -374,12 +375,12 @@ static bool check_receipt(struct verifier *v, const struct receipt *r, const Enl
 
 	if (!digest_equal(&r->network, trust_network(v->trust)) || strcmp(r->publisher, h->publisher) != 0 ||
 		strcmp(r->audience, h->audience) != 0 || strcmp(r->reader, h->publisher) == 0)
-		return broken(v, "receipt", place, "a receipt for another channel");
+		return BROKEN(v, "receipt", place, "a receipt for another channel");
 	key = trust_sign_key(v->trust, r->reader, r->key, state);
 	if (key == NULL)
-		return broken(v, "key", place, "no card in it says that node key %u is one of %s", r->key, r->reader);
+		return BROKEN(v, "key", place, "no card in it says that node key %u is one of %s", r->key, r->reader);
 	if (!receipt_verify(view(in->receipt), in->signature.data, key))
-		return broken(v, "signature", place, "not signed with node key %u of %s", r->key, r->reader);
+		return BROKEN(v, "signature", place, "not signed with node key %u of %s", r->key, r->reader);
 	return true;
 }
 
@@ -408,7 +409,7 @@ static bool judge_receipt(struct verifier *v, const struct receipt *r, const str
 			"that %s holds this: its receipt is for number %llu, further than the headers in this file go",
 			r->reader, to);
 	else if (!in_chain(r, c))
-		return broken(v, "receipt", place, "%s signed for another history than this", r->reader);
+		return BROKEN(v, "receipt", place, "%s signed for another history than this", r->reader);
 	else if (state == CARD_KEY_REVOKED)
 		proves_not(v, what, r->reader,
 			"that %s holds this: the receipt is under node key %u, which was revoked, so it may be a "
@@ -490,7 +491,7 @@ void checkpoint_id(char out[static CHECKPOINT_ID_SIZE], uint64_t day)
 	snprintf(out, CHECKPOINT_ID_SIZE, "checkpoint-%s", text);
 }
 
-static bool has_anchor(const Enlight__Event__V1__Checkpoint *c, const struct digest *anchor)
+bool checkpoint_names(const Enlight__Event__V1__Checkpoint *c, const struct digest *anchor)
 {
 	for (size_t i = 0; i < c->n_anchors; i++)
 		if (bytes_equal(view(c->anchors[i]), bytes_of(anchor->bytes, DIGEST_LEN)))
@@ -505,7 +506,7 @@ static size_t anchored_at(const struct chain *c, const Enlight__Event__V1__Check
 
 	for (size_t i = 0; i < c->n; i++) {
 		checkpoint_anchor(&anchor, salt, &c->digests[i]);
-		if (has_anchor(checkpoint, &anchor))
+		if (checkpoint_names(checkpoint, &anchor))
 			return i;
 	}
 	return SIZE_MAX;
@@ -536,7 +537,7 @@ static bool judge_anchor(struct verifier *v, const struct shown *event, const st
 	size_t at;
 
 	if (!is_checkpoint(checkpoint, &event->chain.headers[0]) || in->salt.len != SALT_LEN)
-		return broken(v, "checkpoint", "checkpoint", "not a checkpoint of the event's publisher");
+		return BROKEN(v, "checkpoint", "checkpoint", "not a checkpoint of the event's publisher");
 	c = wire_unpack(&enlight__event__v1__checkpoint__descriptor, checkpoint->event.data, UNPACKED_MAX);
 	if (c == NULL && errno == ENOMEM) {
 		v->error = -ENOMEM;
@@ -545,7 +546,7 @@ static bool judge_anchor(struct verifier *v, const struct shown *event, const st
 	at = c == NULL ? SIZE_MAX : anchored_at(&event->chain, c, in->salt.data);
 	wire_free(c);
 	if (at == SIZE_MAX)
-		return broken(v, "checkpoint", "checkpoint", "the checkpoint names none of these headers");
+		return BROKEN(v, "checkpoint", "checkpoint", "the checkpoint names none of these headers");
 	if (standing_key(v, &checkpoint->chain) == 0)
 		proves_not(v, "checkpoint", "",
 			"that it was there by a checkpoint: that one is under a revoked node key as well");
@@ -566,7 +567,7 @@ static bool read_anchors(struct verifier *v, const struct shown *event, const Ev
 
 	*standing = 0;
 	if (e->n_anchored > EVIDENCE_ANCHORS_MAX)
-		return broken(v, "checkpoint", "checkpoint", "more checkpoints than are allowed");
+		return BROKEN(v, "checkpoint", "checkpoint", "more checkpoints than are allowed");
 	for (size_t i = 0; i < e->n_anchored && good; i++) {
 		good = read_shown(v, &checkpoint, e->anchored[i]->checkpoint, "checkpoint", "witness") &&
 		       judge_anchor(v, event, &checkpoint, e->anchored[i]);

@@ -59,6 +59,8 @@ bool headers_contradict(
 void checkpoint_salt(
 	uint8_t salt[static SALT_LEN], const struct store_keys *keys, const char *time, const struct digest *header);
 void checkpoint_anchor(struct digest *out, const uint8_t salt[static SALT_LEN], const struct digest *header);
+struct Enlight__Event__V1__Checkpoint;
+bool checkpoint_names(const struct Enlight__Event__V1__Checkpoint *c, const struct digest *anchor);
 /* The id of the checkpoint of a day (since 1970, UTC): checkpoint-YYYY-MM-DD. One a day: an id names one event for ever. */
 enum { CHECKPOINT_ID_SIZE = 32 };
 void checkpoint_id(char out[static CHECKPOINT_ID_SIZE], uint64_t day);

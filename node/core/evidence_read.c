@@ -180,14 +180,6 @@ static int gather(struct writing *w, struct show *s, const struct place *place, 
 
 /* ---- the first checkpoint that names one of the event's headers ---- */
 
-static bool names(const Enlight__Event__V1__Checkpoint *c, const struct digest *anchor)
-{
-	for (size_t i = 0; i < c->n_anchors; i++)
-		if (bytes_equal(bytes_of(c->anchors[i].data, c->anchors[i].len), bytes_of(anchor->bytes, DIGEST_LEN)))
-			return true;
-	return false;
-}
-
 /* Sees whether the checkpoint's data name a header of the event's chain; the salt is kept then. */
 static int find_anchor(struct writing *w, struct bytes data)
 {
@@ -200,7 +192,7 @@ static int find_anchor(struct writing *w, struct bytes data)
 	for (size_t i = 0; i < w->event.n_chain && !w->anchored; i++) {
 		checkpoint_salt(w->salt, w->keys, c->time, &w->event.digests[i]);
 		checkpoint_anchor(&anchor, w->salt, &w->event.digests[i]);
-		w->anchored = names(c, &anchor);
+		w->anchored = checkpoint_names(c, &anchor);
 	}
 	wire_free(c);
 	return 0;
