@@ -189,9 +189,13 @@ static int remember_receipt(void *context, const struct receipt_row *row)
 
 static int remember_setting(void *context, const char *name, const char *value)
 {
+	struct node *node = ((struct daemon *)context)->loop.node;
+
+	if (strcmp(name, CHECKPOINT_SETTING) == 0)
+		return node_load_checkpoint(node, value);
 	if (strncmp(name, "blocked ", 8) != 0)
 		return 0;
-	return node_load_blocked(((struct daemon *)context)->loop.node, name + 8, value);
+	return node_load_blocked(node, name + 8, value);
 }
 
 static int remember(struct daemon *d)

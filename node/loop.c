@@ -460,6 +460,8 @@ static int ask_query(void *context, struct query *query)
 {
 	struct loop *l = context;
 
+	if (query->kind == QUERY_EVIDENCE && query->evidence.trust == NULL)
+		query->evidence.trust = trust_ref(node_trust(l->node));
 	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
 }
 

@@ -30,7 +30,7 @@ struct api_ops {
 	/* Appends this node's metrics; see metrics.h. */
 	void (*metrics)(void *context, struct buffer *out);
 
-	/* Takes a job (its `trust` is NULL and the loop's to fill in) or query and answers later with the same tag; 0, or
+	/* Takes a job or query (whose `trust` is NULL and the loop's to fill in) and answers later with the same tag; 0, or
 	 * -EAGAIN: too many are waiting (503). Taken on 0 only. */
 	int (*publish)(void *context, struct job *job);
 	int (*query)(void *context, struct query *query);

@@ -1,4 +1,4 @@
-/* GET /v1/events and GET /v1/events/{source}/{id}: pages and single events, answered by the read worker. */
+/* GET /v1/events, /v1/events/{source}/{id} and its evidence: answered by the read worker. */
 #include "api/handlers.h"
 
 #include "api/filter.h"
@@ -86,6 +86,19 @@ void handle_events_get(struct request *rq)
 	problems_deinit(&problems);
 }
 
+/* Copies of a request's source and id, and what its peer may read, into a query for one event. 0 or -ENOMEM. */
+static int name_event(
+	char **source, char **id, struct event_filter *filter, const struct request *rq, struct problems *problems)
+{
+	if (!handle_valid(request_value(rq, "source")))
+		problem_add(problems, "source", "a member's handle");
+	*source = strdup(request_value(rq, "source"));
+	*id = strdup(request_value(rq, "id"));
+	if (*source == NULL || *id == NULL)
+		return -ENOMEM;
+	return access_readable(&rq->api->access, rq->peer, &filter->readable, &filter->n_readable);
+}
+
 static void answer_event(struct request *rq, struct query *query)
 {
 	if (query->result != 0)
@@ -99,7 +112,6 @@ static void answer_event(struct request *rq, struct query *query)
 void handle_event_get(struct request *rq)
 {
 	struct query *query = query_new(QUERY_EVENT);
-	const char *source = request_value(rq, "source"), *id = request_value(rq, "id");
 	struct problems problems = {0};
 	struct event_filter of = {0};
 	struct event_query *q;
@@ -111,15 +123,70 @@ void handle_event_get(struct request *rq)
 	}
 	q = &query->event;
 	q->with_data = request_flag(rq, "data", &problems);
-	if (!handle_valid(source))
-		problem_add(&problems, "source", "a member's handle");
-	q->source = strdup(source);
-	q->id = strdup(id);
-	r = q->source == NULL || q->id == NULL ? -ENOMEM : 0;
-	if (r == 0)
-		r = access_readable(&rq->api->access, rq->peer, &q->filter.readable, &q->filter.n_readable);
+	r = name_event(&q->source, &q->id, &q->filter, rq, &problems);
 	q->filter.self = true;
 	of.source = q->source;
 	ask(rq, query, &problems, r, q->with_data ? &of : NULL, answer_event);
+	problems_deinit(&problems);
+}
+
+static void answer_evidence(struct request *rq, struct query *query)
+{
+	const struct bytes *file = &query->evidence.file;
+
+	if (query->result != 0) {
+		request_problem(rq, REFUSED_FAILED, NULL);
+	} else if (file->data == NULL) {
+		request_problem(rq, REFUSED_NOT_FOUND, NULL);
+	} else {
+		rq->answered = true;
+		rq->status = 200;
+		rq->content_type = "application/octet-stream";
+		buffer_add(&rq->answer, file->data, file->len);
+		if (rq->answer.error != 0)
+			request_out_of_memory(rq);
+	}
+}
+
+void handle_evidence_get(struct request *rq)
+{
+	struct query *query = query_new(QUERY_EVIDENCE);
+	struct problems problems = {0};
+	struct event_filter of = {0};
+	struct evidence_query *q;
+	int r;
+
+	if (query == NULL) {
+		request_out_of_memory(rq);
+		return;
+	}
+	q = &query->evidence;
+	r = name_event(&q->source, &q->id, &q->filter, rq, &problems);
+	q->filter.self = true;
+	of.source = q->source;
+	ask(rq, query, &problems, r, &of, answer_evidence);
+	problems_deinit(&problems);
+}
+
+void handle_fork_get(struct request *rq)
+{
+	const char *publisher = request_value(rq, "source"), *audience = request_value(rq, "audience");
+	struct query *query = query_new(QUERY_EVIDENCE);
+	struct problems problems = {0};
+	struct evidence_query *q;
+
+	if (query == NULL) {
+		request_out_of_memory(rq);
+		return;
+	}
+	q = &query->evidence;
+	if (!handle_valid(publisher))
+		problem_add(&problems, "source", "a member's handle");
+	q->source = strdup(publisher);
+	errno = 0;
+	q->audience = audience_normalise(audience, publisher);
+	if (q->audience == NULL && errno != ENOMEM)
+		problem_add(&problems, "audience", "`network`, or handles of members with commas between");
+	ask(rq, query, &problems, q->source == NULL || errno == ENOMEM ? -ENOMEM : 0, NULL, answer_evidence);
 	problems_deinit(&problems);
 }

@@ -11,6 +11,8 @@ void handle_events_post(struct request *rq);
 /* events_get.c */
 void handle_events_get(struct request *rq);
 void handle_event_get(struct request *rq);
+void handle_evidence_get(struct request *rq);
+void handle_fork_get(struct request *rq);
 
 /* stream.c */
 void handle_events_stream(struct request *rq);

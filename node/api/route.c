@@ -35,6 +35,9 @@ const struct route routes[] = {
 		"Takes in a member's card (text/plain)"},
 	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},
 		"Channels, their heads and receipts"},
+	{"GET", "/v1/channels/{source}/{audience}/fork", ACCESS_OPERATOR, false, 0, handle_fork_get, {{0}},
+		"A file that proves that the publisher showed two histories (application/octet-stream), for `enlight "
+		"verify`"},
 	{"GET", "/v1/dead-letters", ACCESS_OPERATOR, false, 0, handle_held,
 		{{"plugin", "only this plugin's"},
 			{"state", "`dead`, `retrying` or `parked`; without it the first two"},
@@ -64,6 +67,8 @@ const struct route routes[] = {
 			DATA},
 		"Events as they come, as server-sent events; Last-Event-ID resumes"},
 	{"GET", "/v1/events/{source}/{id}", ACCESS_READER, false, 0, handle_event_get, {DATA}, "One event"},
+	{"GET", "/v1/events/{source}/{id}/evidence", ACCESS_READER, false, 0, handle_evidence_get, {{0}},
+		"A file that proves it (application/octet-stream), for `enlight verify`; noted in the audit trail"},
 	{"GET", "/v1/peers", ACCESS_OPERATOR, false, 0, handle_peers, {{0}}, "Members and the links to their nodes"},
 	{"POST", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 4096, handle_peer_block, {{0}},
 		"Ends the link to a member; body `{\"reason\": \"...\"}`"},

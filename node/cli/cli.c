@@ -12,6 +12,7 @@ static const struct command *const tables[] = {
 	audit_commands,
 	online_commands,
 	event_commands,
+	evidence_commands,
 	plugin_commands,
 	publish_commands,
 	local_commands,

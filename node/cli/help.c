@@ -11,6 +11,7 @@ static const struct {
 	const char *meaning;
 } exits[] = {
 	{EX_OK, "done"},
+	{1, "enlight verify: not proved"},
 	{EX_USAGE, "the command line is wrong"},
 	{EX_DATAERR, "the input is wrong, or the node refused it by a rule"},
 	{EX_NOINPUT, "there is no such file or thing"},

@@ -159,6 +159,8 @@ static void take_reply(struct http *h, struct http_reply *out, struct buffer *bo
 	snprintf(out->type, sizeof out->type, "%s", type != NULL ? type : "");
 	if (strstr(out->type, "json") != NULL && body->len != 0)
 		out->json = json_loadb((const char *)body->data, body->len, JSON_REJECT_DUPLICATES, NULL);
+	else
+		out->body.data = buffer_take(body, &out->body.len);
 }
 
 int http_ask(struct http *h, struct http_reply *out, const char *method, const char *path, const char *type,
@@ -195,6 +197,7 @@ int http_ask(struct http *h, struct http_reply *out, const char *method, const c
 void http_reply_deinit(struct http_reply *r)
 {
 	json_decref(r->json);
+	free((void *)r->body.data);
 	*r = (struct http_reply){0};
 }
 

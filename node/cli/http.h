@@ -10,7 +10,8 @@ struct http;
 
 struct http_reply {
 	long status;
-	json_t *json; /* the body when it is JSON, else NULL */
+	json_t *json;      /* the body when it is JSON, else NULL */
+	struct bytes body; /* else this; owned */
 	char type[128];
 };
 

@@ -55,6 +55,10 @@ void job_free(struct job *j)
 		free(j->delivery.puts);
 		free(j->delivery.removes);
 		break;
+	case JOB_CHECKPOINT:
+		free(j->checkpoint.heads);
+		publish_job_deinit(&j->checkpoint.publish);
+		break;
 	case JOB_ACT:
 		break;
 	}
@@ -252,6 +256,8 @@ static int run_kind(struct work *w, struct job *j)
 		return run_delivery(w, &j->delivery);
 	case JOB_ACT:
 		break;
+	case JOB_CHECKPOINT:
+		return work_checkpoint(w, &j->checkpoint);
 	}
 	return 0;
 }
@@ -302,6 +308,9 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 		switch (jobs[i]->kind) {
 		case JOB_PUBLISH:
 			jobs[i]->publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
+			break;
+		case JOB_CHECKPOINT:
+			jobs[i]->checkpoint.publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
 			break;
 		case JOB_ACCEPT:
 			jobs[i]->accept.outcome = full ? ACCEPT_FULL : ACCEPT_FAILED;

@@ -11,7 +11,16 @@
 #include "core/receipt.h"
 #include "core/session.h"
 
-enum job_kind { JOB_PUBLISH = 1, JOB_ACCEPT, JOB_RECEIPT, JOB_NOTE, JOB_SETTING, JOB_DELIVERY, JOB_ACT };
+enum job_kind {
+	JOB_PUBLISH = 1,
+	JOB_ACCEPT,
+	JOB_RECEIPT,
+	JOB_NOTE,
+	JOB_SETTING,
+	JOB_DELIVERY,
+	JOB_ACT,
+	JOB_CHECKPOINT,
+};
 
 /* What became of one event that was asked to be published. */
 enum publish_state {
@@ -110,12 +119,22 @@ struct delivery_job {
 	bool done;
 };
 
+/* The day's checkpoint (checkpoint.c): anchors of these heads, published by this member to the network. */
+#define CHECKPOINT_SETTING "checkpoint" /* what was anchored last, among the ledger's settings */
+struct checkpoint_job {
+	uint64_t time_ms;
+	struct digest *heads; /* owned */
+	size_t n_heads;
+	struct digest digest;       /* of the heads, one after the other */
+	struct publish_job publish; /* made by the commit; PUBLISH_CONFLICT: this day has one already */
+};
+
 struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	struct trust
-		*trust; /* of PUBLISH, ACCEPT, RECEIPT, ACT, made in its order; a reference, given up by job_free() */
+	/* Of PUBLISH, ACCEPT, RECEIPT, ACT and CHECKPOINT, made in its order; a reference, given up by job_free(). */
+	struct trust *trust;
 	struct publish_job
 		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
 	struct commit_changes *changes; /* of its transaction; on the first job of each; owned */
@@ -126,6 +145,7 @@ struct job {
 		struct note_job note;
 		struct setting_job setting;
 		struct delivery_job delivery;
+		struct checkpoint_job checkpoint;
 	};
 };
 struct job *job_new(enum job_kind kind, struct trust *trust); /* takes a new reference; NULL: out of memory */

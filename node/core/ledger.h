@@ -101,6 +101,12 @@ struct held_row {
 	char reason[HELD_REASON_MAX + 1];
 };
 
+/* Two signed headers of one channel that contradict each other. */
+struct fork_row {
+	uint64_t channel;
+	struct bytes header_a, signature_a, header_b, signature_b;
+};
+
 /* Everything below runs inside one transaction of the only writer. Each answers 0, what it names, or a negative errno. */
 struct ledger_ops {
 	int (*channel_find)(void *ledger, const char *publisher, const char *audience, struct channel_row *out);
@@ -155,6 +161,7 @@ typedef int (*note_visit)(void *context, const char *kind, const char *member, u
 typedef int (*setting_visit)(void *context, const char *name, const char *value);
 typedef int (*cursor_visit)(void *context, const struct cursor_row *row);
 typedef int (*held_visit)(void *context, const struct held_row *row);
+typedef int (*fork_visit)(void *context, const struct fork_row *row);
 typedef int (*mark_visit)(void *context, uint32_t index, enum mark_kind kind, const char *text);
 
 struct archive_ops {
@@ -164,6 +171,7 @@ struct archive_ops {
 	int (*settings)(void *archive, setting_visit visit, void *context);
 	int (*cursors)(void *archive, cursor_visit visit, void *context); /* of all plugins */
 	int (*held)(void *archive, held_visit visit, void *context);      /* of all plugins, rising by place */
+	int (*forks)(void *archive, fork_visit visit, void *context);     /* of all channels */
 
 	/* Batches of all channels with number >= `from`, rising (the present history only). */
 	int (*batches)(void *archive, uint64_t from, batch_visit visit, void *context);

@@ -672,6 +672,8 @@ static void count_receipt(struct node *n, const struct receipt_job *r)
 
 static void count_job(struct node *n, const struct job *j)
 {
+	if (j->kind == JOB_CHECKPOINT)
+		n->counters.published += j->checkpoint.publish.outcome == PUBLISH_OK;
 	if (j->kind == JOB_PUBLISH && j->publish.outcome == PUBLISH_OK)
 		for (size_t i = 0; i < j->publish.n_drafts; i++)
 			n->counters.published += j->publish.results[i].state == PUBLISH_NEW;
@@ -724,6 +726,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 		count_job(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_ACCEPT)
 			read_accepted(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_CHECKPOINT)
+			checkpoint_committed(n, in->jobs[i]);
 		keep_committed(n, in->jobs[i]);
 	}
 }
@@ -839,6 +843,7 @@ static void tick(struct node *n)
 		node_act_simple(n, NODE_ALLOW);
 	}
 	keep_tick(n);
+	checkpoint_tick(n);
 	meet_tick(n);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		if (n->peers[i]->session == NULL)

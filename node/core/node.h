@@ -4,9 +4,9 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we
- * fetch), serve.c (what we send), witness.c (what readers show each other), recover.c (what they give back to us), view.c (what operators
- * see). They share node_state.h. The conversation is described in proto/README.md. */
+ * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), checkpoint.c (once a day), meet.c (Hellos and sessions),
+ * read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), recover.c (what they give back to us), view.c
+ * (what operators see). They share node_state.h. The conversation is described in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
 
@@ -46,6 +46,7 @@ int node_load_channel(struct node *n, const struct channel_row *row, struct byte
 int node_load_receipt(struct node *n, const struct receipt_row *row);
 void node_load_last_number(struct node *n, uint64_t number);
 int node_load_blocked(struct node *n, const char *member, const char *reason);
+int node_load_checkpoint(struct node *n, const char *value); /* of CHECKPOINT_SETTING; -EBADMSG: not one of ours */
 
 enum node_input_kind {
 	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */

@@ -1,4 +1,5 @@
-/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, recover.c, serve.c, view.c and witness.c. */
+/* node_state - what the parts of node share. Private to node.c, checkpoint.c, keep.c, meet.c, read.c, recover.c, serve.c, view.c and
+ * witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -156,6 +157,13 @@ struct node {
 	struct unsaved *saving;  /* the one under way */
 	bool save_failed;        /* the last try */
 	uint64_t save_ms;        /* then: no try before */
+	struct {
+		bool known;          /* when the last one was; else what was published before today has none */
+		uint64_t day;        /* of the last one, or of the last look; since 1970 */
+		struct digest heads; /* of all heads that it anchors; zero: none */
+		bool running;
+		uint64_t retry_ms; /* none before; 0: no tick so far */
+	} checkpoint;
 	struct node_counters counters;
 
 	/* Of the present step. */
@@ -199,6 +207,13 @@ bool keep_is_full(const struct node *n);         /* as many acts wait as may */
 void keep_committed(struct node *n, const struct job *job);
 void keep_tick(struct node *n);
 void keep_free(struct node *n);
+
+/* checkpoint.c */
+void checkpoint_tick(struct node *n);
+void checkpoint_committed(struct node *n, const struct job *job);
+
+/* view.c */
+const char *node_why_not_ready(const struct node *n); /* NULL: events can be published */
 
 /* meet.c */
 void meet_up(struct node *n, struct peer *p);

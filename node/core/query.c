@@ -64,6 +64,14 @@ void query_free(struct query *q)
 	case QUERY_DELIVERIES:
 		deliveries_deinit(&q->deliveries);
 		break;
+	case QUERY_EVIDENCE:
+		filter_deinit(&q->evidence.filter);
+		free(q->evidence.source);
+		free(q->evidence.id);
+		free(q->evidence.audience);
+		free((void *)q->evidence.file.data);
+		trust_unref(q->evidence.trust);
+		break;
 	}
 	free(q);
 }
@@ -300,6 +308,19 @@ static int run_event(const struct querier *q, const struct archive_ops *ops, voi
 	return r == LEDGER_NONE ? 0 : r;
 }
 
+/* Whether the asker may see a packed event, by its topic: 0, LEDGER_NONE or -ENOMEM. */
+static int may_read(const struct event_filter *f, struct bytes packed)
+{
+	char topic[TYPE_MAX + 1];
+	struct event e;
+	int r = event_unpack(&e, packed);
+
+	if (r == 0 && !readable(f, topic_name_of_type(topic, e.type) ? topic : ""))
+		r = LEDGER_NONE;
+	event_deinit(&e);
+	return r == EVENT_MALFORMED ? LEDGER_NONE : r;
+}
+
 /* ---- fetches ---- */
 
 struct fetching {
@@ -402,6 +423,9 @@ void query_run(struct querier *q, const struct archive_ops *ops, void *archive, 
 		break;
 	case QUERY_DELIVERIES:
 		query->result = deliveries_run(&q->keys, ops, archive, &query->deliveries);
+		break;
+	case QUERY_EVIDENCE:
+		query->result = evidence_run(&q->keys, ops, archive, &query->evidence, may_read);
 		break;
 	}
 }

@@ -6,8 +6,9 @@
 
 #include "core/event.h"
 #include "core/ledger.h"
+#include "core/trust.h"
 
-enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES };
+enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES, QUERY_EVIDENCE };
 
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
@@ -109,6 +110,16 @@ struct deliveries_query {
 	bool more;         /* a limit or the scan budget ended the page; false: all that is stored was looked at */
 };
 
+/* The evidence of one event, or of a fork of one channel, as a file (evidence.h). */
+struct evidence_query {
+	char *source, *id;          /* `id` NULL: of a fork */
+	char *audience;             /* then of the channel for these */
+	struct event_filter filter; /* readable only */
+	struct trust *trust;        /* a reference, the query's */
+	/* Answer: */
+	struct bytes file; /* owned; data NULL: there is no such event or fork, or none that the asker may read */
+};
+
 struct query {
 	enum query_kind kind;
 	uint64_t tag;        /* the loop's own */
@@ -119,6 +130,7 @@ struct query {
 		struct event_query event;
 		struct fetch_query fetch;
 		struct deliveries_query deliveries;
+		struct evidence_query evidence;
 	};
 };
 struct query *query_new(enum query_kind kind); /* NULL: out of memory */
@@ -128,6 +140,10 @@ void query_free(struct query *q);              /* NULL is a no-op */
 int deliveries_run(
 	const struct store_keys *keys, const struct archive_ops *ops, void *archive, struct deliveries_query *query);
 void deliveries_deinit(struct deliveries_query *query);
+
+/* evidence_read.c. `may_read` answers 0 when the asker may see a packed event, LEDGER_NONE when not, or -ENOMEM. */
+int evidence_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive,
+	struct evidence_query *query, int (*may_read)(const struct event_filter *filter, struct bytes event));
 
 struct querier; /* holds the store's keys */
 struct querier *querier_new(const struct store_keys *store_keys);

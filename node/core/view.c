@@ -97,19 +97,32 @@ static json_t *receipts_json(const struct channel *c)
 	return array;
 }
 
+/* What this node signed for another's channel; null: nothing yet, or the channel is its own. */
+static json_t *own_receipt_json(const struct channel *c)
+{
+	struct receipt r = {0};
+	json_t *json = json_null();
+
+	if (c->receipt.data != NULL && receipt_decode(&r, c->receipt) == 0)
+		json = json_pack("{s:I, s:I, s:I, s:I}", "incarnation", (json_int_t)r.incarnation, "to",
+			(json_int_t)r.to, "time_ms", (json_int_t)r.time_ms, "uncovered", (json_int_t)r.uncovered);
+	receipt_deinit(&r);
+	return json;
+}
+
 static json_t *channel_json(const struct node *n, const struct channel *c)
 {
 	char digest[2 * DIGEST_LEN + 1];
 	const char *trouble = channel_trouble(n, c);
 
 	hex_encode(digest, c->row.head.bytes, DIGEST_LEN);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s?, s:o}", "publisher", c->row.publisher,
-		"audience", c->row.audience, "incarnation", (json_int_t)c->row.incarnation, "first",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s?, s:o, s:o}", "publisher",
+		c->row.publisher, "audience", c->row.audience, "incarnation", (json_int_t)c->row.incarnation, "first",
 		(json_int_t)c->row.first, "last", (json_int_t)c->row.last, "digest", digest, "events",
 		(json_int_t)(c->row.last == 0 ? 0 : c->row.last - c->row.first + 1), "bytes", (json_int_t)c->row.bytes,
 		"uncovered", (json_int_t)c->row.uncovered, "state",
 		c->row.stopped ? "stopped" : (trouble != NULL ? "refused" : "live"), "reason", trouble, "receipts",
-		receipts_json(c));
+		receipts_json(c), "own_receipt", own_receipt_json(c));
 }
 
 json_t *node_channels(const struct node *n)

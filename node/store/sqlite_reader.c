@@ -21,6 +21,7 @@ enum statement {
 	SQL_LAST_NUMBER,
 	SQL_CURSORS,
 	SQL_HELD,
+	SQL_FORKS,
 	N_STATEMENTS,
 };
 
@@ -38,6 +39,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_LAST_NUMBER] = "SELECT max(number) FROM batch",
 	[SQL_CURSORS] = "SELECT plugin, number, slot FROM cursor ORDER BY plugin",
 	[SQL_HELD] = "SELECT " HELD_COLUMNS " FROM held ORDER BY plugin, number, slot",
+	[SQL_FORKS] = "SELECT channel, header_a, signature_a, header_b, signature_b FROM fork ORDER BY channel, rowid",
 };
 
 static const char *const configuration[] = {
@@ -102,6 +104,7 @@ struct walk {
 		mark_visit mark;
 		cursor_visit cursor;
 		held_visit held;
+		fork_visit fork;
 	} visit;
 	void *context;
 	bool met; /* at least one row */
@@ -194,6 +197,15 @@ static int give_held(struct walk *w)
 	return r == 0 ? w->visit.held(w->context, &row) : r;
 }
 
+static int give_fork(struct walk *w)
+{
+	sqlite3_stmt *stmt = w->call.stmt;
+	struct fork_row row = {column_u64(stmt, 0), column_bytes(stmt, 1), column_bytes(stmt, 2), column_bytes(stmt, 3),
+		column_bytes(stmt, 4)};
+
+	return w->visit.fork(w->context, &row);
+}
+
 static int channels(void *archive, channel_visit visit, void *context)
 {
 	struct walk w = walk_of(archive, SQL_CHANNELS, give_channel, context);
@@ -231,6 +243,14 @@ static int cursors(void *archive, cursor_visit visit, void *context)
 	struct walk w = walk_of(archive, SQL_CURSORS, give_cursor, context);
 
 	w.visit.cursor = visit;
+	return walk(archive, &w);
+}
+
+static int forks(void *archive, fork_visit visit, void *context)
+{
+	struct walk w = walk_of(archive, SQL_FORKS, give_fork, context);
+
+	w.visit.fork = visit;
 	return walk(archive, &w);
 }
 
@@ -330,6 +350,7 @@ const struct archive_ops store_archive_ops = {
 	.settings = settings,
 	.cursors = cursors,
 	.held = held,
+	.forks = forks,
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = batch_ending,

@@ -64,7 +64,7 @@ static int op_query(void *context, struct query *query)
 {
 	struct play *p = context;
 
-	must(query->kind == QUERY_EVENT || (query->events.limit > 0 && query->events.limit <= 1000));
+	must(query->kind != QUERY_EVENTS || (query->events.limit > 0 && query->events.limit <= 1000));
 	must(p->uid == OPERATOR || p->uid == READER);
 	if (p->how & 4 || p->n_queries == WAITING_MAX)
 		return -EAGAIN;
@@ -177,6 +177,8 @@ static void answer_query(struct play *p, struct query *q)
 				q->events.events, json_pack("{s:s, s:s}", "id", "event", "cursor", "1.0"));
 		}
 	}
+	if (q->kind == QUERY_EVIDENCE)
+		q->evidence.file = bytes_of(bytes_dup(bytes_str("file")), 4);
 	api_queried(p->api, q);
 }
 

@@ -74,6 +74,10 @@ def link():
         if s.get("body"):
             put("batch", f"{i} {s['what']}", b"\x01" + bytes.fromhex(s["body"]))
     put("batch", "as it is", b"\x00" + bytes.fromhex(batch["body"]))
+    whole = bytes.fromhex(vectors("evidence")["whole"])
+    for i, one in enumerate(vectors("evidence")["files"][::6]):
+        middle = bytes.fromhex(one["middle"])
+        put("evidence", one["what"], bytes([i % 2]) + whole[:one["head"]] + middle + whole[len(whole) - one["tail"]:])
     for r in vectors("receipt")["receipts"] + vectors("receipt")["refused"]:
         put("receipt", r["what"], bytes.fromhex(r["packed"]))
 

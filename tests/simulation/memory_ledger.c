@@ -1095,6 +1095,23 @@ static int settings(void *archive, setting_visit visit, void *context)
 	return r;
 }
 
+static int forks(void *archive, fork_visit visit, void *context)
+{
+	struct memory_ledger *m = archive;
+	int r = 0;
+
+	for (size_t i = 0; i < m->tables[FORKS].n && r == 0; i++) {
+		const struct row *row = m->tables[FORKS].rows[i];
+		size_t len = (size_t)read_u64(row->key + 8);
+		struct fork_row fork = {read_u64(row->key), bytes_of(row->key + 16, len),
+			bytes_of(row->value, SIGNATURE_LEN), bytes_of(row->key + 16 + len, row->key_len - 16 - len),
+			bytes_of(row->value + SIGNATURE_LEN, SIGNATURE_LEN)};
+
+		r = visit(context, &fork);
+	}
+	return r;
+}
+
 static int cursors(void *archive, cursor_visit visit, void *context)
 {
 	struct memory_ledger *m = archive;
@@ -1209,6 +1226,7 @@ const struct archive_ops memory_archive_ops = {
 	.settings = settings,
 	.cursors = cursors,
 	.held = held,
+	.forks = forks,
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = visit_batch_ending,

@@ -1334,6 +1334,12 @@ static json_t *events_json(const struct world *w)
 	return event_vectors();
 }
 
+static json_t *evidence_json(const struct world *w)
+{
+	(void)w;
+	return evidence_vectors();
+}
+
 static const struct {
 	const char *name;
 	json_t *(*make)(const struct world *w);
@@ -1341,6 +1347,7 @@ static const struct {
 	{"batch", batch_json},
 	{"derivation", derivation_json},
 	{"event", events_json},
+	{"evidence", evidence_json},
 	{"handshake", handshake_json},
 	{"header", header_json},
 	{"leaf", leaf_json},

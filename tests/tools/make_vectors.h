@@ -17,6 +17,9 @@ void add(json_t *array, json_t *value);                    /* takes `value` */
 /* vectors/event.json: one valid event of each topic, and refused ones. */
 json_t *event_vectors(void);
 
+/* vectors/evidence.json: files of evidence, good and bad. */
+json_t *evidence_vectors(void);
+
 /* topics.json, as text that the caller frees: the tables of topics and rules, a row a line. */
 char *topics_text(void);
 

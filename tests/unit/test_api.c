@@ -128,6 +128,10 @@ static void answer_query(struct node_double *n, struct query *q)
 	} else if (q->kind == QUERY_EVENT) {
 		if (strcmp(q->event.id, "a/b c") == 0)
 			q->event.event = json_pack("{s:s, s:b}", "id", q->event.id, "data", q->event.with_data ? 1 : 0);
+	} else if (q->kind == QUERY_EVIDENCE) {
+		if (q->evidence.id == NULL ? strcmp(q->evidence.audience, "rug.nl,ugent.be") == 0
+					   : strcmp(q->evidence.id, "a/b c") == 0)
+			q->evidence.file = bytes_of(bytes_dup(bytes_str("a file")), 6);
 	} else {
 		struct events_query *e = &q->events;
 		uint64_t number = e->after.number + (e->from_start ? 1 : 0);
@@ -1020,9 +1024,11 @@ static const struct {
 	{"GET /v1/status", 7},
 	{"GET /v1/events", 5},
 	{"GET /v1/events/ut.ee/x", 5},
+	{"GET /v1/events/ut.ee/x/evidence", 5},
 	{"POST /v1/events", 6},
 	{"GET /v1/peers", 4},
 	{"GET /v1/channels", 4},
+	{"GET /v1/channels/ut.ee/network/fork", 4},
 	{"GET /v1/dead-letters", 4},
 	{"POST /v1/dead-letters/registrar/retry", 4},
 	{"POST /v1/cards", 4},
@@ -1186,6 +1192,48 @@ START_TEST(test_one_event)
 	answer_deinit(&a);
 	a = ask(&n, "GET /v1/events/ut.ee/other", "", NULL);
 	assert_problem("other", &a, 404, "not-found");
+	answer_deinit(&a);
+	node_stop(&n);
+}
+END_TEST
+
+/* A fork's evidence is found by its channel, its audience in whatever order. */
+START_TEST(test_fork)
+{
+	struct node_double n;
+	struct answer a;
+
+	node_start(&n);
+	a = ask(&n, "GET /v1/channels/ut.ee/ugent.be,rug.nl/fork", "", NULL);
+	ck_assert_str_eq(a.body, "a file");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/channels/ut.ee/network/fork", "", NULL);
+	assert_problem("none", &a, 404, "not-found");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/channels/ut.ee/nobody/fork", "", NULL);
+	assert_problem("audience", &a, 400, "parameter");
+	answer_deinit(&a);
+	node_stop(&n);
+}
+END_TEST
+
+/* The evidence of an event is a file, which holds its payload: that is noted. */
+START_TEST(test_evidence)
+{
+	struct node_double n;
+	struct answer a;
+
+	node_start(&n);
+	a = ask(&n, "GET /v1/events/ut.ee/a%2Fb%20c/evidence", "", NULL);
+	ck_assert_uint_eq(a.status, 200);
+	ck_assert_str_eq(a.body, "a file");
+	ck_assert_str_eq(n.audit, "2003 events.read source=ut.ee topic=* ");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/events/ut.ee/other/evidence", "", NULL);
+	assert_problem("other", &a, 404, "not-found");
+	answer_deinit(&a);
+	a = ask(&n, "GET /v1/events/UT.EE/other/evidence", "", NULL);
+	assert_problem("source", &a, 400, "parameter");
 	answer_deinit(&a);
 	node_stop(&n);
 }
@@ -2017,6 +2065,7 @@ static const struct {
 	{"page", "GET /v1/events?source=uu.se&topic=course.*&subject=x&audience=rug.nl&after=0.0&data=true", "", NULL,
 		200},
 	{"event", "GET /v1/events/ut.ee/a%2Fb%20c", "", NULL, 200},
+	{"evidence", "GET /v1/events/ut.ee/a%2Fb%20c/evidence", "", NULL, 200},
 	{"parameter", "GET /v1/events?colour=blue&limit=x", "", NULL, 400},
 	{"path", "GET /v2", "", NULL, 404},
 	{"card", "POST /v1/cards", "Content-Type: text/plain\r\n", "enlight card 1\n", 201},
@@ -2267,6 +2316,8 @@ int main(void)
 	tcase_add_test(tc, test_what_is_asked);
 	tcase_add_test(tc, test_pages);
 	tcase_add_test(tc, test_one_event);
+	tcase_add_test(tc, test_evidence);
+	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_beyond);
 	tcase_add_loop_test(tc, test_parameters, 0, sizeof parameters / sizeof *parameters);
 	tcase_add_loop_test(tc, test_letters, 0, sizeof letters / sizeof *letters);

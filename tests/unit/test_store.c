@@ -626,6 +626,40 @@ START_TEST(test_settings)
 }
 END_TEST
 
+static int write_fork(void *context, const struct fork_row *row)
+{
+	buffer_printf(context, "%d %.*s %.1s %.*s %.1s\n", (int)row->channel, (int)row->header_a.len,
+		(const char *)row->header_a.data, (const char *)row->signature_a.data, (int)row->header_b.len,
+		(const char *)row->header_b.data, (const char *)row->signature_b.data);
+	return 0;
+}
+
+/* Both headers of a fork are kept with their signatures, for each channel. */
+START_TEST(test_forks)
+{
+	uint8_t a[SIGNATURE_LEN], b[SIGNATURE_LEN];
+	struct buffer text = {0};
+	uint64_t first, second;
+
+	memset(a, 'a', sizeof a);
+	memset(b, 'b', sizeof b);
+	begin();
+	first = add_channel("ut.ee", "network");
+	second = add_channel("rug.nl", "network");
+	ck_assert_int_eq(ops->fork_put(ledger, second, bytes_str("three"), bytes_of(a, sizeof a), bytes_str("four"),
+				 bytes_of(b, sizeof b)),
+		0);
+	ck_assert_int_eq(ops->fork_put(ledger, first, bytes_str("one"), bytes_of(b, sizeof b), bytes_str("two"),
+				 bytes_of(a, sizeof a)),
+		0);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->forks(archive, write_fork, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "1 one b two a\n2 three a four b\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
 static int write_cursor(void *context, const struct cursor_row *row)
 {
 	buffer_printf(context, "%s %d.%d\n", row->plugin, (int)row->place.number, (int)row->place.index);
@@ -953,8 +987,8 @@ int main(void)
 	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches,
 		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
 		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes,
-		test_trust_after_a_restart, test_settings, test_held, test_undone_transaction, test_undone_part,
-		test_walks, test_long_walk, test_channel_walk, test_set_aside, test_set_all_aside};
+		test_trust_after_a_restart, test_settings, test_forks, test_held, test_undone_transaction,
+		test_undone_part, test_walks, test_long_walk, test_channel_walk, test_set_aside, test_set_all_aside};
 
 	for (size_t i = 0; i < sizeof ledgers / sizeof *ledgers; i++) {
 		TCase *tc = tcase_create(ledgers[i].name);
