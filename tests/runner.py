@@ -153,10 +153,10 @@ def meson_programs(folder):
     return programs
 
 
-def scenario_programs(build_folder=SANITIZED, plain=PLAIN):
+def scenario_programs(build_folder=SANITIZED):
     """Every file of tests/scenarios; what they share is the package harness."""
     folder = ROOT / "tests" / "scenarios"
-    environment = {"ENLIGHT_BUILD": str(build_folder), "ENLIGHT_PLAIN_BUILD": str(plain), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"ENLIGHT_BUILD": str(build_folder), "ENLIGHT_PLAIN_BUILD": str(PLAIN), "PYTHONDONTWRITEBYTECODE": "1"}
     return [Program("scenarios", path.stem, ["/usr/bin/python3", str(path)], environment, str(ROOT), SCENARIO_LIMIT_S)
             for path in sorted(folder.glob("*.py"))]
 
@@ -419,13 +419,13 @@ def print_shares(lines):
 
 def coverage(report):
     """Runs unit tests, simulation and scenarios in a build that counts, and prints for each folder how much of it they reached."""
-    if not build(report, COVERED, ["-Db_coverage=true"]):
+    if not build(report, COVERED, ["-Db_coverage=true"]) or not build_plain(report):
         return
     for old in COVERED.rglob("*.gcda"):
         old.unlink()
     run_programs(report, [p for p in meson_programs(COVERED) if p.suite in ("unit", "sim")])
     check_share(report, "core", count_lines(), "node/core/", CORE_AT_LEAST)
-    run_programs(report, scenario_programs(COVERED, COVERED))
+    run_programs(report, scenario_programs(COVERED))
     lines = count_lines()
     print_shares(lines)
     check_share(report, "tree", lines, "", TREE_AT_LEAST)

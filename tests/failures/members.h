@@ -77,8 +77,8 @@ static inline void members_make(void)
 	static const char *const ceremony[] = {
 		"enlight init --member ugent.be --country BE --name Gent --endpoint tcp://127.0.0.1:1 ugent.be",
 		"enlight init --member ut.ee --country EE --name Tartu --endpoint tcp://127.0.0.1:2 ut.ee",
-		"enlight roster new --network enlight --output unsigned.note ugent.be/ugent.be.member "
-		"ut.ee/ut.ee.member",
+		("enlight roster new --network enlight --output unsigned.note ugent.be/ugent.be.member "
+		 "ut.ee/ut.ee.member"),
 		"enlight roster sign --identity ugent.be/identity.key --output ugent.be.note unsigned.note",
 		"enlight roster sign --identity ut.ee/identity.key --output ut.ee.note unsigned.note",
 		"enlight roster merge --output roster.note ugent.be.note ut.ee.note",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import harness
-from harness import check, equal, wait_until
+from harness import check, equal
 from harness.node import Network, nomination
 
 VERIFY = pathlib.Path(__file__).resolve().parents[2] / "proto/verify.py"

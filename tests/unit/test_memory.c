@@ -314,6 +314,35 @@ START_TEST(test_each_allocation_fails_once)
 }
 END_TEST
 
+static const char *const wrong[] = {
+	"enlight roster 1\nnetwork ?\nnumber none\n",
+	"enlight roster 2\n",
+	"enlight roster 1\nnetwork enlight\nnumber 1\nprevious none\nquorum 7\nmember Nobody EU key name\n",
+	"",
+};
+
+/* What is wrong is not taken for right when there is no memory to say why. */
+START_TEST(test_wrong_stays_wrong)
+{
+	struct problems problems = {0};
+	struct roster got;
+	size_t n = 0;
+	bool failed;
+	int r;
+
+	do {
+		allocations_left = ++n;
+		r = roster_parse(&got, "roster", bytes_str(wrong[_i]), &problems);
+		failed = allocations_left == 0;
+		allocations_left = 0;
+		roster_deinit(&got);
+		problems_deinit(&problems);
+		ck_assert_msg(r == ROSTER_BAD || (failed && r == -ENOMEM), "%d at allocation %zu", r, n);
+	} while (failed);
+	ck_assert_uint_gt(n, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory");
@@ -321,6 +350,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_each_allocation_fails_once, 0, sizeof cases / sizeof *cases);
+	tcase_add_loop_test(tc, test_wrong_stays_wrong, 0, sizeof wrong / sizeof *wrong);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
