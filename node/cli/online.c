@@ -128,7 +128,7 @@ static void summarise(json_t *channel)
 
 	json_array_foreach(receipts, i, receipt)
 		buffer_printf(&b, "%s%s %lld", i == 0 ? "" : ", ", cli_text(receipt, "reader"), number(receipt, "to"));
-	if (buffer_cstr(&b) != NULL)
+	if (i > 0 && buffer_cstr(&b) != NULL)
 		json_object_set_new(channel, "summary", json_string(buffer_cstr(&b)));
 	if (strlen(digest) > SHORT_DIGEST)
 		json_object_set_new(channel, "digest", json_stringn(digest, SHORT_DIGEST));
