@@ -11,7 +11,7 @@ static int commit(void *context, struct job *job)
 {
 	struct loop *l = context;
 
-	if (job->kind == JOB_PUBLISH && node_recovers(l->node))
+	if (job->kind == JOB_PUBLISH && node_why_not_ready(l->node) != NULL)
 		return -EAGAIN;
 	if (job->kind == JOB_PUBLISH)
 		job->trust = trust_ref(node_trust(l->node));

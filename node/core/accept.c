@@ -337,7 +337,7 @@ static int check_uncovered(struct accepting *a)
 			r = 0;
 		}
 	}
-	if (r == 0 && uncovered > 0 && header_last(a->header) >= a->job->announced)
+	if (r == 0 && uncovered > 0 && (own(a) || header_last(a->header) >= a->job->announced))
 		return refuse(
 			a, ACCEPT_WITHHELD, "events are withheld: their slots are empty and no erasure lists them");
 	return r;

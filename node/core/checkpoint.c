@@ -244,6 +244,8 @@ void checkpoint_committed(struct node *n, const struct job *job)
 	n->checkpoint.day = c->time_ms / DAY_MS;
 	n->checkpoint.heads = c->digest;
 	n->checkpoint.known = true;
+	if (outcome == PUBLISH_CONFLICT)
+		node_log(n, LOG_LEVEL_ERROR, "checkpoint: not written, another event has its id");
 	if (outcome == PUBLISH_OK)
 		node_log(n, LOG_LEVEL_INFO, "checkpoint: published channels=%zu", c->n_heads);
 }

@@ -19,6 +19,7 @@ enum {
 	WALK_END = 100,
 	DAY_MS = 86400000,
 	CHECKPOINT_CHAIN_MAX = 4096, /* with the event's own chain within what one message may hold */
+	CHECKPOINTS_TRIED = 8,       /* of those that there are */
 	CHECKPOINT_DAYS = 400,       /* after the event, in which a checkpoint is looked for */
 	CHECKPOINT_UNPACKED_MAX = 1 << 20,
 };
@@ -217,15 +218,16 @@ static int find_checkpoint(struct writing *w)
 	char id[CHECKPOINT_ID_SIZE];
 	struct index_key key;
 	struct place place;
-	int r = 0;
+	int r = 0, tries = 0;
 
 	if (strcmp(h->audience, AUDIENCE_NETWORK) == 0)
 		return 0; /* a checkpoint stands in that channel itself: its chain says as much */
-	for (uint64_t day = h->time_ms / DAY_MS, end = day + CHECKPOINT_DAYS; day < end && !w->anchored && r == 0;
-		day++) {
+	for (uint64_t day = h->time_ms / DAY_MS, end = day + CHECKPOINT_DAYS;
+		day < end && !w->anchored && r == 0 && tries < CHECKPOINTS_TRIED; day++) {
 		checkpoint_id(id, day);
 		index_event(&key, w->keys, h->publisher, id);
 		r = w->ops->event(w->archive, &key, &place);
+		tries += r == 0;
 		if (r == 0)
 			r = try_checkpoint(w, &place);
 		if (!w->anchored) {

@@ -131,13 +131,18 @@ static void free_unsaved(struct unsaved *u)
 	free(u);
 }
 
-bool keep_is_full(const struct node *n)
+static size_t acts_waiting(const struct node *n)
 {
 	size_t acts = 0;
 
 	for (const struct unsaved *u = n->unsaved; u != NULL; u = u->next)
 		acts += has_act(u);
-	return acts >= ACTS_MAX;
+	return acts;
+}
+
+bool keep_is_full(const struct node *n)
+{
+	return acts_waiting(n) >= ACTS_MAX;
 }
 
 /* Takes the job; NULL: out of memory. */
@@ -157,7 +162,9 @@ static struct unsaved *unsaved_new(const struct node *n, struct job *job, const 
 
 void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag)
 {
-	bool full = act != NULL && keep_is_full(n);
+	bool full =
+		act != NULL &&
+		acts_waiting(n) >= (job == NULL ? ACTS_MAX / 2 : ACTS_MAX); /* some room stays for what must be done */
 	struct unsaved *u = full ? NULL : unsaved_new(n, job, act, tag), **at = &n->unsaved;
 
 	if (act != NULL)

@@ -829,6 +829,7 @@ void node_free(struct node *n)
 	for (size_t i = 0; i < n->n_channels; i++)
 		channel_free(n->channels[i]);
 	keep_free(n);
+	recover_free(n);
 	free(n->peers);
 	free(n->channels);
 	trust_unref(n->trust);

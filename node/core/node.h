@@ -27,7 +27,8 @@ enum {
 	MEETINGS_MAX = 64,       /* Hellos of others under way */
 	RECEIPTS_MAX = 2 << 20,  /* bytes of one reader's receipts that wait for a commit; further ones are left out */
 	HEADS_MAX = 2 << 20,     /* bytes of heads one peer showed that wait to be compared; it shows others again */
-	ACTS_MAX = 256,          /* acts that wait for a commit; further ones are refused */
+	ACTS_MAX =
+		256, /* acts that wait for a commit; further ones are refused. Half is for those that node carries out */
 };
 
 struct node_options {
@@ -132,6 +133,8 @@ uint8_t *node_allowed(const struct node *n, size_t *n_keys);
 json_t *node_peers(const struct node *n, uint64_t now_ms);
 json_t *node_channels(const struct node *n);
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
+
+const char *node_why_not_ready(const struct node *n); /* the first of them; NULL: ready */
 
 /* Whether this node is given back what it published and lost: nothing may be published meanwhile. */
 bool node_recovers(const struct node *n);

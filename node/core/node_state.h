@@ -37,7 +37,6 @@ struct reading {
 	bool open;            /* a Fetch is out */
 	uint64_t reopened_at; /* our last sequence when a gap made us ask again */
 	bool reopened;
-	uint64_t moved_ms; /* of one of ours: when it was asked for, or brought something */
 	uint64_t retry_ms; /* when to ask again after a refusal; 0: not refused */
 	const char *why;
 };
@@ -121,6 +120,15 @@ struct peer {
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
 
+/* How far a channel of ours went by a head that we signed and a reader showed, beyond what we held then. */
+struct lost {
+	char *audience;
+	uint32_t incarnation;
+	uint64_t last;
+	uint64_t moved_ms; /* when it was shown first, or something came back last */
+	bool given_up;     /* it does not go on where our copy ends */
+};
+
 /* Somebody's Hello that waits for the third message. */
 struct meeting {
 	uint32_t connection; /* 0: free */
@@ -152,6 +160,8 @@ struct node {
 	uint64_t next_serial;
 	uint64_t last_number;
 	uint64_t version; /* of the channel that changed last */
+	struct lost *lost;
+	size_t n_lost;
 	bool started;
 	uint64_t ticked_ms;      /* the last NODE_TICK */
 	struct unsaved *unsaved; /* in the order in which they came into force */
@@ -198,7 +208,6 @@ void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer roste
 /* Judges a roster or card, and puts a newer one in force. `in`: the operator's input; NULL: a peer brought it. */
 int node_take_note(
 	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems);
-const char *node_why_not_ready(const struct node *n); /* NULL: it is */
 
 /* keep.c */
 /* A note or setting that is in force (taken; NULL: none), and what the trail says of it (borrowed; NULL: nothing). */
@@ -214,7 +223,6 @@ void checkpoint_tick(struct node *n);
 void checkpoint_committed(struct node *n, const struct job *job);
 
 /* view.c */
-const char *node_why_not_ready(const struct node *n); /* NULL: events can be published */
 
 /* meet.c */
 void meet_up(struct node *n, struct peer *p);
@@ -242,6 +250,8 @@ void send_receipt(struct node *n, struct session *s, const struct channel *c);
 struct reading *find_reading(const struct session *s, const char *publisher, const char *audience); /* NULL: none */
 struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience);
 void fetch_channel(struct node *n, struct session *s, struct reading *rd);
+void refuse_head(
+	struct node *n, struct session *s, const char *why); /* the peer shows its heads again, after a pause */
 /* Has a head compared with what is held, where it may contradict it: the peer's own, or another publisher's. */
 void judge_head(
 	struct node *n, struct session *s, const char *publisher, struct bytes packed, const uint8_t *signature);
@@ -249,7 +259,12 @@ void judge_head(
 /* recover.c */
 void recover_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
 	const uint8_t *signature); /* of a channel of ours */
-void recover_accepted(struct node *n, struct reading *rd);
+bool recover_wants(
+	const struct node *n, const struct reading *rd);           /* false: it is one of ours, and all of it is here */
+bool recover_reads(const struct node *n, const struct session *s); /* something of ours is asked for in this session */
+void recover_accepted(struct node *n, struct reading *rd, enum accept_outcome outcome);
+void recover_refused(struct node *n, struct reading *rd); /* our place is not in the reader's history */
+void recover_free(struct node *n);
 
 /* serve.c */
 void serve_begin(struct node *n, struct session *s);
@@ -268,7 +283,7 @@ void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not 
 /* witness.c */
 void witness_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
 	const uint8_t *signature); /* of a channel that is not the peer's */
-void witness_judged(struct node *n, struct session *s, const struct accept_job *a);  /* `s` may be NULL */
-void witness_tell(struct node *n, const struct accept_job *a, const char *audience); /* of a fork that was found */
+void witness_judged(struct node *n, struct session *s, const struct accept_job *a);    /* `s` may be NULL */
+void witness_tell(struct node *n, const struct accept_job *a, const struct header *h); /* of a fork that was found */
 
 #endif

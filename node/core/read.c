@@ -74,7 +74,8 @@ static uint64_t credit_due(struct node *n, struct session *s)
 {
 	int64_t due = CREDIT_WINDOW - s->granted - (int64_t)s->peer->unfinished;
 
-	if (s->paused_ms > n->now_ms || over_quota(n, s->peer->member) || due < CREDIT_WINDOW / 2)
+	if (s->paused_ms > n->now_ms || due < CREDIT_WINDOW / 2 ||
+		(over_quota(n, s->peer->member) && !recover_reads(n, s)))
 		return 0;
 	return (uint64_t)due;
 }
@@ -158,7 +159,7 @@ void read_begin(struct node *n, struct session *s)
 }
 
 /* A head that is not good says nothing of the channel: the publisher is asked to show its heads again, but not for each of them. */
-static void refuse_head(struct node *n, struct session *s, const char *why)
+void refuse_head(struct node *n, struct session *s, const char *why)
 {
 	if (n->now_ms < s->heads_retry_ms)
 		return;
@@ -418,16 +419,16 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 	}
 }
 
-static void note_accepted(struct node *n, const struct accept_job *a, const char *audience)
+static void note_accepted(struct node *n, const struct accept_job *a, const struct header *h)
 {
 	n->counters.refused += a->n_refused;
 	n->counters.stale += a->n_stale;
 	if (a->n_refused > 0)
-		node_log(n, LOG_LEVEL_WARN, "channel: events refused publisher=%s audience=%s count=%u", a->peer,
-			audience, a->n_refused);
+		node_log(n, LOG_LEVEL_WARN, "channel: events refused publisher=%s audience=%s count=%u", h->publisher,
+			h->audience, a->n_refused);
 	if (a->raised)
 		node_log(n, LOG_LEVEL_ERROR, "channel: incarnation raised publisher=%s audience=%s set_aside=%llu",
-			a->peer, audience, (unsigned long long)a->set_aside);
+			h->publisher, h->audience, (unsigned long long)a->set_aside);
 }
 
 void read_accepted(struct node *n, struct job *job)
@@ -445,10 +446,10 @@ void read_accepted(struct node *n, struct job *job)
 	if (header_decode(&h, a->batch.header) != 0)
 		return;
 	if (a->outcome == ACCEPT_OK)
-		note_accepted(n, a, h.audience);
+		note_accepted(n, a, &h);
 	if (a->outcome == ACCEPT_FORK) {
 		n->counters.forks++;
-		witness_tell(n, a, h.audience);
+		witness_tell(n, a, &h);
 	}
 	if (a->witness[0] != '\0')
 		witness_judged(n, p == NULL ? NULL : p->session, a);
@@ -456,7 +457,7 @@ void read_accepted(struct node *n, struct job *job)
 		rd = find_reading(s, h.publisher, h.audience);
 	if (rd != NULL) {
 		accept_failed(n, s, rd, a);
-		recover_accepted(n, rd);
+		recover_accepted(n, rd, a->outcome);
 	}
 	if (p != NULL && p->session != NULL)
 		grant(n, p->session);
@@ -515,6 +516,8 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 	rd->open = false;
 	rd->retry_ms = refuse->code == REFUSE_ENTITLEMENT ? UINT64_MAX : n->now_ms + RETRY_MS;
 	rd->why = refuse_text((enum refuse_code)refuse->code);
+	if (refuse->code == REFUSE_POSITION)
+		recover_refused(n, rd);
 }
 
 void read_tick(struct node *n, struct session *s)
@@ -526,7 +529,7 @@ void read_tick(struct node *n, struct session *s)
 
 		if (c != NULL && c->row.stopped)
 			continue;
-		if (!rd->open && rd->retry_ms != 0 && n->now_ms >= rd->retry_ms)
+		if (!rd->open && rd->retry_ms != 0 && n->now_ms >= rd->retry_ms && recover_wants(n, rd))
 			fetch_channel(n, s, rd);
 	}
 }

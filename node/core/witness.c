@@ -68,13 +68,14 @@ void witness_judged(struct node *n, struct session *s, const struct accept_job *
 		a->witness, a->why);
 }
 
-void witness_tell(struct node *n, const struct accept_job *a, const char *audience)
+void witness_tell(struct node *n, const struct accept_job *a, const struct header *h)
 {
-	const struct channel *c = node_channel(n, a->peer, audience);
+	const struct channel *c = node_channel(n, h->publisher, h->audience);
+	bool own = strcmp(h->publisher, n->member) == 0;
 
-	node_log(n, LOG_LEVEL_ERROR,
-		"channel: fork publisher=%s audience=%s shown_by=%s: stopped, both headers are kept", a->peer, audience,
-		a->witness[0] == '\0' ? a->peer : a->witness);
+	node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s shown_by=%s: %s, both headers are kept",
+		h->publisher, h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
+		own ? "this node published anew in place of what it had lost" : "stopped");
 	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
 		struct session *s = n->peers[i]->session;
 

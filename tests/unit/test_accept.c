@@ -502,6 +502,45 @@ START_TEST(test_framed)
 }
 END_TEST
 
+/* What this node had published and is given back by a reader becomes its own again, without a receipt; but no reader can leave its events out. */
+START_TEST(test_given_back)
+{
+	struct world w;
+	struct batch_builder b = {0};
+	struct digest leaf = {{42}};
+	struct commit_changes *changes = NULL;
+	struct node_keys publisher_keys;
+	struct made whole, empty;
+	struct header h;
+	struct job *job;
+
+	world_init(&w);
+	publisher_keys = w.publisher_keys;
+	w.publisher_keys = w.reader_keys; /* this node's */
+	h = header_after(&w, NULL, "network");
+	strcpy(h.publisher, READER);
+	whole = make(&w, h, "CR/1", "a", 1);
+	ck_assert_int_eq(batch_add_leaf(&b, &leaf), 0);
+	h = header_after(&w, NULL, "network");
+	strcpy(h.publisher, READER);
+	empty = seal(&w, h, &b);
+	w.publisher_keys = publisher_keys;
+	ck_assert_int_eq(deliver_from(&w, PUBLISHER, &empty, 9).outcome, ACCEPT_WITHHELD);
+	job = delivery(&w, PUBLISHER, &whole, 9);
+	ck_assert_int_eq(world_run(&w, w.reading, w.reader, job, &changes), 0);
+	ck_assert_int_eq(job->accept.outcome, ACCEPT_OK);
+	ck_assert_uint_eq(changes->n_channels, 1);
+	ck_assert_str_eq(changes->channels[0].row.publisher, READER);
+	ck_assert_ptr_null(changes->channels[0].receipt.data);
+	commit_changes_free(changes);
+	job_free(job);
+	batch_builder_deinit(&b);
+	made_deinit(&whole);
+	made_deinit(&empty);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A raised incarnation goes on after a batch that is held; what is above is set aside, and its ids are free to come again. */
 START_TEST(test_raised_incarnation)
 {
@@ -999,6 +1038,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_fork);
 	tcase_add_test(tc, test_shown_by_another);
 	tcase_add_test(tc, test_framed);
+	tcase_add_test(tc, test_given_back);
 	tcase_add_test(tc, test_raised_incarnation);
 	tcase_add_test(tc, test_raised_twice);
 	tcase_add_test(tc, test_raised_on_another_history);
