@@ -46,7 +46,7 @@ static int load_card(struct trust **trust, const char *path, struct problems *pr
 	free(text);
 	if (r == TRUST_FORK)
 		note_problem_at(problems, path, 1, "another card with this number is in the folder; ask whose it is");
-	if (r == 0) {
+	if (next != NULL) {
 		trust_unref(*trust);
 		*trust = next;
 	}

@@ -67,6 +67,7 @@ struct daemon {
 	struct loop loop;
 	struct config_keys *keys;
 	struct trust *trust;
+	bool has_anchor; /* the store has the pinned roster */
 	struct store_reader *archive;
 };
 
@@ -134,22 +135,69 @@ static int read_config(struct daemon *d)
 
 /* ---- what the store remembers ---- */
 
+static void trust_next(struct daemon *d, struct trust *next)
+{
+	if (next == NULL)
+		return;
+	trust_unref(d->trust);
+	d->trust = next;
+}
+
 /* A roster or card that was taken in at an earlier time: it was judged then, and is again. */
 static int remember_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
 	struct daemon *d = context;
 	struct problems problems = {0};
 	struct trust *next;
-	int r = trust_with(&next, d->trust, kind, text, &problems);
+	int r = trust_again(&next, d->trust, kind, text, &problems);
 
-	if (r == 0) {
-		trust_unref(d->trust);
-		d->trust = next;
+	trust_next(d, next);
+	if (r == TRUST_REFUSED && strcmp(kind, "roster") == 0) {
+		log_info("trust: a stored roster does not follow from the pinned one number=%u", (unsigned)number);
 	} else if (r == TRUST_REFUSED) {
 		log_warn("trust: a stored note is not good any more kind=%s member=%s number=%u rule=\"%s\"", kind,
 			member, (unsigned)number, problems.n > 0 ? problems.items[0].rule : "");
 	}
 	problems_deinit(&problems);
+	return r < 0 ? r : 0;
+}
+
+/* The roster before the oldest one held; and whether the pinned one is stored. */
+static int remember_older(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	struct daemon *d = context;
+	const struct roster *anchor = trust_find_roster(d->trust, trust_anchor(d->trust));
+	uint32_t oldest = trust_oldest_roster(d->trust);
+
+	if (strcmp(kind, "roster") != 0)
+		return 0;
+	d->has_anchor |= bytes_equal(text, bytes_of(anchor->note.text, anchor->note.text_len));
+	return number + 1 == oldest ? remember_note(d, kind, member, number, text) : 0;
+}
+
+/* Rosters and cards. Older rosters than the pinned one come first: cards of those who were members then are good by them. */
+static int remember_notes(struct daemon *d)
+{
+	const struct archive_ops *ops = &store_archive_ops;
+	uint32_t oldest;
+	int r;
+
+	do {
+		oldest = trust_oldest_roster(d->trust);
+		r = ops->notes(d->archive, remember_older, d);
+	} while (r == 0 && trust_oldest_roster(d->trust) < oldest);
+	return r == 0 ? ops->notes(d->archive, remember_note, d) : r;
+}
+
+static int remember_pin(void *context, const char *name, const char *value)
+{
+	struct daemon *d = context;
+	struct trust *next = NULL;
+	int r = 0;
+
+	if (strncmp(name, NODE_PIN_SETTING, strlen(NODE_PIN_SETTING)) == 0)
+		r = node_remember_pin(&next, d->trust, name, value);
+	trust_next(d, next);
 	return r < 0 ? r : 0;
 }
 
@@ -200,8 +248,11 @@ static int remember(struct daemon *d)
 
 	randombytes_buf(boot, sizeof boot);
 	options.boot = boot;
-	r = ops->notes(d->archive, remember_note, d);
+	r = ops->settings(d->archive, remember_pin, d);
+	if (r == 0)
+		r = remember_notes(d);
 	options.trust = d->trust;
+	options.keep_anchor = !d->has_anchor;
 	if (r == 0)
 		r = node_new(&d->loop.node, &options);
 	if (r == 0)

@@ -462,7 +462,9 @@ static int ask_import(void *context, uint64_t tag, struct bytes text, struct pro
 	int r = step_result(context, &in);
 
 	if (r == TRUST_FORK)
-		problem_add(problems, "", "another text with this number is held already");
+		problem_add(problems, "",
+			"another text with this number is held already, signed as well; of two rosters "
+			"`enlight roster pin` says which one counts");
 	if (r == TRUST_OLDER)
 		problem_add(problems, "", "a newer one is held already");
 	return r == TRUST_KNOWN ? 1 : r < 0 ? r : 0;
@@ -474,6 +476,25 @@ static int ask_block(
 	struct node_input in = {.kind = NODE_BLOCK, .member = member, .block = block, .reason = reason, .tag = tag};
 
 	(void)problems;
+	return step_result(context, &in);
+}
+
+static json_t *rosters(void *context)
+{
+	return node_rosters(((struct loop *)context)->node);
+}
+
+static struct bytes roster_text(void *context, const struct digest *digest)
+{
+	const struct roster *r = trust_find_roster(node_trust(((struct loop *)context)->node), digest);
+
+	return r == NULL ? (struct bytes){0} : bytes_of(r->note.text, r->note.text_len);
+}
+
+static int ask_pin(void *context, uint64_t tag, const struct digest *digest)
+{
+	struct node_input in = {.kind = NODE_PIN, .digest = digest, .tag = tag};
+
 	return step_result(context, &in);
 }
 
@@ -526,6 +547,9 @@ const struct api_ops loop_api_ops = {
 	.query = ask_query,
 	.import_note = ask_import,
 	.block = ask_block,
+	.rosters = rosters,
+	.roster_text = roster_text,
+	.pin = ask_pin,
 	.audit = audit,
 	.plugins = loop_plugins,
 	.held = loop_held,

@@ -48,11 +48,12 @@ json_t *loop_status(void *context)
 	host_counters(l->host, add_plugin, &plugins);
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
-	return json_pack("{s:s, s:s, s:s, s:{s:I, s:s}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
+	return json_pack(
+		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
-		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "card",
-		(json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
+		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
+		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
 		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
 		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
@@ -127,6 +128,9 @@ static const struct {
 		COUNT(withheld)},
 	{{"enlight_links_live", METRIC_GAUGE, "", "Peers with a live session"}, COUNT(live)},
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
+	{{"enlight_rosters_disputed", METRIC_GAUGE, "",
+		 "Rosters that compete with one in force, of which no operator has said yet which counts"},
+		COUNT(disputes)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
 	{{"enlight_batches_refused_by_readers_total", METRIC_COUNTER, "",

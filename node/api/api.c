@@ -148,7 +148,7 @@ struct collecting {
 /* The names of a route's path, as request_value() is asked for them. */
 static int take_part(void *context, struct bytes name, struct bytes value)
 {
-	static const char *const names[] = {"source", "id", "member", "topic", "plugin", "place"};
+	static const char *const names[] = {"source", "id", "member", "topic", "plugin", "place", "digest"};
 	struct collecting *c = context;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -38,6 +38,11 @@ struct api_ops {
 	int (*import_note)(void *context, uint64_t tag, struct bytes text, struct problems *problems);
 	int (*block)(void *context, uint64_t tag, const char *member, bool block, const char *reason,
 		struct problems *problems);
+	/* Rosters held; the text of one, borrowed for the call's answer (data NULL: not held); which of two with one number counts: 0, 1 and
+	 * -ENOENT as above. */
+	json_t *(*rosters)(void *context);
+	struct bytes (*roster_text)(void *context, const struct digest *digest);
+	int (*pin)(void *context, uint64_t tag, const struct digest *digest);
 	/* Plugins, and what they have not done; see host.h. */
 	json_t *(*plugins)(void *context);
 	json_t *(*held)(void *context, const char *plugin, enum held_state state);

@@ -19,6 +19,7 @@ static const struct command *const tables[] = {
 	keys_commands,
 	card_commands,
 	roster_commands,
+	governance_commands,
 };
 
 static int by_name(const void *a, const void *b)

@@ -25,6 +25,8 @@ static long long number(const json_t *object, const char *key)
 static const struct {
 	const char *key, *text;
 } alarms[] = {
+	{"roster.disputed", "rosters compete with one in force that has their number: see enlight rosters, then "
+			    "enlight roster pin"},
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.withheld", "channels have events that their publisher withholds"},

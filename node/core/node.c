@@ -397,141 +397,6 @@ void node_adopt(struct node *n, struct trust *trust)
 	enforce(n);
 }
 
-/* Keeps a roster or card durably. */
-static void keep_note(struct node *n, struct bytes text, uint64_t tag)
-{
-	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
-	struct problems problems = {0};
-	struct job *job = job_new(JOB_NOTE, NULL);
-	struct card card = {0};
-	int r = 0;
-
-	if (job != NULL)
-		job->note.text = dup_bytes(text);
-	if (job == NULL || job->note.text.data == NULL) {
-		job_free(job);
-		keep_nothing(n, tag);
-		return;
-	}
-	job->note.kind = is_roster ? "roster" : "card";
-	if (is_roster) {
-		job->note.number = trust_roster(n->trust)->number;
-	} else {
-		r = card_parse(&card, "card", text, &problems);
-		if (r == 0) {
-			job->note.number = card.number;
-			snprintf(job->note.member, sizeof job->note.member, "%s", card.member);
-		}
-		card_deinit(&card);
-	}
-	problems_deinit(&problems);
-	if (r == 0) {
-		keep(n, job, tag);
-	} else {
-		job_free(job);
-		keep_nothing(n, tag);
-	}
-}
-
-/* Tells every live peer but one. */
-static void pass_on(struct node *n, struct bytes text)
-{
-	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
-	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-	Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-	ProtobufCBinaryData one = wire_bytes(text.data, text.len);
-
-	note.n_roster = is_roster;
-	note.roster = &one;
-	note.n_card = !is_roster;
-	note.card = &one;
-	frame.note = &note;
-	for (size_t i = 0; i < n->n_peers; i++)
-		if (n->peers[i]->session != NULL)
-			node_send(n, n->peers[i]->session->connection, n->peers[i]->session, &frame);
-}
-
-int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems)
-{
-	struct trust *next;
-	int r = trust_with(&next, n->trust, name, text, problems);
-
-	if (r == 0) {
-		node_adopt(n, next);
-		keep_note(n, text, tag);
-		pass_on(n, text);
-		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
-	} else if (r == TRUST_FORK) {
-		node_log(n, LOG_LEVEL_ERROR, "trust: fork by=%s: another text with a number that is held", name);
-	}
-	return r;
-}
-
-/* What the peer says it has: answers with what is newer here. */
-static void answer_known(struct node *n, struct session *s, const Enlight__Link__V1__Note *in)
-{
-	const struct roster *roster = trust_roster(n->trust);
-	uint32_t number = in->has_known_roster ? in->known_roster : roster->number;
-
-	for (number++; number <= roster->number; number++) {
-		const struct roster *r = trust_roster_number(n->trust, number);
-		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-		ProtobufCBinaryData text;
-
-		if (r == NULL)
-			continue;
-		text = wire_bytes(r->note.text, r->note.text_len);
-		note.n_roster = 1;
-		note.roster = &text;
-		frame.note = &note;
-		node_send(n, s->connection, s, &frame);
-	}
-	for (size_t i = 0; i < roster->n_members; i++) {
-		const struct card *card = trust_card(n->trust, roster->members[i].handle);
-		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-		ProtobufCBinaryData text;
-		bool newer = card != NULL;
-
-		for (size_t k = 0; k < in->n_known && newer; k++)
-			if (strcmp(in->known[k]->member, card->member) == 0)
-				newer = in->known[k]->card < card->number;
-		if (!newer)
-			continue;
-		text = wire_bytes(card->note.text, card->note.text_len);
-		note.n_card = 1;
-		note.card = &text;
-		frame.note = &note;
-		node_send(n, s->connection, s, &frame);
-	}
-}
-
-/* Rosters and cards from a peer: whoever brings them, they are judged by their signatures. */
-static void take_notes(struct node *n, struct session *s, const Enlight__Link__V1__Note *note)
-{
-	char from[HANDLE_MAX + 1];
-	uint64_t serial = s->serial;
-
-	snprintf(from, sizeof from, "%s", s->peer->member);
-	if (note->n_known > 0 || note->has_known_roster)
-		answer_known(n, s, note);
-	for (size_t i = 0; i < note->n_roster + note->n_card; i++) {
-		const ProtobufCBinaryData *text =
-			i < note->n_roster ? &note->roster[i] : &note->card[i - note->n_roster];
-		struct problems problems = {0};
-		int r = node_take_note(n, from, bytes_of(text->data, text->len), 0, &problems);
-
-		if (r == TRUST_REFUSED)
-			node_log(n, LOG_LEVEL_WARN, "trust: refused peer=%s place=%s rule=\"%s\"", from,
-				problems.n > 0 ? problems.items[0].place : "",
-				problems.n > 0 ? problems.items[0].rule : "");
-		problems_deinit(&problems);
-		if (node_session(n, serial) == NULL)
-			return; /* the note ended this very session */
-	}
-}
-
 /* ---- frames ---- */
 
 /* Frames of a session: each kind and who deals with it. */
@@ -549,7 +414,7 @@ static void take_session_frame(struct node *n, struct session *s, const Frame *f
 	else if (f->receipt != NULL)
 		serve_receipt(n, s, f->receipt);
 	else if (f->note != NULL)
-		take_notes(n, s, f->note);
+		gossip_take(n, s, f->note);
 	else if (f->refuse != NULL)
 		read_refused(n, s, f->refuse);
 	/* a Beat, or a message of a later version: hearing it was all */
@@ -699,6 +564,7 @@ int node_new(struct node **out, const struct node_options *options)
 	memcpy(n->boot, options->boot, sizeof n->boot);
 	n->trust = trust_ref(options->trust);
 	n->quota_bytes = options->quota_bytes;
+	n->keep_anchor = options->keep_anchor;
 	n->next_connection = 1;
 	n->next_serial = 1;
 	add_members(n);
@@ -754,6 +620,8 @@ static void tick(struct node *n)
 	if (!n->started) {
 		n->started = true;
 		node_act_simple(n, NODE_ALLOW);
+		if (n->keep_anchor)
+			gossip_keep_anchor(n);
 	}
 	keep_tick(n);
 	meet_tick(n);
@@ -811,10 +679,13 @@ static void dispatch(struct node *n, const struct node_input *in)
 		serve_fetched(n, in->query);
 		break;
 	case NODE_NOTE:
-		n->update->result = node_take_note(n, in->reason, in->frame, in->tag, in->problems);
+		n->update->result = gossip_note(n, in->reason, in->frame, in->tag, in->problems);
 		break;
 	case NODE_BLOCK:
 		n->update->result = take_block(n, in);
+		break;
+	case NODE_PIN:
+		n->update->result = gossip_pin(n, in->digest, in->tag);
 		break;
 	}
 }

@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, keep.c, meet.c, read.c, serve.c, view.c and witness.c. */
+/* node_state - what the parts of node share. Private to node.c, gossip.c, keep.c, meet.c, read.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -138,6 +138,7 @@ struct node {
 	uint8_t boot[BOOT_ID_LEN];
 	struct trust *trust;
 	uint64_t quota_bytes;
+	bool keep_anchor;
 	struct peer **peers; /* sorted by member: of every roster member but ourselves, and of those that left */
 	size_t n_peers;
 	struct channel **channels;
@@ -182,7 +183,13 @@ struct channel *node_channel_id(const struct node *n, uint64_t id);
 struct session *node_session(const struct node *n, uint64_t serial);
 ProtobufCBinaryData wire_bytes(const void *data, size_t len);
 void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
-int node_take_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems);
+
+/* gossip.c */
+void gossip_ask(struct node *n, struct session *s); /* says what is known, so that the peer sends what is newer */
+void gossip_take(struct node *n, struct session *s, const Enlight__Link__V1__Note *note);
+int gossip_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems);
+int gossip_pin(struct node *n, const struct digest *digest, uint64_t tag);
+void gossip_keep_anchor(struct node *n);
 
 /* keep.c */
 void keep(struct node *n, struct job *job, uint64_t tag); /* a note or setting that is in force; taken */

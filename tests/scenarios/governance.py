@@ -1,0 +1,111 @@
+"""How a network governs itself: two rosters with one number, and how they are healed."""
+
+import json
+
+import nacl.signing
+
+import harness
+from harness import check, equal, notes, wait_until
+from harness.node import Network, course
+
+SMALL = ["rug.nl", "ugent.be", "ut.ee"]
+
+
+def enlight(node, *words, expect=0):
+    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect)
+
+
+def roster_of(node):
+    return node.ask("/v1/status")["roster"]
+
+
+def next_roster(network, entries, signers, before=None, **options):
+    """The roster after the newest one of this network, or after `before`."""
+    before = before or network.rosters[-1]
+    number = int(before.split("\nnumber ")[1].split("\n")[0]) + 1
+    text = notes.roster_text(entries, number=number, previous=before, origin=network.rosters[0], **options)
+    return notes.signed(text, *[(member.handle, member.identity) for member in signers])
+
+
+def digest_of(note):
+    return notes.note_digest(note).hex()
+
+
+def test_two_rosters():
+    """Two rosters with one number show at every node, with both files, until the operator of each says which counts"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    members = [network.members[handle] for handle in SMALL]
+    newcomers = [notes.RosterEntry(handle, nacl.signing.SigningKey.generate()) for handle in ("uu.se", "unibe.ch")]
+    one, two = (notes.signed(next_roster(network, [m.entry for m in members] + [new], ()).rstrip("\n") + "\n",
+                             *[(m.handle, m.identity) for m in members[:2]], (new.handle, new.identity))
+                for new in newcomers)
+    tartu.stop()
+    equal(rug.import_note(one).status, 201, "one of them at two nodes")
+    wait_until(lambda: roster_of(ghent)["number"] == 2, "it is at the second")
+    rug.stop()
+    ghent.stop()
+    tartu.start()
+    equal(tartu.import_note(two).status, 201, "the other at the third")
+    rug.start()
+    ghent.start()
+    for node in network.nodes:
+        wait_until(lambda: roster_of(node)["disputed"] == 1, f"{node.member.handle} raises the alarm")
+        wait_until(lambda: node.metric("enlight_rosters_disputed") == 1, "the metric")
+        rows = {row["digest"]: row["state"] for row in node.ask("/v1/rosters")["rosters"]}
+        mine, other = (two, one) if node is tartu else (one, two)
+        equal(rows, {network.anchor: "followed", digest_of(mine): "in force", digest_of(other): "rival"}, "rosters held")
+        for note in (one, two):
+            equal(enlight(node, "roster", "export", digest_of(note)[:12]).stdout, note, "a roster's file")
+        check("two rosters have one number" in node.log.read_text(), "the log says so")
+    check("competes" in enlight(rug, "status").stdout.replace("compete ", "competes "), "enlight status says so")
+    found = json.loads(enlight(rug, "--json", "doctor", expect=None).stdout)
+    equal([row["verdict"] for row in found if row["check"] == "dispute"], ["FAIL"], "what enlight doctor finds")
+
+    rug.stop()
+    rug.start()
+    equal(roster_of(rug)["disputed"], 1, "the dispute after a restart")
+    enlight(rug, "roster", "pin", "0" * 12, expect=65)
+    enlight(rug, "roster", "pin", digest_of(two)[:12])
+    for _ in range(2):
+        equal([roster_of(rug)[key] for key in ("digest", "disputed")], [digest_of(two), 0], "what counts now")
+        rug.stop()
+        rug.start()
+    equal([roster_of(ghent)[key] for key in ("digest", "disputed")], [digest_of(one), 1], "what counts elsewhere")
+    for node in (ghent, tartu):
+        enlight(node, "roster", "pin", digest_of(two))
+    three = next_roster(network, [m.entry for m in members] + newcomers[1:], members[:2], before=two, quorum=4)
+    three = three + notes.signature_line(three.split("\n\n")[0] + "\n", "unibe.ch", newcomers[1].identity)
+    equal(ghent.import_note(three).status, 201, "the roster after it")
+    for node in network.nodes:
+        wait_until(lambda: roster_of(node)["number"] == 3, f"it is at {node.member.handle}")
+    ghent.publish(course("ugent.be"))
+    rug.wait_for("ugent.be", "network", 1)
+
+
+def test_adopt_later():
+    """A node whose configuration pins a later roster still knows the keys of those who left and of former identity keys"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    tartu.publish(course("ut.ee"))
+    rug.wait_for("ut.ee", "network", 1)
+    members = network.members
+    renewed = notes.RosterEntry("ugent.be", nacl.signing.SigningKey.generate())
+    two = next_roster(network, [members["rug.nl"].entry, renewed], [members["rug.nl"], members["ut.ee"]])
+    two += notes.signature_line(two.split("\n\n")[0] + "\n", "ugent.be", renewed.identity)
+    equal(rug.import_note(two).status, 201, "a roster without ut.ee and with another identity key")
+    rug.stop()
+    (rug.folder / "two.note").write_text(two)
+    enlight(rug, "roster", "adopt", rug.folder / "two.note")
+    for card in rug.folder.glob("cards/*"):
+        card.unlink()
+    before = len(rug.log.read_text())
+    rug.start()
+    said = rug.log.read_text()[before:]
+    check("not good any more" not in said, "every stored note is good still", said)
+    equal([row["state"] for row in rug.ask("/v1/rosters")["rosters"]], ["followed", "in force"], "rosters held")
+    equal(rug.count(source="ut.ee"), 1, "events of the member that left")
+
+
+if __name__ == "__main__":
+    harness.main()
