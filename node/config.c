@@ -398,8 +398,7 @@ static void check_own(
 }
 
 /* Roster and cards. Their own mistakes have places of their own and go to `notes`. */
-static int check_trust(
-	struct settings *s, const struct config *c, const struct config_keys *keys, struct problems *notes)
+static int check_trust(struct settings *s, struct config *c, const struct config_keys *keys, struct problems *notes)
 {
 	struct trust *trust = NULL;
 	int r;
@@ -411,6 +410,8 @@ static int check_trust(
 		r = config_roster_load(&trust, c, notes);
 	if (r == 0 && c->trust.cards != NULL && access(c->trust.cards, R_OK | X_OK) == 0)
 		r = config_cards_load(&trust, c, notes);
+	if (trust != NULL && r >= 0 && config_resolve(c, trust_roster(trust)) != 0)
+		r = -ENOMEM;
 	if (trust != NULL && c->member != NULL && r >= 0)
 		check_own(s, c, trust, keys);
 	trust_unref(trust);

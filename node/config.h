@@ -98,6 +98,10 @@ void config_keys_free(struct config_keys *k);
 int config_roster_load(struct trust **out, const struct config *c, struct problems *problems);
 int config_cards_load(struct trust **trust, const struct config *c, struct problems *problems);
 
+/* Handles in place of the aliases of a roster that the configuration names members by: its own, and those that are blocked. 0 or
+ * -ENOMEM. */
+int config_resolve(struct config *c, const struct roster *r);
+
 /* Why a node with these keys cannot publish under its member's card; NULL: it can. */
 const char *config_card_lacks(const struct card *own, const struct config_keys *keys);
 

@@ -76,6 +76,31 @@ int config_cards_load(struct trust **trust, const struct config *c, struct probl
 	return r != 0 ? r : problems->total != before ? CONFIG_BAD : 0;
 }
 
+/* Puts the handle in the place of an alias. */
+static int resolve(char **name, const struct roster *r)
+{
+	const char *handle = *name == NULL ? NULL : roster_resolve(r, *name);
+	char *copy;
+
+	if (handle == NULL || strcmp(handle, *name) == 0)
+		return 0;
+	copy = strdup(handle);
+	if (copy == NULL)
+		return -ENOMEM;
+	free(*name);
+	*name = copy;
+	return 0;
+}
+
+int config_resolve(struct config *c, const struct roster *r)
+{
+	int error = resolve(&c->member, r);
+
+	for (size_t i = 0; i < c->peers.n_blocked && error == 0; i++)
+		error = resolve(&c->peers.blocked[i], r);
+	return error;
+}
+
 const char *config_card_lacks(const struct card *own, const struct config_keys *keys)
 {
 	const struct node_keys *newest = &keys->nodes[keys->n_nodes - 1];

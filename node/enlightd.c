@@ -240,9 +240,8 @@ static int remember(struct daemon *d)
 {
 	const struct archive_ops *ops = &store_archive_ops;
 	const struct config *c = d->loop.config;
-	struct node_options options = {.member = c->member,
-		.keys = &d->keys->nodes[d->keys->n_nodes - 1],
-		.quota_bytes = c->peers.quota_bytes};
+	struct node_options options = {
+		.keys = &d->keys->nodes[d->keys->n_nodes - 1], .quota_bytes = c->peers.quota_bytes};
 	uint8_t boot[BOOT_ID_LEN];
 	int r;
 
@@ -251,6 +250,9 @@ static int remember(struct daemon *d)
 	r = ops->settings(d->archive, remember_pin, d);
 	if (r == 0)
 		r = remember_notes(d);
+	if (r == 0)
+		r = config_resolve(d->loop.config, trust_roster(d->trust));
+	options.member = c->member;
 	options.trust = d->trust;
 	options.keep_anchor = !d->has_anchor;
 	if (r == 0)

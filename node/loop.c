@@ -479,6 +479,11 @@ static int ask_block(
 	return step_result(context, &in);
 }
 
+static const char *resolve(void *context, const char *name)
+{
+	return trust_resolve(node_trust(((struct loop *)context)->node), name);
+}
+
 static json_t *rosters(void *context)
 {
 	return node_rosters(((struct loop *)context)->node);
@@ -547,6 +552,7 @@ const struct api_ops loop_api_ops = {
 	.query = ask_query,
 	.import_note = ask_import,
 	.block = ask_block,
+	.resolve = resolve,
 	.rosters = rosters,
 	.roster_text = roster_text,
 	.pin = ask_pin,
@@ -672,6 +678,8 @@ static void reload(struct loop *l)
 	for (size_t i = 0; i < problems.n; i++)
 		log_error("config: %s: %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
+	if (r == 0)
+		r = config_resolve(c, trust_roster(node_trust(l->node)));
 	access = r == 0 ? loop_access(c) : NULL;
 	if (access == NULL) {
 		log_error("config: not read again; what was in force stays file=%s", l->config_path);

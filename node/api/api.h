@@ -38,6 +38,8 @@ struct api_ops {
 	int (*import_note)(void *context, uint64_t tag, struct bytes text, struct problems *problems);
 	int (*block)(void *context, uint64_t tag, const char *member, bool block, const char *reason,
 		struct problems *problems);
+	/* Whose handle or alias a name is: the handle, borrowed until the trust changes; NULL: nobody's. A handle_resolve. */
+	const char *(*resolve)(void *context, const char *name);
 	/* Rosters held; the text of one, borrowed for the call's answer (data NULL: not held); which of two with one number counts: 0, 1 and
 	 * -ENOENT as above. */
 	json_t *(*rosters)(void *context);

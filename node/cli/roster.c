@@ -169,13 +169,17 @@ out:
 /* ---- sign, merge ---- */
 
 /* Whether the identity has a say in this roster: as a member, or as one of the roster before. */
-static int check_signer(const struct cli *c, const struct roster *r, const struct identity *id, const char *name)
+static int check_signer(const struct cli *c, const struct roster *r, struct identity *id, const char *name)
 {
-	const char *path = cli_value(c, "previous");
+	const char *handle = roster_resolve(r, id->member), *path = cli_value(c, "previous");
 	const struct roster_member *m = roster_member(r, id->member);
 	struct roster before = {0};
 	int result = EX_OK;
 
+	if (handle != NULL && strcmp(handle, id->member) != 0) { /* the key was made under what is an alias now */
+		snprintf(id->member, sizeof id->member, "%s", handle);
+		m = roster_member(r, id->member);
+	}
 	if (m != NULL && memcmp(m->identity, id->public, SIGN_PUBLIC_LEN) == 0)
 		return EX_OK;
 	if (path != NULL) {

@@ -231,6 +231,18 @@ static int forget_withdrawn(struct publishing *p)
 	return p->w->ops->object_put(p->w->ledger, &key, &object);
 }
 
+/* Whoever drafted it may have named members by their aliases: from here on it is handles. */
+static int resolve_audience(struct publishing *p)
+{
+	char *audience = audience_resolve(p->draft->audience, p->w->c->member, trust_resolve, p->w->trust);
+
+	if (audience == NULL)
+		return -ENOMEM;
+	free(p->draft->audience);
+	p->draft->audience = audience;
+	return 0;
+}
+
 static int check_audience(struct publishing *p)
 {
 	char *copy, *parts[AUDIENCE_MAX];
@@ -361,7 +373,9 @@ static int publish_draft(struct publishing *p)
 	bool unchanged;
 	int r;
 
-	r = check_audience(p);
+	r = resolve_audience(p);
+	if (r == 0)
+		r = check_audience(p);
 	if (r == 0)
 		r = work_channel(&p->cw, w, w->c->member, p->draft->audience);
 	if (r != 0)

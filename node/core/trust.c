@@ -804,6 +804,11 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 	return k->sign;
 }
 
+const char *trust_resolve(void *trust, const char *name)
+{
+	return roster_resolve(newest(trust), name);
+}
+
 bool trust_is_member(const struct trust *t, const char *member)
 {
 	return roster_member(newest(t), member) != NULL;

@@ -11,8 +11,15 @@ from harness.node import Network, course
 SMALL = ["rug.nl", "ugent.be", "ut.ee"]
 
 
-def enlight(node, *words, expect=0):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect)
+def enlight(node, *words, **options):
+    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], **options)
+
+
+def write(node, event):
+    """The path of a file with an event."""
+    path = node.folder / "event.json"
+    path.write_text(json.dumps(event))
+    return path
 
 
 def roster_of(node):
@@ -105,6 +112,38 @@ def test_adopt_later():
     check("not good any more" not in said, "every stored note is good still", said)
     equal([row["state"] for row in rug.ask("/v1/rosters")["rosters"]], ["followed", "in force"], "rosters held")
     equal(rug.count(source="ut.ee"), 1, "events of the member that left")
+
+
+def test_aliases():
+    """A member's former domain means the member wherever a handle is taken: audience, source, parameters, configuration, command"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    members = network.members
+    two = notes.roster_text([m.entry for m in members.values()], number=2, previous=network.rosters[0], origin=network.rosters[0])
+    two = notes.signed(two + "alias ugent.be rug-ghent.be\nalias rug.nl groningen.nl\n",
+                       *[(m.handle, m.identity) for m in members.values()])
+    equal(rug.import_note(two).status, 201, "a roster with aliases")
+    wait_until(lambda: roster_of(ghent)["number"] == 2, "it is at the others")
+    equal(rug.publish(course("groningen.nl", "rug-ghent.be"))[0]["audience"], "ugent.be", "the audience by another name")
+    enlight(rug, "publish", write(rug, course("groningen.nl", "ut.ee,rug-ghent.be,groningen.nl")))
+    ghent.wait_for("rug.nl", "ugent.be", 1)
+    ghent.wait_for("rug.nl", "ugent.be,ut.ee", 1)
+    equal(ghent.count(source="groningen.nl"), 2, "events by another name of the source")
+    equal(rug.count(audience="rug-ghent.be,ut.ee"), 1, "events by another name in the audience")
+    equal(rug.post(course("rug-ghent.be", "ut.ee")).status, 403, "in another member's name")
+    enlight(rug, "peers", "block", "rug-ghent.be", "--reason", "test")
+    equal(rug.peer("ugent.be")["state"], "blocked", "the peer that was blocked by another name")
+    rug.stop()
+    text = rug.configuration.read_text()
+    rug.configuration.write_text(text.replace("member: rug.nl", "member: groningen.nl") + "peers: {blocked: [rug-ghent.be]}\n")
+    rug.start()
+    equal(rug.ask("/v1/status")["member"], "rug.nl", "who the node is")
+    (rug.folder / "two.note").write_text(two)
+    enlight(rug, "roster", "adopt", rug.folder / "two.note")
+    equal(json.loads(enlight(rug, "--json", "card", "show").stdout)["member"], "rug.nl", "its own card")
+    drafted = enlight(rug, "roster", "next", "--remove", "rug-ghent.be", "--alias", "groningen.nl=rug.org", "two.note",
+                      cwd=rug.folder).stdout
+    check("ugent.be" not in drafted and "alias rug.nl rug.org" in drafted, "what the next roster says", drafted)
 
 
 if __name__ == "__main__":

@@ -195,6 +195,12 @@ static int op_block(
 	return op_import(n, tag, bytes_str(n->note), problems);
 }
 
+/* One member has another name. */
+static const char *op_resolve(void *context, const char *name)
+{
+	return strcmp(name, "nuigalway.ie") == 0 ? "universityofgalway.ie" : NULL;
+}
+
 /* The one roster of the double. */
 static const char roster_digest[] = "8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101";
 
@@ -249,8 +255,8 @@ static int op_held_retry(void *context, const char *plugin, const struct place *
 }
 
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_list, op_roster_text, op_pin, op_list, op_held, op_held_row,
-	op_held_retry, op_held_retry, op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_roster_text, op_pin, op_list, op_held,
+	op_held_row, op_held_retry, op_held_retry, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -1382,6 +1388,8 @@ static const struct {
 	{"no roster text", "GET /v1/rosters/8270", "", NULL, 0, NULL, 404, "not-found", ""},
 	{"block", "POST /v1/peers/uu.se/block", "", "{\"reason\": \"floods us\"}", 0, NULL, 200, NULL,
 		"2003 block peer uu.se floods us"},
+	{"block by another name", "POST /v1/peers/nuigalway.ie/block", "", "{\"reason\": \"x\"}", 0, NULL, 200, NULL,
+		"2003 block peer universityofgalway.ie x"},
 	{"block nobody", "POST /v1/peers/no.such/block", "", "{\"reason\": \"x\"}", -ENOENT, NULL, 404, "not-found",
 		""},
 	{"block without reason", "POST /v1/peers/uu.se/block", "", "{}", 0, NULL, 422, "act", ""},
