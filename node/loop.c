@@ -484,6 +484,11 @@ static const char *resolve(void *context, const char *name)
 	return trust_resolve(node_trust(((struct loop *)context)->node), name);
 }
 
+static json_t *invite(void *context)
+{
+	return node_invite(((struct loop *)context)->node);
+}
+
 static json_t *rosters(void *context)
 {
 	return node_rosters(((struct loop *)context)->node);
@@ -553,6 +558,7 @@ const struct api_ops loop_api_ops = {
 	.import_note = ask_import,
 	.block = ask_block,
 	.resolve = resolve,
+	.invite = invite,
 	.rosters = rosters,
 	.roster_text = roster_text,
 	.pin = ask_pin,

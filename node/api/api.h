@@ -40,6 +40,7 @@ struct api_ops {
 		struct problems *problems);
 	/* Whose handle or alias a name is: the handle, borrowed until the trust changes; NULL: nobody's. A handle_resolve. */
 	const char *(*resolve)(void *context, const char *name);
+	json_t *(*invite)(void *context); /* what a new member begins with */
 	/* Rosters held; the text of one, borrowed for the call's answer (data NULL: not held); which of two with one number counts: 0, 1 and
 	 * -ENOENT as above. */
 	json_t *(*rosters)(void *context);

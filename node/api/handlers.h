@@ -24,6 +24,7 @@ void handle_peer_unblock(struct request *rq);
 void handle_channels(struct request *rq);
 void handle_topics(struct request *rq);
 void handle_topic(struct request *rq);
+void handle_invite(struct request *rq);
 void handle_card(struct request *rq);
 void handle_roster(struct request *rq);
 void handle_rosters(struct request *rq);

@@ -206,6 +206,11 @@ void handle_roster(struct request *rq)
 	import_note(rq, "enlight roster ", "import roster");
 }
 
+void handle_invite(struct request *rq)
+{
+	request_json(rq, 200, ask(rq, rq->api->options.ops->invite));
+}
+
 void handle_rosters(struct request *rq)
 {
 	request_json(rq, 200, ask(rq, rq->api->options.ops->rosters));

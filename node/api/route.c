@@ -54,6 +54,8 @@ const struct route routes[] = {
 			DATA},
 		"Events as they come, as server-sent events; Last-Event-ID resumes"},
 	{"GET", "/v1/events/{source}/{id}", ACCESS_READER, false, 0, handle_event_get, {DATA}, "One event"},
+	{"GET", "/v1/invite", ACCESS_OPERATOR, false, 0, handle_invite, {{0}},
+		"What a new member begins with: the roster in force and the cards under it"},
 	{"GET", "/v1/peers", ACCESS_OPERATOR, false, 0, handle_peers, {{0}}, "Members and the links to their nodes"},
 	{"POST", "/v1/peers/{member}/block", ACCESS_OPERATOR, false, 4096, handle_peer_block, {{0}},
 		"Ends the link to a member; body `{\"reason\": \"...\"}`"},

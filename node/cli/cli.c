@@ -16,6 +16,7 @@ static const struct command *const tables[] = {
 	doctor_commands,
 	help_commands,
 	init_commands,
+	invite_commands,
 	keys_commands,
 	card_commands,
 	roster_commands,

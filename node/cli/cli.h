@@ -56,6 +56,7 @@ extern const struct command plugin_commands[];     /* plugins.c: plugins, dead *
 extern const struct command doctor_commands[];     /* doctor.c */
 extern const struct command help_commands[];       /* help.c */
 extern const struct command init_commands[];       /* init.c */
+extern const struct command invite_commands[];     /* invite.c: invite, join */
 extern const struct command keys_commands[];       /* keys.c */
 extern const struct command card_commands[];       /* card.c */
 extern const struct command roster_commands[];     /* roster.c */

@@ -495,6 +495,16 @@ static const char *roster_before(const struct cli *c, const struct place *p, con
 	return path;
 }
 
+int roster_pin_in(const struct cli *c, const struct place *p, const struct roster *r)
+{
+	char digest[2 * DIGEST_LEN + 1];
+	int result;
+
+	hex_of(digest, &r->note.digest);
+	result = offline_write(c, p->config->trust.roster, bytes_of(r->note.text, r->note.text_len), 0644);
+	return result == EX_OK ? write_anchor(c, p, digest) : result;
+}
+
 static int run_adopt(struct cli *c, int argc, char **argv)
 {
 	char digest[2 * DIGEST_LEN + 1];
@@ -509,9 +519,7 @@ static int run_adopt(struct cli *c, int argc, char **argv)
 	if (r != EX_OK)
 		goto out;
 	hex_of(digest, &roster.note.digest);
-	r = offline_write(c, p.config->trust.roster, bytes_of(roster.note.text, roster.note.text_len), 0644);
-	if (r == EX_OK)
-		r = write_anchor(c, &p, digest);
+	r = roster_pin_in(c, &p, &roster);
 	if (r == EX_OK && !c->dry_run)
 		offline_say(c,
 			"%s now believes roster %u of %s, with the digest\n  %s\n"

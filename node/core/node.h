@@ -130,6 +130,8 @@ uint8_t *node_allowed(const struct node *n, size_t *n_keys);
 /* What operators see; new references, NULL: out of memory. */
 json_t *node_peers(const struct node *n, uint64_t now_ms);
 json_t *node_channels(const struct node *n);
+json_t *node_invite(
+	const struct node *n); /* what a new member begins with: the roster in force and the cards under it */
 json_t *node_rosters(const struct node *n);   /* those held, oldest first, then their rivals */
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
 

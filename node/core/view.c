@@ -145,6 +145,24 @@ json_t *node_not_ready(const struct node *n)
 	return reasons;
 }
 
+json_t *node_invite(const struct node *n)
+{
+	const struct roster *r = trust_roster(n->trust);
+	json_t *cards = json_array();
+	char digest[2 * DIGEST_LEN + 1];
+
+	for (size_t i = 0; i < r->n_members && cards != NULL; i++) {
+		const struct card *card = trust_card(n->trust, r->members[i].handle);
+
+		if (card != NULL)
+			json_array_append_new(cards, json_pack("{s:s, s:s?, s:s}", "member", card->member, "endpoint",
+							     card->endpoint, "text", card->note.text));
+	}
+	hex_encode(digest, r->note.digest.bytes, DIGEST_LEN);
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "from", n->member, "network", r->network, "number",
+		(json_int_t)r->number, "digest", digest, "roster", r->note.text, "cards", cards);
+}
+
 static json_t *roster_row(const struct roster *r, const char *state)
 {
 	char digest[2 * DIGEST_LEN + 1];

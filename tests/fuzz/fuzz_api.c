@@ -140,8 +140,8 @@ static uint64_t op_now(void *context)
 }
 
 static const struct api_ops ops = {op_object, op_object, op_object, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_resolve, op_object, op_roster_text, op_pin, op_object, op_held,
-	op_held_row, op_held_act, op_held_act, op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_resolve, op_object, op_object, op_roster_text, op_pin, op_object,
+	op_held, op_held_row, op_held_act, op_held_act, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {

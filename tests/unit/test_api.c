@@ -255,8 +255,8 @@ static int op_held_retry(void *context, const char *plugin, const struct place *
 }
 
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_roster_text, op_pin, op_list, op_held,
-	op_held_row, op_held_retry, op_held_retry, op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_list, op_roster_text, op_pin, op_list,
+	op_held, op_held_row, op_held_retry, op_held_retry, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -1017,6 +1017,7 @@ static const struct {
 	{"GET /v1/channels", 4},
 	{"POST /v1/cards", 4},
 	{"POST /v1/rosters", 4},
+	{"GET /v1/invite", 4},
 	{"GET /v1/rosters", 4},
 	{"GET /v1/rosters/8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101", 4},
 	{"POST /v1/rosters/8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101/pin", 4},
