@@ -117,6 +117,11 @@ static const struct setting trust_rows[] = {
 			"systemd they are taken from the credentials instead when LoadCredential=keys:FOLDER is set. "
 			"The identity "
 			"key does not belong here, but in a safe."},
+	{"key_age", SETTING_NUMBER, AT(trust.key_age_days), .fallback = "365", .max = 36500,
+		.help = "How many days a node key may be in use. The node warns 60, 30 and 7 days before, and goes on "
+			"with "
+			"it "
+			"afterwards. 0: no limit."},
 	{0},
 };
 

@@ -101,16 +101,31 @@ int config_resolve(struct config *c, const struct roster *r)
 	return error;
 }
 
+static bool is_listed(const struct card *own, const struct node_keys *keys)
+{
+	const struct card_key *key = card_key(own, keys->number);
+
+	return key != NULL && key->state == CARD_KEY_CURRENT &&
+	       memcmp(key->sign, keys->sign_public, SIGN_PUBLIC_LEN) == 0 &&
+	       memcmp(key->link, keys->link_public, LINK_PUBLIC_LEN) == 0;
+}
+
+const struct node_keys *config_key_in_use(const struct config_keys *keys, const struct card *own)
+{
+	for (size_t i = keys->n_nodes; own != NULL && i-- > 0;)
+		if (is_listed(own, &keys->nodes[i]))
+			return &keys->nodes[i];
+	return &keys->nodes[keys->n_nodes - 1];
+}
+
 const char *config_card_lacks(const struct card *own, const struct config_keys *keys)
 {
-	const struct node_keys *newest = &keys->nodes[keys->n_nodes - 1];
-	const struct card_key *key = card_key(own, newest->number);
+	const struct node_keys *used = config_key_in_use(keys, own);
+	const struct card_key *key = card_key(own, used->number);
 
+	if (is_listed(own, used))
+		return NULL;
 	if (key == NULL || key->state != CARD_KEY_CURRENT)
 		return "does not list the newest node key as current; make a new card: enlight card new";
-	if (memcmp(key->sign, newest->sign_public, SIGN_PUBLIC_LEN) != 0 ||
-		memcmp(key->link, newest->link_public, LINK_PUBLIC_LEN) != 0)
-		return "lists another key under the number of the newest node key; put that key back, or make a new "
-		       "card";
-	return NULL;
+	return "lists another key under the number of the newest node key; put that key back, or make a new card";
 }

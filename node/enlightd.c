@@ -67,7 +67,8 @@ struct daemon {
 	struct loop loop;
 	struct config_keys *keys;
 	struct trust *trust;
-	bool has_anchor; /* the store has the pinned roster */
+	const struct node_keys *own; /* of `keys`: the one that is used */
+	bool has_anchor;             /* the store has the pinned roster */
 	struct store_reader *archive;
 };
 
@@ -231,9 +232,27 @@ static int remember_receipt(void *context, const struct receipt_row *row)
 
 static int remember_setting(void *context, const char *name, const char *value)
 {
+	struct node *n = ((struct daemon *)context)->loop.node;
+
+	if (strncmp(name, NODE_KEY_SETTING, strlen(NODE_KEY_SETTING)) == 0)
+		node_load_key_since(n, name, value);
 	if (strncmp(name, "blocked ", 8) != 0)
 		return 0;
-	return node_load_blocked(((struct daemon *)context)->loop.node, name + 8, value);
+	return node_load_blocked(n, name + 8, value);
+}
+
+/* The key that this member's newest card lists, whether the store knows that card or only the folder. */
+static int choose_key(struct daemon *d)
+{
+	struct problems ignored = {0};
+	struct trust *t = trust_ref(d->trust);
+	int r = config_cards_load(&t, d->loop.config, &ignored);
+
+	if (r >= 0)
+		d->own = config_key_in_use(d->keys, trust_card(t, d->loop.config->member));
+	problems_deinit(&ignored);
+	trust_unref(t);
+	return r < 0 ? r : 0;
 }
 
 static int remember(struct daemon *d)
@@ -241,7 +260,7 @@ static int remember(struct daemon *d)
 	const struct archive_ops *ops = &store_archive_ops;
 	const struct config *c = d->loop.config;
 	struct node_options options = {
-		.keys = &d->keys->nodes[d->keys->n_nodes - 1], .quota_bytes = c->peers.quota_bytes};
+		.quota_bytes = c->peers.quota_bytes, .key_limit_ms = c->trust.key_age_days * 86400000};
 	uint8_t boot[BOOT_ID_LEN];
 	int r;
 
@@ -252,7 +271,10 @@ static int remember(struct daemon *d)
 		r = remember_notes(d);
 	if (r == 0)
 		r = config_resolve(d->loop.config, trust_roster(d->trust));
+	if (r == 0)
+		r = choose_key(d);
 	options.member = c->member;
+	options.keys = d->own;
 	options.trust = d->trust;
 	options.keep_anchor = !d->has_anchor;
 	if (r == 0)
@@ -301,7 +323,7 @@ static int start_workers(struct daemon *d)
 	struct reader_options reader = {.run = loop_reader_run, .context = l, .max_queue = 4096};
 	int r;
 
-	l->committer = committer_new(l->config->member, &d->keys->nodes[d->keys->n_nodes - 1], &d->keys->store);
+	l->committer = committer_new(l->config->member, d->own, &d->keys->store);
 	l->querier = querier_new(&d->keys->store);
 	if (l->committer == NULL || l->querier == NULL)
 		return failed("workers", -ENOMEM, NULL);
@@ -316,7 +338,7 @@ static int start_workers(struct daemon *d)
 
 static int open_link(struct daemon *d)
 {
-	const struct node_keys *keys = &d->keys->nodes[d->keys->n_nodes - 1];
+	const struct node_keys *keys = d->own;
 	struct link_options options = {.listen = d->loop.config->link.listen,
 		.secret = keys->link_secret,
 		.public_key = keys->link_public,

@@ -564,6 +564,7 @@ int node_new(struct node **out, const struct node_options *options)
 	memcpy(n->boot, options->boot, sizeof n->boot);
 	n->trust = trust_ref(options->trust);
 	n->quota_bytes = options->quota_bytes;
+	n->key_limit_ms = options->key_limit_ms;
 	n->keep_anchor = options->keep_anchor;
 	n->next_connection = 1;
 	n->next_serial = 1;
@@ -623,6 +624,7 @@ static void tick(struct node *n)
 		if (n->keep_anchor)
 			gossip_keep_anchor(n);
 	}
+	key_age_tick(n);
 	keep_tick(n);
 	meet_tick(n);
 	for (size_t i = 0; i < n->n_peers; i++) {

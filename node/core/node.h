@@ -4,7 +4,7 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, timers), gossip.c (rosters and cards), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), view.c (what
+ * Parts: node.c (inputs, timers), gossip.c (rosters and cards), key_age.c (when to renew), keep.c (what is in force becomes durable), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), view.c (what
  * operators see). They share node_state.h. The conversation is described in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
@@ -32,6 +32,7 @@ struct node_options {
 	const uint8_t *boot;          /* BOOT_ID_LEN, random at each start */
 	struct trust *trust;          /* a new reference is taken */
 	uint64_t quota_bytes;         /* of one publisher's batches here; beyond it no credit is given. 0: none */
+	uint64_t key_limit_ms;        /* how old a node key may get; 0: it is not watched */
 	bool keep_anchor;             /* the ledger lacks the roster that the configuration pins */
 };
 
@@ -49,6 +50,10 @@ void node_load_last_number(struct node *n, uint64_t number);
 /* The trust with a pin that was remembered; `name` begins with NODE_PIN_SETTING. As trust_pin(); TRUST_KNOWN also for one of another anchor. */
 int node_remember_pin(struct trust **out, struct trust *t, const char *name, const char *value);
 int node_load_blocked(struct node *n, const char *member, const char *reason);
+
+/* The setting that says since when a node key is in use, for one number: milliseconds since 1970. */
+#define NODE_KEY_SETTING "key since "
+void node_load_key_since(struct node *n, const char *name, const char *value);
 
 enum node_input_kind {
 	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */
@@ -134,6 +139,14 @@ json_t *node_invite(
 	const struct node *n); /* what a new member begins with: the roster in force and the cards under it */
 json_t *node_rosters(const struct node *n);   /* those held, oldest first, then their rivals */
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
+
+/* The key in use. `due_days`: alarms are due and it reaches its limit in so many days; `overdue_days`: it did so long ago; `newer`: the
+ * number of a newer key on this member's card, which the node takes at its next start. 0: none of it. */
+struct node_key_view {
+	uint32_t number, newer;
+	uint64_t age_ms, limit_ms, due_days, overdue_days;
+};
+void node_key(const struct node *n, uint64_t time_ms, struct node_key_view *out);
 
 struct node_counters {
 	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;

@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, gossip.c, keep.c, meet.c, read.c, serve.c, view.c and witness.c. */
+/* node_state - what the parts of node share. Private to node.c, gossip.c, key_age.c, keep.c, meet.c, read.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -138,6 +138,8 @@ struct node {
 	uint8_t boot[BOOT_ID_LEN];
 	struct trust *trust;
 	uint64_t quota_bytes;
+	uint64_t key_limit_ms, key_since_ms; /* 0: not watched; not known yet */
+	size_t key_alarms;                   /* raised */
 	bool keep_anchor;
 	struct peer **peers; /* sorted by member: of every roster member but ourselves, and of those that left */
 	size_t n_peers;
@@ -190,6 +192,9 @@ void gossip_take(struct node *n, struct session *s, const Enlight__Link__V1__Not
 int gossip_note(struct node *n, const char *name, struct bytes text, uint64_t tag, struct problems *problems);
 int gossip_pin(struct node *n, const struct digest *digest, uint64_t tag);
 void gossip_keep_anchor(struct node *n);
+
+/* key_age.c */
+void key_age_tick(struct node *n);
 
 /* keep.c */
 void keep(struct node *n, struct job *job, uint64_t tag); /* a note or setting that is in force; taken */
