@@ -82,15 +82,16 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 {
 	int r;
 
-	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, held->header, held->signature, a->job->batch.header,
-		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
-	if (r != 0)
-		return r;
 	free((void *)a->job->contradicted.data); /* of a try before */
 	a->job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
 	if (a->job->contradicted.data == NULL)
 		return -ENOMEM;
 	memcpy(a->job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
+	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, a->job->contradicted,
+		bytes_of(a->job->contradicted_signature, SIGNATURE_LEN), a->job->batch.header,
+		bytes_of(a->job->batch.signature, SIGNATURE_LEN));
+	if (r != 0)
+		return r;
 	a->cw->row.stopped = true;
 	a->cw->changed = true;
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
