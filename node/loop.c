@@ -497,8 +497,9 @@ static json_t *rosters(void *context)
 static struct bytes roster_text(void *context, const struct digest *digest)
 {
 	const struct roster *r = trust_find_roster(node_trust(((struct loop *)context)->node), digest);
+	struct bytes nothing = {0};
 
-	return r == NULL ? (struct bytes){0} : bytes_of(r->note.text, r->note.text_len);
+	return r == NULL ? nothing : bytes_of(r->note.text, r->note.text_len);
 }
 
 static int ask_pin(void *context, uint64_t tag, const struct digest *digest)

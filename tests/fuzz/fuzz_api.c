@@ -115,7 +115,9 @@ static const char *op_resolve(void *context, const char *name)
 
 static struct bytes op_roster_text(void *context, const struct digest *digest)
 {
-	return digest->bytes[0] == 0 ? (struct bytes){0} : bytes_str("enlight roster 1\n");
+	struct bytes nothing = {0};
+
+	return digest->bytes[0] == 0 ? nothing : bytes_str("enlight roster 1\n");
 }
 
 static int op_pin(void *context, uint64_t tag, const struct digest *digest)

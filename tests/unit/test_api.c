@@ -214,7 +214,9 @@ static bool is_roster(const struct digest *digest)
 
 static struct bytes op_roster_text(void *context, const struct digest *digest)
 {
-	return is_roster(digest) ? bytes_str("enlight roster 1\n") : (struct bytes){0};
+	struct bytes nothing = {0};
+
+	return is_roster(digest) ? bytes_str("enlight roster 1\n") : nothing;
 }
 
 static int op_pin(void *context, uint64_t tag, const struct digest *digest)
