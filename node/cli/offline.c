@@ -269,16 +269,16 @@ static int resolve_names(struct config *c)
 	struct roster roster = {0};
 	void *text = NULL;
 	size_t len;
-	int r = c->trust.roster == NULL || file_read(&text, &len, c->trust.roster, NOTE_MAX) != 0
-			? 0
-			: roster_parse(&roster, "roster", bytes_of(text, len), &ignored);
+	int r = c->trust.roster == NULL ? -ENOENT : file_read(&text, &len, c->trust.roster, NOTE_MAX);
 
-	if (r == 0 && text != NULL)
+	if (r == 0)
+		r = roster_parse(&roster, "roster", bytes_of(text, len), &ignored);
+	if (r == 0)
 		r = config_resolve(c, &roster);
 	roster_deinit(&roster);
 	problems_deinit(&ignored);
 	free(text);
-	return r < 0 ? r : 0;
+	return r == -ENOMEM ? r : 0;
 }
 
 int offline_member(char **out, const struct cli *c)

@@ -229,19 +229,32 @@ static void take_rival(
 		rival->number, digests[0], digests[1], settled ? "yes" : "no");
 }
 
+/* What is told of it this node's key signs before it is in force, since it may be what takes the key away; when the key is good for
+ * nothing yet, after it. */
+static void take_newer(
+	struct node *n, const char *name, struct trust *next, struct bytes text, const struct node_input *in)
+{
+	bool ready = node_why_not_ready(n) == NULL;
+
+	if (ready)
+		keep_taken(n, text, in, 0);
+	node_adopt(n, next);
+	if (!ready)
+		keep_taken(n, text, in, 0);
+	pass_on(n, text);
+	node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
+}
+
 int gossip_note(
 	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems)
 {
 	struct trust *next;
 	int r = trust_with(&next, n->trust, name, text, problems);
 
-	if (r == 0)
-		node_adopt(n, next);
-	if (r == 0 || r == TRUST_KNOWN)
-		keep_taken(n, text, in, r);
 	if (r == 0) {
-		pass_on(n, text);
-		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
+		take_newer(n, name, next, text, in);
+	} else if (r == TRUST_KNOWN) {
+		keep_taken(n, text, in, r);
 	} else if (r == TRUST_FORK && next != NULL) {
 		take_rival(n, name, next, text, in);
 	} else if (r == TRUST_FORK) {
@@ -341,8 +354,8 @@ int gossip_pin(struct node *n, const struct node_input *in)
 	}
 	if (outcome != 0)
 		return outcome;
+	keep_pin(n, number, in); /* before its own card may go with the other roster */
 	node_adopt(n, next);
-	keep_pin(n, number, in);
 	node_log(n, LOG_LEVEL_INFO, "trust: pinned number=%u roster=%s", number, hex);
 	for (size_t i = 0; i < n->n_peers; i++) /* what follows it was refused before */
 		if (n->peers[i]->session != NULL)

@@ -256,6 +256,10 @@ void keep_committed(struct node *n, const struct job *job)
 
 void keep_tick(struct node *n)
 {
+	if (node_why_not_ready(n) != NULL) /* the key may have gone since they came */
+		for (struct unsaved *u = n->unsaved; u != NULL; u = u->next)
+			if (has_act(u))
+				tell(n, u, false);
 	save_next(n);
 }
 

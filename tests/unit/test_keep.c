@@ -551,6 +551,52 @@ START_TEST(test_trail_waits_for_a_card)
 }
 END_TEST
 
+/* That a card took its key away is the last thing that a node's key signs; whoever waits for an act behind it is told that it waits. */
+START_TEST(test_key_goes)
+{
+	struct actor member = actor_of(READER, 0);
+	struct act act = {.id = "b", .verb = "card.import", .by_user = true};
+	struct problems problems = {0};
+	struct buffer text;
+	struct driven d;
+
+	drive(&d);
+	text = card_text(trust_network(d.w.trust), &member, 2, 2);
+	ck_assert_int_eq(feed(&d, (struct node_input){.kind = NODE_NOTE,
+					  .frame = view(&text),
+					  .reason = "operator",
+					  .problems = &problems,
+					  .act = &act,
+					  .tag = 1}),
+		0);
+	commit(&d, false);
+	tell_act(&d, "c", 2);
+	ck_assert_ptr_null(d.job);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n2 not yet\n");
+	expect_trail(&d, "card.import 0 ugent.be 2 done\n");
+	buffer_deinit(&text);
+	stop(&d);
+}
+END_TEST
+
+/* The key goes while an act waits for the disk: who waits for it is told at the next tick. */
+START_TEST(test_key_goes_meanwhile)
+{
+	struct driven d;
+
+	drive(&d);
+	tell_act(&d, "a", 1);
+	tell_act(&d, "b", 2);
+	give_card(&d, READER, 3);
+	commit(&d, false);
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	tick(&d, 1000);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n3 durable\n2 not yet\n");
+	stop(&d);
+}
+END_TEST
+
 /* The card that a batch of this transaction, which publishes one event before something older is written, is sealed under. */
 static struct digest sealed_under(struct driven *d, struct job *older)
 {
@@ -629,6 +675,8 @@ int main(void)
 	tcase_add_test(tc, test_told_twice_is_there_once);
 	tcase_add_test(tc, test_flood_of_acts_is_bounded);
 	tcase_add_test(tc, test_trail_waits_for_a_card);
+	tcase_add_test(tc, test_key_goes);
+	tcase_add_test(tc, test_key_goes_meanwhile);
 	tcase_add_test(tc, test_kept_late);
 	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);
