@@ -37,6 +37,7 @@ struct reading {
 	bool open;            /* a Fetch is out */
 	uint64_t reopened_at; /* our last sequence when a gap made us ask again */
 	bool reopened;
+	uint64_t moved_ms; /* of one of ours: when it was asked for, or brought something */
 	uint64_t retry_ms; /* when to ask again after a refusal; 0: not refused */
 	const char *why;
 };

@@ -1,12 +1,15 @@
 /* recover - a node whose disk went back, or was lost, gets what it published from its readers: each holds it, signed by this node, and shows
  * how far.
  *
- * What goes on where our copy ends is taken in as our own. While it comes nothing is published, so that no place is used twice. Where
+ * What goes on where our copy ends is taken in as our own. While it comes nothing is published, so that no place is used twice; but nobody is
+ * waited for who gives nothing. Where
  * this node published something else there meanwhile, it says so and leaves it: people have to look. */
 #include "core/node_state.h"
 
 #include "core/handle.h"
 #include <string.h>
+
+enum { PATIENCE_MS = 60000 }; /* so long nothing is published for a reader that gives nothing back */
 
 static bool is_own(const struct node *n, const struct reading *rd)
 {
@@ -49,15 +52,20 @@ void recover_head(
 			(unsigned long long)header_last(h));
 	rd->announced = header_last(h);
 	rd->incarnation = h->incarnation;
-	if (!rd->open && rd->retry_ms == 0)
-		fetch_channel(n, s, rd);
+	if (rd->open || rd->retry_ms != 0)
+		return;
+	rd->moved_ms = n->now_ms;
+	fetch_channel(n, s, rd);
 }
 
 void recover_accepted(struct node *n, struct reading *rd)
 {
 	const struct channel *c = node_channel(n, n->member, rd->audience);
 
-	if (!is_own(n, rd) || is_beyond(c, rd->incarnation, rd->announced))
+	if (!is_own(n, rd))
+		return;
+	rd->moved_ms = n->now_ms;
+	if (is_beyond(c, rd->incarnation, rd->announced))
 		return;
 	if (rd->open)
 		node_log(n, LOG_LEVEL_WARN, "channel: fetched back what this node had published audience=%s last=%llu",
@@ -71,7 +79,8 @@ bool node_recovers(const struct node *n)
 		const struct session *s = n->peers[i]->session;
 
 		for (size_t k = 0; s != NULL && k < s->n_readings; k++)
-			if (is_own(n, &s->readings[k]) && s->readings[k].open)
+			if (is_own(n, &s->readings[k]) && s->readings[k].open &&
+				n->now_ms < s->readings[k].moved_ms + PATIENCE_MS)
 				return true;
 	}
 	return false;

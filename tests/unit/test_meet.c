@@ -187,11 +187,12 @@ START_TEST(test_two_nodes_with_one_key)
 }
 END_TEST
 
-/* A head of a channel to both members that its publisher signs, at this sequence. */
-static void make_head(struct sealed_batch *out, const struct meeting_world *m, uint64_t sequence)
+/* A head of a channel to the other one, that its publisher signs, at this sequence. */
+static void make_head(struct sealed_batch *out, const struct meeting_world *m, const char *publisher,
+	const struct node_keys *keys, uint64_t sequence)
 {
-	char audience[] = READER;
-	struct header h = {.audience = audience,
+	char reader[] = READER, other[] = PUBLISHER;
+	struct header h = {.audience = strcmp(publisher, READER) == 0 ? other : reader,
 		.network = *trust_network(m->w.trust),
 		.incarnation = 1,
 		.first = sequence,
@@ -202,10 +203,10 @@ static void make_head(struct sealed_batch *out, const struct meeting_world *m, u
 	struct entropy entropy;
 	uint8_t seed[32] = {3}, key[BATCH_KEY_LEN];
 
-	strcpy(h.publisher, PUBLISHER);
+	strcpy(h.publisher, publisher);
 	entropy_init(&entropy, seed);
 	ck_assert_int_eq(batch_add_leaf(&b, &leaf), 0);
-	ck_assert_int_eq(batch_seal(out, key, &h, &b, &m->w.publisher_keys, &entropy), 0);
+	ck_assert_int_eq(batch_seal(out, key, &h, &b, keys, &entropy), 0);
 	batch_builder_deinit(&b);
 }
 
@@ -258,7 +259,7 @@ START_TEST(test_heads_without_end)
 	size_t most;
 
 	open_world(&m);
-	make_head(&head, &m, 2);
+	make_head(&head, &m, PUBLISHER, &m.w.publisher_keys, 2);
 	strcpy(row.publisher, PUBLISHER);
 	ck_assert_int_eq(node_load_channel(m.node, &row, head.header, head.signature), 0);
 	meet(&m, 1, 1);
@@ -274,6 +275,29 @@ START_TEST(test_heads_without_end)
 }
 END_TEST
 
+/* A reader that shows more of our channel than we hold is asked for it, and nothing is published meanwhile; but who gives nothing does not
+ * stop the node for longer than a minute. */
+START_TEST(test_nothing_given_back)
+{
+	struct sealed_batch head = {0};
+	struct meeting_world m;
+
+	open_world(&m);
+	make_head(&head, &m, READER, &m.w.reader_keys, 2);
+	meet(&m, 1, 1);
+	ck_assert(!node_recovers(m.node));
+	for (int i = 0; i < 3; i++) {
+		show_head(&m, &head);
+		ck_assert(node_recovers(m.node));
+		m.now_ms += 20000;
+	}
+	show_head(&m, &head);
+	ck_assert(!node_recovers(m.node));
+	sealed_batch_deinit(&head);
+	close_world(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("meet");
@@ -283,6 +307,7 @@ int main(void)
 	tcase_add_test(tc, test_new_starts);
 	tcase_add_test(tc, test_two_nodes_with_one_key);
 	tcase_add_test(tc, test_heads_without_end);
+	tcase_add_test(tc, test_nothing_given_back);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
