@@ -117,6 +117,11 @@ static const struct setting trust_rows[] = {
 			"systemd they are taken from the credentials instead when LoadCredential=keys:FOLDER is set. "
 			"The identity "
 			"key does not belong here, but in a safe."},
+	{"key_age", SETTING_NUMBER, AT(trust.key_age_days), .fallback = "365", .max = 36500,
+		.help = "How many days a node key may be in use. The node warns 60, 30 and 7 days before, and goes on "
+			"with "
+			"it "
+			"afterwards. 0: no limit."},
 	{0},
 };
 
@@ -400,8 +405,7 @@ static void check_own(
 }
 
 /* Roster and cards. Their own mistakes have places of their own and go to `notes`. */
-static int check_trust(
-	struct settings *s, const struct config *c, const struct config_keys *keys, struct problems *notes)
+static int check_trust(struct settings *s, struct config *c, const struct config_keys *keys, struct problems *notes)
 {
 	struct trust *trust = NULL;
 	int r;
@@ -413,6 +417,8 @@ static int check_trust(
 		r = config_roster_load(&trust, c, notes);
 	if (r == 0 && c->trust.cards != NULL && access(c->trust.cards, R_OK | X_OK) == 0)
 		r = config_cards_load(&trust, c, notes);
+	if (trust != NULL && r >= 0 && config_resolve(c, trust_roster(trust)) != 0)
+		r = -ENOMEM;
 	if (trust != NULL && c->member != NULL && r >= 0)
 		check_own(s, c, trust, keys);
 	trust_unref(trust);

@@ -42,6 +42,7 @@ struct config {
 		char *anchor; /* 64 hexadecimal digits */
 		uint8_t digest[DIGEST_LEN];
 		char *roster, *cards, *keys; /* paths */
+		uint64_t key_age_days;       /* limit of a node key's age; 0: none */
 	} trust;
 	struct {
 		char *url;
@@ -97,6 +98,14 @@ void config_keys_free(struct config_keys *k);
  * left out. `*out` and `*trust` are the caller's. 0; CONFIG_BAD with `problems`; -ENOMEM. */
 int config_roster_load(struct trust **out, const struct config *c, struct problems *problems);
 int config_cards_load(struct trust **trust, const struct config *c, struct problems *problems);
+
+/* Handles in place of the aliases of a roster that the configuration names members by: its own, and those that are blocked. 0 or
+ * -ENOMEM. */
+int config_resolve(struct config *c, const struct roster *r);
+
+/* The key a node runs with: the newest that its member's card (NULL: none) lists as in use; the newest of all when it lists none. So a new
+ * key waits until there is a card for it. */
+const struct node_keys *config_key_in_use(const struct config_keys *keys, const struct card *own);
 
 /* Why a node with these keys cannot publish under its member's card; NULL: it can. */
 const char *config_card_lacks(const struct card *own, const struct config_keys *keys);

@@ -46,7 +46,7 @@ static int load_card(struct trust **trust, const char *path, struct problems *pr
 	free(text);
 	if (r == TRUST_FORK)
 		note_problem_at(problems, path, 1, "another card with this number is in the folder; ask whose it is");
-	if (r == 0) {
+	if (next != NULL) {
 		trust_unref(*trust);
 		*trust = next;
 	}
@@ -76,16 +76,56 @@ int config_cards_load(struct trust **trust, const struct config *c, struct probl
 	return r != 0 ? r : problems->total != before ? CONFIG_BAD : 0;
 }
 
+/* Puts the handle in the place of an alias. */
+static int resolve(char **name, const struct roster *r)
+{
+	const char *handle = *name == NULL ? NULL : roster_resolve(r, *name);
+	char *copy;
+
+	if (handle == NULL || strcmp(handle, *name) == 0)
+		return 0;
+	copy = strdup(handle);
+	if (copy == NULL)
+		return -ENOMEM;
+	free(*name);
+	*name = copy;
+	return 0;
+}
+
+int config_resolve(struct config *c, const struct roster *r)
+{
+	int error = resolve(&c->member, r);
+
+	for (size_t i = 0; i < c->peers.n_blocked && error == 0; i++)
+		error = resolve(&c->peers.blocked[i], r);
+	return error;
+}
+
+static bool is_listed(const struct card *own, const struct node_keys *keys)
+{
+	const struct card_key *key = card_key(own, keys->number);
+
+	return key != NULL && key->state == CARD_KEY_CURRENT &&
+	       memcmp(key->sign, keys->sign_public, SIGN_PUBLIC_LEN) == 0 &&
+	       memcmp(key->link, keys->link_public, LINK_PUBLIC_LEN) == 0;
+}
+
+const struct node_keys *config_key_in_use(const struct config_keys *keys, const struct card *own)
+{
+	for (size_t i = keys->n_nodes; own != NULL && i-- > 0;)
+		if (is_listed(own, &keys->nodes[i]))
+			return &keys->nodes[i];
+	return &keys->nodes[keys->n_nodes - 1];
+}
+
 const char *config_card_lacks(const struct card *own, const struct config_keys *keys)
 {
-	const struct node_keys *newest = &keys->nodes[keys->n_nodes - 1];
-	const struct card_key *key = card_key(own, newest->number);
+	const struct node_keys *used = config_key_in_use(keys, own);
+	const struct card_key *key = card_key(own, used->number);
 
+	if (is_listed(own, used))
+		return NULL;
 	if (key == NULL || key->state != CARD_KEY_CURRENT)
 		return "does not list the newest node key as current; make a new card: enlight card new";
-	if (memcmp(key->sign, newest->sign_public, SIGN_PUBLIC_LEN) != 0 ||
-		memcmp(key->link, newest->link_public, LINK_PUBLIC_LEN) != 0)
-		return "lists another key under the number of the newest node key; put that key back, or make a new "
-		       "card";
-	return NULL;
+	return "lists another key under the number of the newest node key; put that key back, or make a new card";
 }

@@ -67,6 +67,8 @@ struct daemon {
 	struct loop loop;
 	struct config_keys *keys;
 	struct trust *trust;
+	const struct node_keys *own; /* of `keys`: the one that is used */
+	bool has_anchor;             /* the store has the pinned roster */
 	struct store_reader *archive;
 };
 
@@ -140,22 +142,69 @@ static int read_config(struct daemon *d)
 
 /* ---- what the store remembers ---- */
 
+static void trust_next(struct daemon *d, struct trust *next)
+{
+	if (next == NULL)
+		return;
+	trust_unref(d->trust);
+	d->trust = next;
+}
+
 /* A roster or card that was taken in at an earlier time: it was judged then, and is again. */
 static int remember_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
 	struct daemon *d = context;
 	struct problems problems = {0};
 	struct trust *next;
-	int r = trust_with(&next, d->trust, kind, text, &problems);
+	int r = trust_again(&next, d->trust, kind, text, &problems);
 
-	if (r == 0) {
-		trust_unref(d->trust);
-		d->trust = next;
+	trust_next(d, next);
+	if (r == TRUST_REFUSED && strcmp(kind, "roster") == 0) {
+		log_info("trust: a stored roster does not follow from the pinned one number=%u", (unsigned)number);
 	} else if (r == TRUST_REFUSED) {
 		log_warn("trust: a stored note is not good any more kind=%s member=%s number=%u rule=\"%s\"", kind,
 			member, (unsigned)number, problems.n > 0 ? problems.items[0].rule : "");
 	}
 	problems_deinit(&problems);
+	return r < 0 ? r : 0;
+}
+
+/* The roster before the oldest one held; and whether the pinned one is stored. */
+static int remember_older(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
+{
+	struct daemon *d = context;
+	const struct roster *anchor = trust_find_roster(d->trust, trust_anchor(d->trust));
+	uint32_t oldest = trust_oldest_roster(d->trust);
+
+	if (strcmp(kind, "roster") != 0)
+		return 0;
+	d->has_anchor |= bytes_equal(text, bytes_of(anchor->note.text, anchor->note.text_len));
+	return number + 1 == oldest ? remember_note(d, kind, member, number, text) : 0;
+}
+
+/* Rosters and cards. Older rosters than the pinned one come first: cards of those who were members then are good by them. */
+static int remember_notes(struct daemon *d)
+{
+	const struct archive_ops *ops = &store_archive_ops;
+	uint32_t oldest;
+	int r;
+
+	do {
+		oldest = trust_oldest_roster(d->trust);
+		r = ops->notes(d->archive, remember_older, d);
+	} while (r == 0 && trust_oldest_roster(d->trust) < oldest);
+	return r == 0 ? ops->notes(d->archive, remember_note, d) : r;
+}
+
+static int remember_pin(void *context, const char *name, const char *value)
+{
+	struct daemon *d = context;
+	struct trust *next = NULL;
+	int r = 0;
+
+	if (strncmp(name, NODE_PIN_SETTING, strlen(NODE_PIN_SETTING)) == 0)
+		r = node_remember_pin(&next, d->trust, name, value);
+	trust_next(d, next);
 	return r < 0 ? r : 0;
 }
 
@@ -189,29 +238,53 @@ static int remember_receipt(void *context, const struct receipt_row *row)
 
 static int remember_setting(void *context, const char *name, const char *value)
 {
-	struct node *node = ((struct daemon *)context)->loop.node;
+	struct node *n = ((struct daemon *)context)->loop.node;
 
 	if (strcmp(name, CHECKPOINT_SETTING) == 0)
-		return node_load_checkpoint(node, value);
+		return node_load_checkpoint(n, value);
+	if (strncmp(name, NODE_KEY_SETTING, strlen(NODE_KEY_SETTING)) == 0)
+		node_load_key_since(n, name, value);
 	if (strncmp(name, "blocked ", 8) != 0)
 		return 0;
-	return node_load_blocked(node, name + 8, value);
+	return node_load_blocked(n, name + 8, value);
+}
+
+/* The key that this member's newest card lists, whether the store knows that card or only the folder. */
+static int choose_key(struct daemon *d)
+{
+	struct problems ignored = {0};
+	struct trust *t = trust_ref(d->trust);
+	int r = config_cards_load(&t, d->loop.config, &ignored);
+
+	if (r >= 0)
+		d->own = config_key_in_use(d->keys, trust_card(t, d->loop.config->member));
+	problems_deinit(&ignored);
+	trust_unref(t);
+	return r < 0 ? r : 0;
 }
 
 static int remember(struct daemon *d)
 {
 	const struct archive_ops *ops = &store_archive_ops;
 	const struct config *c = d->loop.config;
-	struct node_options options = {.member = c->member,
-		.keys = &d->keys->nodes[d->keys->n_nodes - 1],
-		.quota_bytes = c->peers.quota_bytes};
+	struct node_options options = {
+		.quota_bytes = c->peers.quota_bytes, .key_limit_ms = c->trust.key_age_days * 86400000};
 	uint8_t boot[BOOT_ID_LEN];
 	int r;
 
 	randombytes_buf(boot, sizeof boot);
 	options.boot = boot;
-	r = ops->notes(d->archive, remember_note, d);
+	r = ops->settings(d->archive, remember_pin, d);
+	if (r == 0)
+		r = remember_notes(d);
+	if (r == 0)
+		r = config_resolve(d->loop.config, trust_roster(d->trust));
+	if (r == 0)
+		r = choose_key(d);
+	options.member = c->member;
+	options.keys = d->own;
 	options.trust = d->trust;
+	options.keep_anchor = !d->has_anchor;
 	if (r == 0)
 		r = node_new(&d->loop.node, &options);
 	if (r == 0)
@@ -259,7 +332,7 @@ static int start_workers(struct daemon *d)
 	struct reader_options reader = {.run = loop_reader_run, .context = l, .max_queue = 4096};
 	int r;
 
-	l->committer = committer_new(l->config->member, &d->keys->nodes[d->keys->n_nodes - 1], &d->keys->store);
+	l->committer = committer_new(l->config->member, d->own, &d->keys->store);
 	l->querier = querier_new(&d->keys->store);
 	if (l->committer == NULL || l->querier == NULL)
 		return failed("workers", -ENOMEM, NULL);
@@ -274,7 +347,7 @@ static int start_workers(struct daemon *d)
 
 static int open_link(struct daemon *d)
 {
-	const struct node_keys *keys = &d->keys->nodes[d->keys->n_nodes - 1];
+	const struct node_keys *keys = d->own;
 	struct link_options options = {.listen = d->loop.config->link.listen,
 		.secret = keys->link_secret,
 		.public_key = keys->link_public,

@@ -472,7 +472,9 @@ static int ask_import(void *context, uint64_t tag, const struct act *act, struct
 	int r = step_result(context, &in);
 
 	if (r == TRUST_FORK)
-		problem_add(problems, "", "another text with this number is held already");
+		problem_add(problems, "",
+			"another text with this number is held already, signed as well; of two rosters "
+			"`enlight roster pin` says which one counts");
 	if (r == TRUST_OLDER)
 		problem_add(problems, "", "a newer one is held already");
 	return r == TRUST_KNOWN ? 1 : r < 0 ? r : 0;
@@ -485,6 +487,36 @@ static int ask_block(
 		.kind = NODE_BLOCK, .member = member, .block = block, .reason = act->reason, .act = act, .tag = tag};
 
 	(void)problems;
+	return step_result(context, &in);
+}
+
+static const char *resolve(void *context, const char *name)
+{
+	return trust_resolve(node_trust(((struct loop *)context)->node), name);
+}
+
+static json_t *invite(void *context)
+{
+	return node_invite(((struct loop *)context)->node);
+}
+
+static json_t *rosters(void *context)
+{
+	return node_rosters(((struct loop *)context)->node);
+}
+
+static struct bytes roster_text(void *context, const struct digest *digest)
+{
+	const struct roster *r = trust_find_roster(node_trust(((struct loop *)context)->node), digest);
+	struct bytes nothing = {0};
+
+	return r == NULL ? nothing : bytes_of(r->note.text, r->note.text_len);
+}
+
+static int ask_pin(void *context, uint64_t tag, const struct act *act, const struct digest *digest)
+{
+	struct node_input in = {.kind = NODE_PIN, .digest = digest, .act = act, .tag = tag};
+
 	return step_result(context, &in);
 }
 
@@ -551,6 +583,11 @@ const struct api_ops loop_api_ops = {
 	.query = ask_query,
 	.import_note = ask_import,
 	.block = ask_block,
+	.resolve = resolve,
+	.invite = invite,
+	.rosters = rosters,
+	.roster_text = roster_text,
+	.pin = ask_pin,
 	.audit = audit,
 	.plugins = loop_plugins,
 	.held = loop_held,
@@ -704,6 +741,8 @@ static void reload(struct loop *l, const struct signalfd_siginfo *signal)
 	for (size_t i = 0; i < problems.n; i++)
 		log_error("config: %s: %s", problems.items[i].place, problems.items[i].rule);
 	problems_deinit(&problems);
+	if (r == 0)
+		r = config_resolve(c, trust_roster(node_trust(l->node)));
 	access = r == 0 ? loop_access(c) : NULL;
 	if (access == NULL) {
 		log_error("config: not read again; what was in force stays file=%s", l->config_path);

@@ -35,6 +35,16 @@ static void add_plugin(void *context, const char *plugin, const struct delivery_
 	sums->dead += (json_int_t)c->dead;
 }
 
+static json_t *key_json(const struct loop *l)
+{
+	struct node_key_view k;
+
+	node_key(l->node, loop_time_ms(), &k);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)k.number, "age_days",
+		(json_int_t)(k.age_ms / 86400000), "limit_days", (json_int_t)(k.limit_ms / 86400000), "due_days",
+		(json_int_t)k.due_days, "overdue_days", (json_int_t)k.overdue_days, "newer", (json_int_t)k.newer);
+}
+
 json_t *loop_status(void *context)
 {
 	const struct loop *l = context;
@@ -48,18 +58,19 @@ json_t *loop_status(void *context)
 	host_counters(l->host, add_plugin, &plugins);
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
-	return json_pack("{s:s, s:s, s:s, s:{s:I, s:s}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
+	return json_pack(
+		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
-		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "card",
-		(json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
+		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
+		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
 		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
 		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
 		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
 		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
 		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "plugins", "configured", plugins.n,
-		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead);
+		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l));
 }
 
 static double resident(const struct loop *l)
@@ -83,6 +94,19 @@ static double full(const struct loop *l)
 	return l->full != NULL;
 }
 
+static double key_age(const struct loop *l)
+{
+	struct node_key_view k;
+
+	node_key(l->node, loop_time_ms(), &k);
+	return (double)k.age_ms / 1000.0;
+}
+
+static double key_limit(const struct loop *l)
+{
+	return (double)l->config->trust.key_age_days * 86400.0;
+}
+
 static double started(const struct loop *l)
 {
 	return (double)(loop_time_ms() - (loop_monotonic_ms() - l->started_ms)) / 1000.0;
@@ -93,6 +117,9 @@ static const struct {
 	struct metric metric;
 	double (*value)(const struct loop *l);
 } gauges[] = {
+	{{"enlight_key_age_limit_seconds", METRIC_GAUGE, "seconds", "How old a node key may get; 0: no limit"},
+		key_limit},
+	{{"enlight_key_age_seconds", METRIC_GAUGE, "seconds", "How long the node key has been in use"}, key_age},
 	{{"enlight_resident_memory_bytes", METRIC_GAUGE, "bytes", "Resident memory of the node"}, resident},
 	{{"enlight_start_time_seconds", METRIC_GAUGE, "seconds", "When the node started, since 1970"}, started},
 	{{"enlight_store_bytes", METRIC_GAUGE, "bytes", "Store on disk, database and write-ahead log"}, stored},
@@ -127,6 +154,9 @@ static const struct {
 		COUNT(withheld)},
 	{{"enlight_links_live", METRIC_GAUGE, "", "Peers with a live session"}, COUNT(live)},
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
+	{{"enlight_rosters_disputed", METRIC_GAUGE, "",
+		 "Rosters that compete with one in force, of which no operator has said yet which counts"},
+		COUNT(disputes)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
 	{{"enlight_batches_refused_by_readers_total", METRIC_COUNTER, "",

@@ -123,13 +123,28 @@ static void request_free(struct request *rq)
 	free(rq);
 }
 
+/* A parameter that names one member may give an alias: its handle takes the place. Takes `value`. */
+static char *resolve_value(const struct request *rq, const char *name, char *value)
+{
+	const char *handle = NULL;
+	char *copy;
+
+	if (value != NULL && (strcmp(name, "source") == 0 || strcmp(name, "member") == 0))
+		handle = rq->api->options.ops->resolve(rq->api->options.context, value);
+	if (handle == NULL || strcmp(handle, value) == 0)
+		return value;
+	copy = strdup(handle);
+	free(value);
+	return copy;
+}
+
 /* Adds a decoded value; what cannot be decoded becomes a problem. */
 static int add_value(struct request *rq, const char *name, struct bytes encoded, struct problems *problems)
 {
 	char *value;
 
 	assert(rq->n_values < REQUEST_VALUES_MAX);
-	value = percent_decode(encoded);
+	value = resolve_value(rq, name, percent_decode(encoded));
 	if (value == NULL && errno != EINVAL)
 		return -ENOMEM;
 	if (value == NULL) {
@@ -149,7 +164,7 @@ struct collecting {
 /* The names of a route's path, as request_value() is asked for them. */
 static int take_part(void *context, struct bytes name, struct bytes value)
 {
-	static const char *const names[] = {"source", "id", "audience", "member", "topic", "plugin", "place"};
+	static const char *const names[] = {"source", "id", "audience", "member", "topic", "plugin", "place", "digest"};
 	struct collecting *c = context;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -42,6 +42,14 @@ struct api_ops {
 		void *context, uint64_t tag, const struct act *act, struct bytes text, struct problems *problems);
 	int (*block)(void *context, uint64_t tag, const struct act *act, const char *member, bool block,
 		struct problems *problems);
+	/* Whose handle or alias a name is: the handle, borrowed until the trust changes; NULL: nobody's. A handle_resolve. */
+	const char *(*resolve)(void *context, const char *name);
+	json_t *(*invite)(void *context); /* what a new member begins with */
+	/* Rosters held; the text of one, borrowed for the call's answer (data NULL: not held); which of two with one number counts: 0, 1 and
+	 * -ENOENT as above. */
+	json_t *(*rosters)(void *context);
+	struct bytes (*roster_text)(void *context, const struct digest *digest);
+	int (*pin)(void *context, uint64_t tag, const struct act *act, const struct digest *digest);
 	/* Plugins, and what they have not done; see host.h. */
 	json_t *(*plugins)(void *context);
 	int (*held)(void *context, struct held_page *page); /* 0, -ENOENT, -ENOMEM */

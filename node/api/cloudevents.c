@@ -174,10 +174,32 @@ static bool refuse_unknown(struct drafts *d, size_t i, const struct event_parts 
 	return false;
 }
 
+/* A source that is the member by another name: the member. Everything else as it is. */
+static const char *source_of(const struct drafts *d, const char *source)
+{
+	const char *handle = source == NULL || d->resolve == NULL ? NULL : d->resolve(d->resolve_context, source);
+
+	return handle != NULL && strcmp(handle, d->member) == 0 ? d->member : source;
+}
+
+/* The attributes of one event, which draft_from_parts() asks for. */
+struct attributes {
+	const struct drafts *d;
+	const struct event_parts *parts;
+};
+
+static const char *give_attribute(void *context, const char *name)
+{
+	const struct attributes *a = context;
+	const char *value = find_attribute((void *)a->parts, name);
+
+	return strcmp(name, "source") == 0 ? source_of(a->d, value) : value;
+}
+
 static int take_parts(struct drafts *d, size_t i, const struct event_parts *parts, struct bytes data, bool packed)
 {
-	struct draft_source in = {
-		.attribute = find_attribute, .context = (void *)parts, .data = data, .packed = packed};
+	struct attributes attributes = {d, parts};
+	struct draft_source in = {.attribute = give_attribute, .context = &attributes, .data = data, .packed = packed};
 	struct problems found = {0};
 	struct draft draft = {0};
 	int r;
@@ -282,6 +304,16 @@ static struct json_scan scan_value(struct bytes body, size_t from)
 	return s;
 }
 
+/* Names the event's source as the member is called. */
+static int resolve_source(const struct drafts *d, json_t *event)
+{
+	const char *source = json_string_value(json_object_get(event, "source"));
+
+	if (source == NULL || source_of(d, source) == source)
+		return 0;
+	return json_object_set_new(event, "source", json_string(d->member)) == 0 ? 0 : -ENOMEM;
+}
+
 static int take_json(struct drafts *d, size_t i, struct bytes body, size_t from, struct json_scan scan)
 {
 	struct problems found = {0};
@@ -304,7 +336,9 @@ static int take_json(struct drafts *d, size_t i, struct bytes body, size_t from,
 		return 0;
 	}
 	if (!refuse_topic(d, i, json_string_value(json_object_get(json, "type")))) {
-		r = draft_from_json(&draft, json, d->member, &found);
+		r = resolve_source(d, json);
+		if (r == 0)
+			r = draft_from_json(&draft, json, d->member, &found);
 		r = take(d, i, r, &draft, &found);
 	}
 	json_decref(json);

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/problem.h"
 #include "core/event.h"
+#include "core/handle.h"
 
 enum {
 	EVENTS_BODY_MAX = 4 << 20, /* bytes of one request's body */
@@ -59,6 +60,8 @@ struct drafts {
 	const struct event_parts *headers; /* of binary mode */
 	const char *member;
 	uint64_t now_ms;
+	handle_resolve resolve; /* what a member is called otherwise, with its context; NULL: nothing */
+	void *resolve_context;
 	/* Whether who asks may publish the topic; asked for each event. */
 	bool (*may_publish)(void *context, const char *topic);
 	void *context;

@@ -171,6 +171,7 @@ void handle_evidence_get(struct request *rq)
 void handle_fork_get(struct request *rq)
 {
 	const char *publisher = request_value(rq, "source"), *audience = request_value(rq, "audience");
+	const struct api_options *o = &rq->api->options;
 	struct query *query = query_new(QUERY_EVIDENCE);
 	struct problems problems = {0};
 	struct evidence_query *q;
@@ -184,7 +185,7 @@ void handle_fork_get(struct request *rq)
 		problem_add(&problems, "source", "a member's handle");
 	q->source = strdup(publisher);
 	errno = 0;
-	q->audience = audience_normalise(audience, publisher);
+	q->audience = audience_resolve(audience, publisher, o->ops->resolve, o->context);
 	if (q->audience == NULL && errno != ENOMEM)
 		problem_add(&problems, "audience", "`network`, or handles of members with commas between");
 	ask(rq, query, &problems, q->source == NULL || errno == ENOMEM ? -ENOMEM : 0, NULL, answer_evidence);

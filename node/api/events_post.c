@@ -121,6 +121,8 @@ static void read_events(struct request *rq, const struct media_type *type)
 		.headers = &h.parts,
 		.member = rq->api->options.member,
 		.now_ms = rq->api->options.ops->now_ms(rq->api->options.context),
+		.resolve = rq->api->options.ops->resolve,
+		.resolve_context = rq->api->options.context,
 		.may_publish = may_publish,
 		.context = rq,
 	};

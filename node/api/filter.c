@@ -83,12 +83,15 @@ static int take_copy(char **out, const char *value)
 }
 
 /* People write an audience in any order; the publisher, when it is asked for too, may stand among the members. */
-static int take_audience(struct event_filter *out, const char *value, struct problems *problems)
+static int take_audience(
+	struct event_filter *out, const struct request *rq, const char *value, struct problems *problems)
 {
+	const struct api_options *o = &rq->api->options;
+
 	if (value == NULL)
 		return 0;
 	errno = 0;
-	out->audience = audience_normalise(value, out->source == NULL ? "" : out->source);
+	out->audience = audience_resolve(value, out->source == NULL ? "" : out->source, o->ops->resolve, o->context);
 	if (out->audience != NULL)
 		return 0;
 	if (errno == ENOMEM)
@@ -120,7 +123,7 @@ int filter_of_request(struct event_filter *out, const struct request *rq, struct
 	if (r == 0)
 		r = take_copy(&out->subject, request_value(rq, "subject"));
 	if (r == 0)
-		r = take_audience(out, request_value(rq, "audience"), problems);
+		r = take_audience(out, rq, request_value(rq, "audience"), problems);
 	if (r == 0 && self != NULL && out->source == NULL)
 		r = take_copy(&out->source, self);
 	if (r == 0 && self != NULL && out->audience == NULL)

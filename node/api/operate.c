@@ -194,6 +194,68 @@ void handle_roster(struct request *rq)
 	import_note(rq, "enlight roster ", "roster.import");
 }
 
+void handle_invite(struct request *rq)
+{
+	request_json(rq, 200, ask(rq, rq->api->options.ops->invite));
+}
+
+void handle_rosters(struct request *rq)
+{
+	request_json(rq, 200, ask(rq, rq->api->options.ops->rosters));
+}
+
+static const char no_such_roster[] = "no roster that the node holds; GET /v1/rosters lists them";
+
+/* The digest in the path; false: there is no such roster, and that is answered. */
+static bool path_digest(struct request *rq, struct digest *out)
+{
+	const char *hex = request_value(rq, "digest");
+
+	if (strlen(hex) == 2 * sizeof out->bytes && hex_decode(out->bytes, sizeof out->bytes, hex))
+		return true;
+	request_problem_at(rq, REFUSED_NOT_FOUND, "digest", no_such_roster);
+	return false;
+}
+
+void handle_roster_text(struct request *rq)
+{
+	struct digest digest;
+	struct bytes text;
+
+	if (!path_digest(rq, &digest))
+		return;
+	text = rq->api->options.ops->roster_text(rq->api->options.context, &digest);
+	if (text.data == NULL) {
+		request_problem_at(rq, REFUSED_NOT_FOUND, "digest", no_such_roster);
+		return;
+	}
+	request_json(rq, 200,
+		json_pack("{s:s, s:s%}", "digest", request_value(rq, "digest"), "text", (const char *)text.data,
+			text.len));
+}
+
+void handle_roster_pin(struct request *rq)
+{
+	struct problems none = {0};
+	struct digest digest;
+	char hex[2 * DIGEST_LEN + 1];
+	const char *reason;
+	struct act act;
+	int r;
+
+	if (!request_reason_given(rq, &reason) || !path_digest(rq, &digest))
+		return;
+	hex_encode(hex, digest.bytes, DIGEST_LEN);
+	request_act(rq, &act, "roster.pin", hex, reason);
+	r = rq->api->options.ops->pin(rq->api->options.context, request_wait(rq), &act, &digest);
+	if (r == -ENOENT) {
+		rq->tag = 0;
+		request_problem_at(rq, REFUSED_NOT_FOUND, "digest", no_such_roster);
+		return;
+	}
+	answer_act(rq, r, &none, 200, json_pack("{s:s}", "state", r == 0 ? "pinned" : "known"));
+}
+
 static void set_block(struct request *rq, bool block, const char *reason)
 {
 	const char *member = request_value(rq, "member");

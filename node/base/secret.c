@@ -1,6 +1,8 @@
 #include "base/secret.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,5 +54,39 @@ int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
 	text[DIGITS] = '\n';
 	r = file_write(path, text, DIGITS + 1, 0600);
 	sodium_memzero(text, sizeof text);
+	return r;
+}
+
+static int overwrite(const char *path)
+{
+	char noise[DIGITS + 1];
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	randombytes_buf(noise, sizeof noise);
+	if (write(fd, noise, sizeof noise) != (ssize_t)sizeof noise || fsync(fd) < 0)
+		r = errno != 0 ? -errno : -EIO;
+	close(fd);
+	return r;
+}
+
+int secret_destroy(const char *path)
+{
+	char *copy = strdup(path);
+	int fd, r;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	errno = 0;
+	r = overwrite(path);
+	if (r == 0 && unlink(path) < 0)
+		r = -errno;
+	fd = r == 0 ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (r == 0 && (fd < 0 || fsync(fd) < 0))
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	free(copy);
 	return r;
 }

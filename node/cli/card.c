@@ -48,10 +48,9 @@ static int read_roster(struct making *m)
 			m->place.folder);
 		r = EX_DATAERR;
 	}
-	if (r == EX_OK && roster_member(&m->roster, m->place.config->member) == NULL) {
-		cli_error("%s: %s is no member", path, m->place.config->member);
-		r = EX_DATAERR;
-	}
+	if (r == EX_OK && roster_member(&m->roster, m->place.config->member) == NULL)
+		cli_note(m->c, "%s: %s is no member yet; the card counts when a roster lists it", path,
+			m->place.config->member);
 	return r;
 }
 
@@ -260,7 +259,8 @@ static void write_text(struct buffer *out, const struct making *m, uint32_t numb
 static int sign(struct making *m, struct buffer *text, bool *complete)
 {
 	char *path = offline_path(m->place.folder, "identity.key"), name[NOTE_NAME_MAX + 1];
-	const struct roster_member *self = roster_member(&m->roster, m->place.config->member);
+	const char *member = m->place.config->member;
+	const struct roster_member *self = roster_member(&m->roster, member); /* NULL: it joins */
 	size_t signed_len = text->len;
 	struct identity id = {0};
 	struct buffer lines = {0};
@@ -269,7 +269,11 @@ static int sign(struct making *m, struct buffer *text, bool *complete)
 	*complete = path != NULL && (cli_value(m->c, "identity") != NULL || offline_exists(path));
 	if (*complete && r == EX_OK)
 		r = offline_identity(&id, m->c, path);
-	if (*complete && r == EX_OK && memcmp(id.public, self->identity, SIGN_PUBLIC_LEN) != 0) {
+	if (*complete && r == EX_OK && self == NULL && strcmp(id.member, member) != 0) {
+		cli_error("this is the identity key of %s, not of %s", id.member, member);
+		r = EX_DATAERR;
+	}
+	if (*complete && r == EX_OK && self != NULL && memcmp(id.public, self->identity, SIGN_PUBLIC_LEN) != 0) {
 		cli_error("this is not the identity key that roster %u lists for %s%s", m->roster.number, self->handle,
 			m->roster.number > 1 ? "" : " (if a later roster does: enlight roster adopt ROSTER FOLDER)");
 		r = EX_DATAERR;
@@ -277,11 +281,11 @@ static int sign(struct making *m, struct buffer *text, bool *complete)
 	if (r != EX_OK)
 		goto out;
 	if (*complete)
-		note_sign(&lines, bytes_of(text->data, signed_len), self->handle, id.secret);
+		note_sign(&lines, bytes_of(text->data, signed_len), member, id.secret);
 	for (size_t i = 0; i < m->n_keys; i++) {
 		if (m->keys[i].state != CARD_KEY_CURRENT)
 			continue;
-		snprintf(name, sizeof name, "%s+%u", self->handle, m->keys[i].number);
+		snprintf(name, sizeof name, "%s+%u", member, m->keys[i].number);
 		note_sign(&lines, bytes_of(text->data, signed_len), name,
 			find_node_keys(m, m->keys[i].number)->sign_secret);
 	}
@@ -303,7 +307,7 @@ static int find_change(bool *same, const struct making *m)
 	int r;
 
 	*same = false;
-	if (m->before.n_keys == 0)
+	if (m->before.n_keys == 0 || self == NULL)
 		return EX_OK;
 	write_text(&text, m, m->before.number);
 	r = card_check(&m->before, self->identity, "card", &problems);

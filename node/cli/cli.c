@@ -19,9 +19,11 @@ static const struct command *const tables[] = {
 	doctor_commands,
 	help_commands,
 	init_commands,
+	invite_commands,
 	keys_commands,
 	card_commands,
 	roster_commands,
+	governance_commands,
 };
 
 static int by_name(const void *a, const void *b)

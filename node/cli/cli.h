@@ -52,15 +52,17 @@ extern const struct command audit_commands[];  /* audit.c */
 extern const struct command online_commands[]; /* online.c: they ask the running node */
 extern const struct command event_commands[];  /* events.c: events, tail */
 extern const struct command publish_commands[];
-extern const struct command evidence_commands[]; /* evidence.c: receipts, evidence, verify */
-extern const struct command local_commands[];    /* local.c: they need no node */
-extern const struct command plugin_commands[];   /* plugins.c: plugins, dead */
-extern const struct command doctor_commands[];   /* doctor.c */
-extern const struct command help_commands[];     /* help.c */
-extern const struct command init_commands[];     /* init.c */
-extern const struct command keys_commands[];     /* keys.c */
-extern const struct command card_commands[];     /* card.c */
-extern const struct command roster_commands[];   /* roster.c */
+extern const struct command evidence_commands[];   /* evidence.c: receipts, evidence, verify */
+extern const struct command local_commands[];      /* local.c: they need no node */
+extern const struct command plugin_commands[];     /* plugins.c: plugins, dead */
+extern const struct command doctor_commands[];     /* doctor.c */
+extern const struct command help_commands[];       /* help.c */
+extern const struct command init_commands[];       /* init.c */
+extern const struct command invite_commands[];     /* invite.c: invite, join */
+extern const struct command keys_commands[];       /* keys.c */
+extern const struct command card_commands[];       /* card.c */
+extern const struct command roster_commands[];     /* roster.c */
+extern const struct command governance_commands[]; /* governance.c: rosters of the running node */
 const struct command **cli_commands(void);
 
 /* The value of an option of the verb ("" for a flag that is set); NULL: not given. */

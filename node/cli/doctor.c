@@ -144,6 +144,22 @@ static void check_roster(struct doctor *d)
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
 }
 
+static void check_dispute(struct doctor *d)
+{
+	long long disputed = (long long)json_integer_value(cli_get(d->node, "roster.disputed"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (disputed > 0)
+		find(d, FAIL,
+			"see enlight rosters; agree with the others by telephone which one counts, then enlight roster "
+			"pin "
+			"DIGEST",
+			"%lld rosters compete with one in force that has their number", disputed);
+	else
+		find(d, FINE, NULL, "no roster competes with one in force");
+}
+
 static void check_cards(struct doctor *d)
 {
 	struct problems problems = {0};
@@ -325,6 +341,7 @@ static const struct {
 	{"configuration", check_configuration, EX_CONFIG},
 	{"identity key", check_identity_key, EX_CONFIG},
 	{"roster", check_roster, EX_CONFIG},
+	{"dispute", check_dispute, EX_DATAERR},
 	{"cards", check_cards, EX_CONFIG},
 	{"own card", check_own_card, EX_CONFIG},
 	{"clock", check_clock, EX_CONFIG},

@@ -260,6 +260,14 @@ static int lines_of(struct lines *lines, const struct roster *from, const char *
 	return r;
 }
 
+/* The handle of a member that is named by it or by an alias; otherwise the name. */
+static const char *handle_of(const struct roster *from, const char *name)
+{
+	const char *handle = roster_resolve(from, name);
+
+	return handle == NULL ? name : handle;
+}
+
 static void remove_member(struct lines *lines, const char *handle, struct problems *problems)
 {
 	if (find_member(lines, handle) == NULL) {
@@ -295,17 +303,19 @@ static int rekey(struct lines *lines, const struct draft_file *file, struct prob
 	return r;
 }
 
-static int add_alias(struct lines *lines, const char *alias, struct problems *problems)
+static int add_alias(struct lines *lines, const struct roster *from, const char *alias, struct problems *problems)
 {
 	const char *equals = strchr(alias, '=');
+	char member[HANDLE_MAX + 1];
 	struct buffer text = {0};
 	int r;
 
-	if (equals == NULL) {
+	if (equals == NULL || equals - alias > HANDLE_MAX) {
 		problem_add(problems, "--alias", "an alias is HANDLE=DOMAIN");
 		return 0;
 	}
-	buffer_printf(&text, "alias %.*s %s", (int)(equals - alias), alias, equals + 1);
+	snprintf(member, sizeof member, "%.*s", (int)(equals - alias), alias);
+	buffer_printf(&text, "alias %s %s", handle_of(from, member), equals + 1);
 	r = text.error;
 	if (r == 0)
 		r = lines_add(lines, (const char *)text.data, text.len, "--alias", 1);
@@ -313,20 +323,21 @@ static int add_alias(struct lines *lines, const char *alias, struct problems *pr
 	return r;
 }
 
-static int change(struct lines *lines, const struct draft_changes *c, struct problems *problems)
+static int change(
+	struct lines *lines, const struct roster *from, const struct draft_changes *c, struct problems *problems)
 {
 	int r = 0;
 
 	if (c->n_add + c->n_rekey + c->n_remove + c->n_alias == 0 && c->quorum == 0)
 		problem_add(problems, "roster", "nothing would change: --add, --remove, --rekey, --alias or --quorum");
 	for (size_t i = 0; i < c->n_remove; i++)
-		remove_member(lines, c->remove[i], problems);
+		remove_member(lines, handle_of(from, c->remove[i]), problems);
 	for (size_t i = 0; i < c->n_rekey && r == 0; i++)
 		r = rekey(lines, &c->rekey[i], problems);
 	for (size_t i = 0; i < c->n_add && r == 0; i++)
 		r = lines_read(lines, &c->add[i], problems);
 	for (size_t i = 0; i < c->n_alias && r == 0; i++)
-		r = add_alias(lines, c->alias[i], problems);
+		r = add_alias(lines, from, c->alias[i], problems);
 	return r;
 }
 
@@ -350,7 +361,7 @@ int draft_next(struct buffer *out, const struct roster *from, const char *name, 
 	int r = lines_of(&lines, from, name);
 
 	if (r == 0)
-		r = change(&lines, changes, problems);
+		r = change(&lines, from, changes, problems);
 	if (r == 0 && problems->total != before)
 		r = DRAFT_BAD;
 	if (r != 0)

@@ -26,7 +26,7 @@ struct draft_changes {
 	size_t n_add;
 	const struct draft_file *rekey; /* `member` lines with a changed key, name or country */
 	size_t n_rekey;
-	const char *const *remove; /* handles; their aliases go too */
+	const char *const *remove; /* handles or aliases; all aliases go too */
 	size_t n_remove;
 	const char *const *alias; /* HANDLE=DOMAIN */
 	size_t n_alias;

@@ -318,6 +318,25 @@ static int report(const struct making *m)
 	return r;
 }
 
+/* The next steps of who joins a network that is there. */
+static void say_joining(const struct making *m)
+{
+	const char *f = m->folder;
+
+	offline_say(m->c,
+		"\nNext:\n"
+		"  1. Send %s/%s.member to the member that invites, and read the fingerprint out by telephone.\n"
+		"  2. Look at the next roster, which you get (enlight roster diff %s/roster.note ROSTER), sign it, and "
+		"make "
+		"the card:\n"
+		"       enlight roster sign --identity %s/identity.key --output ROSTER ROSTER\n"
+		"       enlight card new %s\n"
+		"  3. Send both back. That member runs: enlight roster import ROSTER, enlight card import %s.card\n"
+		"  4. Start the node. It is ready when the links have brought it the roster.\n"
+		"  5. Move %s/identity.key to where only you get it. The node never reads it.\n",
+		f, m->member, f, f, f, m->member, f);
+}
+
 static void say_next(const struct making *m)
 {
 	const char *f = m->folder;
@@ -326,6 +345,10 @@ static void say_next(const struct making *m)
 		offline_say(m->c,
 			"\n%s/identity.key has no passphrase: whoever can read it can speak for %s. Keep it offline.\n",
 			f, m->member);
+	if (cli_value(m->c, "invite") != NULL) {
+		say_joining(m);
+		return;
+	}
 	offline_say(m->c,
 		"\nNext:\n"
 		"  1. Send %s/%s.member to whoever puts the roster together, and read the fingerprint out by "
@@ -342,12 +365,18 @@ static void say_next(const struct making *m)
 static int run_init(struct cli *c, int argc, char **argv)
 {
 	struct making m = {.c = c, .folder = argc > 0 ? argv[0] : ".", .member = cli_value(c, "member")};
+	const char *path = cli_value(c, "invite");
+	struct invite invite = {0};
 	struct paths paths = {0};
 	int r;
 
 	r = check_options(c);
+	if (r == EX_OK && path != NULL)
+		r = invite_read(&invite, c, path);
+	if (r == EX_OK && path != NULL)
+		r = invite_confirm(&invite, c);
 	if (r != EX_OK)
-		return r;
+		goto out;
 	r = paths_init(&paths, &m);
 	if (r == EX_OK)
 		r = check_nothing_there(&paths);
@@ -355,10 +384,14 @@ static int run_init(struct cli *c, int argc, char **argv)
 		r = make(&m);
 	if (r == EX_OK)
 		r = write_all(&m, &paths);
+	if (r == EX_OK && path != NULL && !c->dry_run)
+		r = invite_put(&invite, c, m.folder);
 	if (r == EX_OK && !c->dry_run) {
 		r = report(&m);
 		say_next(&m);
 	}
+out:
+	invite_deinit(&invite);
 	identity_wipe(&m.identity);
 	free(m.listen);
 	free(m.loopback);
@@ -377,6 +410,8 @@ static const struct cli_option init_options[] = {
 	{"endpoint", "tcp://HOST:PORT", "Where other nodes reach this one; without it this node only dials out"},
 	{"listen", "tcp://ADDRESS:PORT", "Where it listens, such as tcp://*:4847"},
 	{"loopback", "ADDRESS:PORT", "Where it answers for health and metrics, such as 127.0.0.1:4848"},
+	{"invite", "FILE", "What a member's `enlight invite` wrote: the network that this member joins"},
+	INVITE_OPTIONS,
 	{"passphrase-file", "FILE", "Seals the identity key with the passphrase in FILE (/dev/stdin to type it)"},
 	{0},
 };

@@ -1,4 +1,5 @@
 /* enlight keys: the public halves of a node's keys, and new ones. */
+#include "cli/http.h"
 #include "cli/offline.h"
 
 #include "base/secret.h"
@@ -149,9 +150,12 @@ static int write_key(const struct cli *c, const struct place *p, uint32_t number
 		offline_say(c,
 			"\nNext:\n"
 			"  1. enlight card new %s   (the card then lists both keys)\n"
-			"  2. When the others have that card: enlight card new --retire %u %s, then remove the old "
-			"file\n",
-			p->folder, number - 1, p->folder);
+			"  2. enlight card import CARD: the running node passes it on\n"
+			"  3. When enlight peers shows the others live: restart the node, which uses the new key from "
+			"then on\n"
+			"  4. After the overlap: enlight card new --retire %u %s, enlight card import CARD,\n"
+			"     enlight keys destroy %u %s\n",
+			p->folder, number - 1, p->folder, number - 1, p->folder);
 	}
 	free(path);
 	return r;
@@ -171,10 +175,93 @@ static int run_keys_new(struct cli *c, int argc, char **argv)
 	return r;
 }
 
+/* Why a key cannot go yet; NULL: it can. `node` is what the running node says of itself, or NULL. */
+static const char *still_needed(const struct card *card, const json_t *node, uint32_t number)
+{
+	const struct card_key *key = card->n_keys == 0 ? NULL : card_key(card, number);
+
+	if (json_integer_value(cli_get(node, "key.number")) == (json_int_t)number)
+		return "is what the running node uses: restart it when its card lists a newer one";
+	if (key == NULL)
+		return "is on no card yet, or the card is not here";
+	if (key->state == CARD_KEY_CURRENT)
+		return "is in use by the card: enlight card new --retire NUMBER, enlight card import CARD";
+	if (node != NULL && json_integer_value(cli_get(node, "card")) < (json_int_t)card->number)
+		return "is retired by a card that the running node has not got: enlight card import CARD";
+	return NULL;
+}
+
+static int destroy(const struct cli *c, const struct place *p, uint32_t number)
+{
+	char *path = offline_path(p->config->trust.keys, "node-%u.key", number);
+	int r;
+
+	if (path == NULL)
+		return EX_OSERR;
+	r = c->dry_run ? 0 : secret_destroy(path);
+	if (r != 0)
+		cli_error("%s: cannot be destroyed: %s", path, strerror(-r));
+	else
+		cli_note(c, "%s %s", c->dry_run ? "would destroy" : "destroyed", path);
+	free(path);
+	return r == 0 ? EX_OK : EX_IOERR;
+}
+
+/* What the node of this folder says of itself; NULL: it does not run. */
+static json_t *ask_node(const struct cli *c, const struct place *p)
+{
+	struct cli at = *c;
+	json_t *status;
+
+	if (at.socket == NULL)
+		at.socket = p->config->api.socket;
+	status = http_peek(&at, "/v1/status");
+	if (strcmp(cli_text(status, "member"), p->config->member) == 0)
+		return status;
+	json_decref(status);
+	return NULL;
+}
+
+static int run_keys_destroy(struct cli *c, int argc, char **argv)
+{
+	json_t *node = NULL;
+	struct card card = {0};
+	const char *why = NULL;
+	struct place p;
+	uint32_t number = 0;
+	int r = place_open(&p, c, argc > 1 ? argv[1] : NULL);
+
+	if (r == EX_OK && !note_number(&number, argv[0], KEY_NUMBERS_MAX)) {
+		cli_error("%s: is no key's number", argv[0]);
+		r = EX_USAGE;
+	}
+	if (r == EX_OK && offline_exists(p.card))
+		r = offline_card(&card, p.card);
+	if (r == EX_OK) {
+		node = ask_node(c, &p);
+		why = still_needed(&card, node, number);
+	}
+	if (why != NULL) {
+		cli_error("key %u %s; nothing was destroyed", number, why);
+		r = EX_DATAERR;
+	}
+	if (r == EX_OK)
+		r = destroy(c, &p, number);
+	json_decref(node);
+	card_deinit(&card);
+	place_close(&p);
+	return r;
+}
+
 const struct command keys_commands[] = {
 	{"keys", "[FOLDER]", "Show the public halves of a node's keys",
 		"FOLDER is what `enlight init` made; default: that of the configuration.", "enlight keys /etc/enlight",
 		0, 1, NULL, run_keys, false},
+	{"keys destroy", "NUMBER [FOLDER]", "Overwrite and remove a node key that is retired",
+		"Refused as long as the card lists the key as in use, the running node uses it, or has not got the "
+		"card "
+		"that retires it. Copies in backups are the operator's to destroy.",
+		"enlight keys destroy 1 /etc/enlight", 1, 2, NULL, run_keys_destroy, false},
 	{"keys new", "[FOLDER]", "Make the node key with the next number",
 		"The node uses a key once its card lists it, so a new card comes next.",
 		"enlight keys new /etc/enlight", 0, 1, NULL, run_keys_new, false},

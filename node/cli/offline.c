@@ -262,6 +262,25 @@ void offline_newer_roster(char out[static 160], const struct roster *file, const
 			(long long)number, file->number);
 }
 
+/* Calls members by their handles, as far as the roster that the configuration names is there. */
+static int resolve_names(struct config *c)
+{
+	struct problems ignored = {0};
+	struct roster roster = {0};
+	void *text = NULL;
+	size_t len;
+	int r = c->trust.roster == NULL ? -ENOENT : file_read(&text, &len, c->trust.roster, NOTE_MAX);
+
+	if (r == 0)
+		r = roster_parse(&roster, "roster", bytes_of(text, len), &ignored);
+	if (r == 0)
+		r = config_resolve(c, &roster);
+	roster_deinit(&roster);
+	problems_deinit(&ignored);
+	free(text);
+	return r == -ENOMEM ? r : 0;
+}
+
 int offline_member(char **out, const struct cli *c)
 {
 	struct problems problems = {0};
@@ -269,6 +288,8 @@ int offline_member(char **out, const struct cli *c)
 	int r = config_read(&config, c->config, &problems);
 
 	*out = NULL;
+	if (r == 0)
+		r = resolve_names(config);
 	if (r == 0)
 		*out = strdup(config->member);
 	if (r < 0 || (r == 0 && *out == NULL))
@@ -288,9 +309,26 @@ static char *folder_of(const char *path)
 	return slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
+/* This member's own card: under its handle, or under the name that the configuration gives it, when only that is there. */
+static char *card_path(const struct config *c, const char *name)
+{
+	char *path = offline_path(c->trust.cards, "%s.card", c->member), *other;
+
+	if (path == NULL || offline_exists(path) || strcmp(name, c->member) == 0)
+		return path;
+	other = offline_path(c->trust.cards, "%s.card", name);
+	if (other == NULL || !offline_exists(other)) {
+		free(other);
+		return path;
+	}
+	free(path);
+	return other;
+}
+
 int place_open(struct place *out, const struct cli *c, const char *folder)
 {
 	struct problems problems = {0};
+	char *name = NULL;
 	int r = EX_OSERR;
 
 	*out = (struct place){0};
@@ -311,9 +349,12 @@ int place_open(struct place *out, const struct cli *c, const char *folder)
 	cli_problems(&problems);
 	if (r != EX_OK)
 		goto out;
-	out->card = offline_path(out->config->trust.cards, "%s.card", out->config->member);
+	name = strdup(out->config->member);
+	if (name != NULL && resolve_names(out->config) == 0)
+		out->card = card_path(out->config, name);
 	r = out->card == NULL ? EX_OSERR : EX_OK;
 out:
+	free(name);
 	if (r != EX_OK)
 		place_close(out);
 	return r;

@@ -57,6 +57,27 @@ struct place {
 int place_open(struct place *out, const struct cli *c, const char *folder);
 void place_close(struct place *p); /* the zeroed value is fine */
 
+/* Puts a roster that was verified into a node's folder and pins its digest (roster.c). */
+int roster_pin_in(const struct cli *c, const struct place *p, const struct roster *r);
+
+/* What a new member begins with (invite.c): read, looked through, and its digest agreed to, before anything is written; then put into a
+ * node's folder. An invite has nothing in it that counts by itself: the roster does by its digest, which a person has compared, and the
+ * cards do by the roster. */
+struct invite {
+	struct roster roster;
+	struct card *cards;
+	size_t n_cards;
+};
+int invite_read(struct invite *out, const struct cli *c, const char *path);
+int invite_confirm(const struct invite *in, const struct cli *c);
+int invite_put(const struct invite *in, const struct cli *c, const char *folder);
+void invite_deinit(struct invite *in); /* the zeroed value is fine */
+#define INVITE_OPTIONS                                                                                                 \
+	{"digest", "DIGEST", "The roster's digest, as another member reads it out: then nobody is asked"},             \
+	{                                                                                                              \
+		"yes", NULL, "Take the digest as it is; it was compared before"                                        \
+	}
+
 /* Prints lines of text as standing beside a person's next steps: to stderr, not with --quiet. */
 void offline_say(const struct cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

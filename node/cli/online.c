@@ -25,6 +25,11 @@ static long long number(const json_t *object, const char *key)
 static const struct {
 	const char *key, *text;
 } alarms[] = {
+	{"roster.disputed", "rosters compete with one in force that has their number: see enlight rosters, then "
+			    "enlight roster pin"},
+	{"key.overdue_days", "days since the node key passed its age limit: renew it (enlight keys new)"},
+	{"key.due_days", "days until the node key passes its age limit: renew it (enlight keys new)"},
+	{"key.newer", "is the number of a newer key on this member's card: restart the node, then it uses it"},
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.withheld", "channels have events that their publisher withholds"},

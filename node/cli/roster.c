@@ -167,13 +167,17 @@ out:
 /* ---- sign, merge ---- */
 
 /* Whether the identity has a say in this roster: as a member, or as one of the roster before. */
-static int check_signer(const struct cli *c, const struct roster *r, const struct identity *id, const char *name)
+static int check_signer(const struct cli *c, const struct roster *r, struct identity *id, const char *name)
 {
-	const char *path = cli_value(c, "previous");
+	const char *handle = roster_resolve(r, id->member), *path = cli_value(c, "previous");
 	const struct roster_member *m = roster_member(r, id->member);
 	struct roster before = {0};
 	int result = EX_OK;
 
+	if (handle != NULL && strcmp(handle, id->member) != 0) { /* the key was made under what is an alias now */
+		snprintf(id->member, sizeof id->member, "%s", handle);
+		m = roster_member(r, id->member);
+	}
 	if (m != NULL && memcmp(m->identity, id->public, SIGN_PUBLIC_LEN) == 0)
 		return EX_OK;
 	if (path != NULL) {
@@ -489,6 +493,16 @@ static const char *roster_before(const struct cli *c, const struct place *p, con
 	return path;
 }
 
+int roster_pin_in(const struct cli *c, const struct place *p, const struct roster *r)
+{
+	char digest[2 * DIGEST_LEN + 1];
+	int result;
+
+	hex_of(digest, &r->note.digest);
+	result = offline_write(c, p->config->trust.roster, bytes_of(r->note.text, r->note.text_len), 0644);
+	return result == EX_OK ? write_anchor(c, p, digest) : result;
+}
+
 static int run_adopt(struct cli *c, int argc, char **argv)
 {
 	char digest[2 * DIGEST_LEN + 1];
@@ -503,9 +517,7 @@ static int run_adopt(struct cli *c, int argc, char **argv)
 	if (r != EX_OK)
 		goto out;
 	hex_of(digest, &roster.note.digest);
-	r = offline_write(c, p.config->trust.roster, bytes_of(roster.note.text, roster.note.text_len), 0644);
-	if (r == EX_OK)
-		r = write_anchor(c, &p, digest);
+	r = roster_pin_in(c, &p, &roster);
 	if (r == EX_OK && !c->dry_run)
 		offline_say(c,
 			"%s now believes roster %u of %s, with the digest\n  %s\n"

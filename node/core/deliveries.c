@@ -292,11 +292,9 @@ static int take_event(struct reading *rd, uint32_t slot, const struct event *e, 
 	struct delivered d = {
 		.place = {o->row.number, slot},
 		.channel = o->row.channel,
-		.audience = strdup(o->header.audience),
 		.incarnation = o->header.incarnation,
 		.sequence = o->header.first + slot,
 		.leaf = o->slots.items[slot].leaf,
-		.packed = bytes_of(bytes_dup(packed), packed.len),
 		.stale = rd->marks[slot] == MARK_STALE,
 		.stored_ms = o->row.stored_ms,
 	};
@@ -305,6 +303,8 @@ static int take_event(struct reading *rd, uint32_t slot, const struct event *e, 
 	strcpy(d.source, o->header.publisher);
 	snprintf(d.topic, sizeof d.topic, "%s", topic);
 	index_lane(&d.lane, rd->keys, d.source, e->subject);
+	d.audience = strdup(o->header.audience);
+	d.packed = bytes_of(bytes_dup(packed), packed.len);
 	r = d.audience == NULL || d.packed.data == NULL ? -ENOMEM : 0;
 	if (r == 0 && event_is_erasure(e))
 		r = read_list(&d, e);

@@ -53,7 +53,18 @@ static char *join(char *const *parts, size_t n)
 	return out;
 }
 
+static const char *as_it_is(void *context, const char *name)
+{
+	(void)context;
+	return name;
+}
+
 char *audience_normalise(const char *text, const char *publisher)
+{
+	return audience_resolve(text, publisher, as_it_is, NULL);
+}
+
+char *audience_resolve(const char *text, const char *publisher, handle_resolve resolve, void *context)
 {
 	char *parts[AUDIENCE_MAX + 1], *copy, *save = NULL, *out = NULL;
 	size_t n = 0, kept = 0;
@@ -64,6 +75,9 @@ char *audience_normalise(const char *text, const char *publisher)
 	if (copy == NULL)
 		return NULL;
 	for (char *p = strtok_r(copy, ", ", &save); p != NULL; p = strtok_r(NULL, ", ", &save)) {
+		const char *handle = resolve(context, p);
+
+		p = handle == NULL ? p : (char *)handle; /* only read: what is borrowed stays whole */
 		if (strcmp(p, publisher) == 0) {
 			self = true;
 			continue;

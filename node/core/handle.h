@@ -19,6 +19,12 @@ bool handle_valid(const char *handle);
  * ENOMEM) memory is short. Whether the members exist is the roster's to say. */
 char *audience_normalise(const char *text, const char *publisher);
 
+/* What a name means: a member's handle, borrowed, or NULL. `context` is its own. */
+typedef const char *(*handle_resolve)(void *context, const char *name);
+
+/* The same with a handle in place of each name that `resolve` knows, such as a member's former domain. */
+char *audience_resolve(const char *text, const char *publisher, handle_resolve resolve, void *context);
+
 /* Whether the string is in its one form. */
 bool audience_valid(const char *audience);
 

@@ -218,11 +218,11 @@ static bool take_durable(struct unsaved *u, const struct job *job)
 
 static void failed(struct node *n, const struct unsaved *u)
 {
-	const char *what = u->job == NULL ? "act" : u->job->kind == JOB_NOTE ? u->job->note.kind : "block";
+	const char *what = u->job == NULL ? "act" : u->job->kind == JOB_NOTE ? u->job->note.kind : "setting";
 
 	if (!n->save_failed)
 		node_log(n, LOG_LEVEL_ERROR,
-			"store: a roster, card, block or act is in force and not on disk; trying again until it is "
+			"store: a roster, card, setting or act is in force and not on disk; trying again until it is "
 			"kind=%s",
 			what);
 	n->save_failed = true;
@@ -263,6 +263,10 @@ void keep_committed(struct node *n, const struct job *job)
 
 void keep_tick(struct node *n)
 {
+	if (node_why_not_ready(n) != NULL) /* the key may have gone since they came */
+		for (struct unsaved *u = n->unsaved; u != NULL; u = u->next)
+			if (has_act(u))
+				tell(n, u, false);
 	save_next(n);
 }
 

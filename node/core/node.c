@@ -413,197 +413,6 @@ void node_adopt(struct node *n, struct trust *trust)
 	enforce(n);
 }
 
-/* Keeps a roster or card durably. */
-static void keep_note(struct node *n, struct bytes text, const struct act *act, uint64_t tag)
-{
-	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
-	struct problems problems = {0};
-	struct job *job = job_new(JOB_NOTE, NULL);
-	struct card card = {0};
-	int r = 0;
-
-	if (job != NULL)
-		job->note.text = dup_bytes(text);
-	if (job == NULL || job->note.text.data == NULL) {
-		job_free(job);
-		keep_nothing(n, tag);
-		return;
-	}
-	job->note.kind = is_roster ? "roster" : "card";
-	if (is_roster) {
-		job->note.number = trust_roster(n->trust)->number;
-	} else {
-		r = card_parse(&card, "card", text, &problems);
-		if (r == 0) {
-			job->note.number = card.number;
-			snprintf(job->note.member, sizeof job->note.member, "%s", card.member);
-		}
-		card_deinit(&card);
-	}
-	problems_deinit(&problems);
-	if (r == 0) {
-		keep(n, job, act, tag);
-	} else {
-		job_free(job);
-		keep_nothing(n, tag);
-	}
-}
-
-/* Tells every live peer but one. */
-static void pass_on(struct node *n, struct bytes text)
-{
-	bool is_roster = text.len > 15 && memcmp(text.data, "enlight roster ", 15) == 0;
-	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-	Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-	ProtobufCBinaryData one = wire_bytes(text.data, text.len);
-
-	note.n_roster = is_roster;
-	note.roster = &one;
-	note.n_card = !is_roster;
-	note.card = &one;
-	frame.note = &note;
-	for (size_t i = 0; i < n->n_peers; i++)
-		if (n->peers[i]->session != NULL)
-			node_send(n, n->peers[i]->session->connection, n->peers[i]->session, &frame);
-}
-
-/* Appends what stands behind a word at a line's begin of a note that was found good. */
-static void append_value(struct buffer *out, struct bytes text, const char *word)
-{
-	const char *at = memmem(text.data, text.len, word, strlen(word));
-	const char *end =
-		at == NULL ? NULL : memchr(at + 1, '\n', text.len - (size_t)(at + 1 - (const char *)text.data));
-
-	if (end != NULL)
-		buffer_add(out, at + strlen(word), (size_t)(end - at) - strlen(word));
-}
-
-/* The act of whoever brought a note by hand: it says whose it is, and its number. */
-static struct act act_of_note(const struct node_input *in, int r, struct buffer *object)
-{
-	struct act act = *in->act;
-
-	if (memcmp(in->frame.data, "enlight card ", 13) == 0) {
-		append_value(object, in->frame, "\nmember ");
-		buffer_str(object, " ");
-	}
-	append_value(object, in->frame, "\nnumber ");
-	act.object = buffer_cstr(object);
-	act.result = r == TRUST_KNOWN ? "known" : NULL;
-	return act;
-}
-
-/* Makes durable what an operator (`in`) or a peer brought. */
-static void keep_taken(struct node *n, struct bytes text, const struct node_input *in, int r)
-{
-	uint64_t tag = in == NULL ? 0 : in->tag;
-	struct buffer object = {0};
-	struct act act;
-
-	if (in != NULL && in->act != NULL)
-		act = act_of_note(in, r, &object);
-	if (r == 0)
-		keep_note(n, text, in != NULL && in->act != NULL ? &act : NULL, tag);
-	else if (in != NULL && in->act != NULL)
-		keep(n, NULL, &act, tag);
-	buffer_deinit(&object);
-}
-
-int node_take_note(
-	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems)
-{
-	struct trust *next;
-	int r = trust_with(&next, n->trust, name, text, problems);
-
-	if (r == 0)
-		node_adopt(n, next);
-	if (r == 0 || r == TRUST_KNOWN)
-		keep_taken(n, text, in, r);
-	if (r == 0) {
-		pass_on(n, text);
-		node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
-	} else if (r == TRUST_FORK) {
-		node_log(n, LOG_LEVEL_ERROR, "trust: fork by=%s: another text with a number that is held", name);
-	}
-	return r;
-}
-
-/* The number of the member's card that the peer says it has; 0: none. Peers list members as rosters do, so it is looked for from the last place. */
-static uint32_t known_card(const Enlight__Link__V1__Note *in, const char *member, size_t *at)
-{
-	for (size_t i = 0; i < in->n_known; i++) {
-		const Enlight__Link__V1__Known *known = in->known[(*at + i) % in->n_known];
-
-		if (strcmp(known->member, member) != 0)
-			continue;
-		*at += i + 1;
-		return known->card;
-	}
-	return 0;
-}
-
-/* What the peer says it has: answers with what is newer here. */
-static void answer_known(struct node *n, struct session *s, const Enlight__Link__V1__Note *in)
-{
-	const struct roster *roster = trust_roster(n->trust);
-	uint32_t number = in->has_known_roster ? in->known_roster : roster->number;
-	size_t at = 0;
-
-	for (number++; number <= roster->number; number++) {
-		const struct roster *r = trust_roster_number(n->trust, number);
-		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-		ProtobufCBinaryData text;
-
-		if (r == NULL)
-			continue;
-		text = wire_bytes(r->note.text, r->note.text_len);
-		note.n_roster = 1;
-		note.roster = &text;
-		frame.note = &note;
-		node_send(n, s->connection, s, &frame);
-	}
-	for (size_t i = 0; i < roster->n_members; i++) {
-		const struct card *card = trust_card(n->trust, roster->members[i].handle);
-		Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-		Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-		ProtobufCBinaryData text;
-
-		if (card == NULL || card->number <= known_card(in, card->member, &at))
-			continue;
-		text = wire_bytes(card->note.text, card->note.text_len);
-		note.n_card = 1;
-		note.card = &text;
-		frame.note = &note;
-		node_send(n, s->connection, s, &frame);
-	}
-}
-
-/* Rosters and cards from a peer: whoever brings them, they are judged by their signatures. */
-static void take_notes(struct node *n, struct session *s, const Enlight__Link__V1__Note *note)
-{
-	char from[HANDLE_MAX + 1];
-	uint64_t serial = s->serial;
-
-	snprintf(from, sizeof from, "%s", s->peer->member);
-	if (note->n_known > 0 || note->has_known_roster)
-		answer_known(n, s, note);
-	for (size_t i = 0; i < note->n_roster + note->n_card; i++) {
-		const ProtobufCBinaryData *text =
-			i < note->n_roster ? &note->roster[i] : &note->card[i - note->n_roster];
-		struct problems problems = {0};
-		int r = node_take_note(n, from, bytes_of(text->data, text->len), NULL, &problems);
-
-		if (r == TRUST_REFUSED)
-			node_log(n, LOG_LEVEL_WARN, "trust: refused peer=%s place=%s rule=\"%s\"", from,
-				problems.n > 0 ? problems.items[0].place : "",
-				problems.n > 0 ? problems.items[0].rule : "");
-		problems_deinit(&problems);
-		if (node_session(n, serial) == NULL)
-			return; /* the note ended this very session */
-	}
-}
-
 /* ---- frames ---- */
 
 /* Frames of a session: each kind and who deals with it. */
@@ -621,7 +430,7 @@ static void take_session_frame(struct node *n, struct session *s, const Frame *f
 	else if (f->receipt != NULL)
 		serve_receipt(n, s, f->receipt);
 	else if (f->note != NULL)
-		take_notes(n, s, f->note);
+		gossip_take(n, s, f->note);
 	else if (f->refuse != NULL)
 		read_refused(n, s, f->refuse);
 	/* a Beat, or a message of a later version: hearing it was all */
@@ -769,7 +578,11 @@ static int take_act(struct node *n, const struct node_input *in)
 	}
 	if (in->act != NULL && keep_is_full(n))
 		return -EAGAIN;
-	return in->kind == NODE_BLOCK ? take_block(n, in) : node_take_note(n, in->reason, in->frame, in, in->problems);
+	if (in->kind == NODE_BLOCK)
+		return take_block(n, in);
+	if (in->kind == NODE_PIN)
+		return gossip_pin(n, in);
+	return gossip_note(n, in->reason, in->frame, in, in->problems);
 }
 
 /* ---- steps ---- */
@@ -786,6 +599,8 @@ int node_new(struct node **out, const struct node_options *options)
 	memcpy(n->boot, options->boot, sizeof n->boot);
 	n->trust = trust_ref(options->trust);
 	n->quota_bytes = options->quota_bytes;
+	n->key_limit_ms = options->key_limit_ms;
+	n->keep_anchor = options->keep_anchor;
 	n->next_connection = 1;
 	n->next_serial = 1;
 	add_members(n);
@@ -842,7 +657,10 @@ static void tick(struct node *n)
 	if (!n->started) {
 		n->started = true;
 		node_act_simple(n, NODE_ALLOW);
+		if (n->keep_anchor)
+			gossip_keep_anchor(n);
 	}
+	key_age_tick(n);
 	keep_tick(n);
 	checkpoint_tick(n);
 	meet_tick(n);
@@ -901,6 +719,7 @@ static void dispatch(struct node *n, const struct node_input *in)
 		break;
 	case NODE_NOTE:
 	case NODE_BLOCK:
+	case NODE_PIN:
 	case NODE_ACT:
 		n->update->result = take_act(n, in);
 		break;

@@ -4,9 +4,10 @@
  * each input brings the time and fresh entropy. The picture of channels, receipts and peers is held in memory; what is durable is the
  * ledger's, and every change of it comes back as NODE_COMMITTED.
  *
- * Parts: node.c (inputs, trust, timers), keep.c (what is in force becomes durable), checkpoint.c (once a day), meet.c (Hellos and sessions),
- * read.c (what we fetch), serve.c (what we send), witness.c (what readers show each other), recover.c (what they give back to us), view.c
- * (what operators see). They share node_state.h. The conversation is described in proto/README.md. */
+ * Parts: node.c (inputs, timers), gossip.c (rosters and cards), key_age.c (when to renew), keep.c (what is in force becomes durable),
+ * checkpoint.c (once a day), meet.c (Hellos and sessions), read.c (what we fetch), serve.c (what we send), witness.c (what readers show
+ * each other), recover.c (what they give back to us), view.c (what operators see). They share node_state.h. The conversation is described
+ * in proto/README.md. */
 #ifndef ENLIGHT_CORE_NODE_H
 #define ENLIGHT_CORE_NODE_H
 
@@ -37,6 +38,8 @@ struct node_options {
 	const uint8_t *boot;          /* BOOT_ID_LEN, random at each start */
 	struct trust *trust;          /* a new reference is taken */
 	uint64_t quota_bytes;         /* of one publisher's batches here; beyond it no credit is given. 0: none */
+	uint64_t key_limit_ms;        /* how old a node key may get; 0: it is not watched */
+	bool keep_anchor;             /* the ledger lacks the roster that the configuration pins */
 };
 
 int node_new(struct node **out, const struct node_options *options); /* 0 or -ENOMEM */
@@ -46,8 +49,18 @@ void node_free(struct node *n);
 int node_load_channel(struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature);
 int node_load_receipt(struct node *n, const struct receipt_row *row);
 void node_load_last_number(struct node *n, uint64_t number);
+
+/* The setting in which a pin is kept, for one number, and what it says: the roster's digest and the anchor under which the operator chose
+ * it. A pin holds as long as the configuration has that anchor: whoever changes it has chosen anew. */
+#define NODE_PIN_SETTING "pinned roster "
+/* The trust with a pin that was remembered; `name` begins with NODE_PIN_SETTING. As trust_pin(); TRUST_KNOWN also for one of another anchor. */
+int node_remember_pin(struct trust **out, struct trust *t, const char *name, const char *value);
 int node_load_blocked(struct node *n, const char *member, const char *reason);
 int node_load_checkpoint(struct node *n, const char *value); /* of CHECKPOINT_SETTING; -EBADMSG: not one of ours */
+
+/* The setting that says since when a node key is in use, for one number: milliseconds since 1970. */
+#define NODE_KEY_SETTING "key since "
+void node_load_key_since(struct node *n, const char *name, const char *value);
 
 enum node_input_kind {
 	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */
@@ -61,6 +74,7 @@ enum node_input_kind {
 	NODE_FETCHED,   /* query of kind QUERY_FETCH, answered */
 	NODE_NOTE,      /* text: a roster or card by hand; problems, act, tag */
 	NODE_BLOCK,     /* member, block, reason, act, tag */
+	NODE_PIN,       /* digest of the roster that counts among those with its number, act, tag */
 	NODE_ACT,       /* act, tag: something else was done, for the audit trail */
 };
 struct node_input {
@@ -79,6 +93,7 @@ struct node_input {
 	struct problems *problems;
 	const char *member;
 	bool block;
+	const struct digest *digest;
 	const struct act *
 		act; /* who did it, for the audit trail; its result, and a note's object, are filled in; NULL: nobody did */
 	uint64_t tag; /* of who waits until it is durable: NODE_KEPT says so when the result is 0; 0: nobody */
@@ -112,8 +127,8 @@ struct node_update {
 	struct node_action *actions; /* in order; valid until node_update_clear() */
 	size_t n_actions;
 	uint64_t wake_ms; /* when a NODE_TICK is due */
-	int result; /* of NODE_NOTE: 0 changed, 1 known, TRUST_REFUSED...; of NODE_BLOCK: 0 or -ENOENT; of both -EAGAIN: nothing
-		     * was done, too many acts wait for the disk */
+	int result; /* of NODE_NOTE: 0 changed, 1 known, TRUST_REFUSED...; of NODE_BLOCK: 0 or -ENOENT; of NODE_PIN: 0 changed, 1 so it
+		     * was, -ENOENT; of all -EAGAIN: nothing was done, too many acts wait for the disk */
 };
 
 /* 0 or -ENOMEM: the input was not taken in whole, so what the node believes may be behind what is stored and said; it is to be
@@ -132,12 +147,22 @@ uint8_t *node_allowed(const struct node *n, size_t *n_keys);
 /* What operators see; new references, NULL: out of memory. */
 json_t *node_peers(const struct node *n, uint64_t now_ms);
 json_t *node_channels(const struct node *n);
+json_t *node_invite(
+	const struct node *n); /* what a new member begins with: the roster in force and the cards under it */
+json_t *node_rosters(const struct node *n);   /* those held, oldest first, then their rivals */
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
 
 const char *node_why_not_ready(const struct node *n); /* the first of them; NULL: ready */
 
 /* Whether this node is given back what it published and lost: nothing may be published meanwhile. */
 bool node_recovers(const struct node *n);
+/* The key in use. `due_days`: alarms are due and it reaches its limit in so many days; `overdue_days`: it did so long ago; `newer`: the
+ * number of a newer key on this member's card, which the node takes at its next start. 0: none of it. */
+struct node_key_view {
+	uint32_t number, newer;
+	uint64_t age_ms, limit_ms, due_days, overdue_days;
+};
+void node_key(const struct node *n, uint64_t time_ms, struct node_key_view *out);
 
 struct node_counters {
 	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;
@@ -147,6 +172,7 @@ struct node_counters {
 	uint64_t refused_by_readers; /* batches or heads of ours */
 	uint64_t lost;               /* sessions that ended since a frame was lost */
 	uint64_t same_keys;          /* sessions of members whose keys two nodes use */
+	size_t disputes;             /* rosters that compete with one in force, unsettled */
 };
 void node_counters(const struct node *n, struct node_counters *out);
 

@@ -1,5 +1,5 @@
-/* node_state - what the parts of node share. Private to node.c, checkpoint.c, keep.c, meet.c, read.c, recover.c, serve.c, view.c and
- * witness.c. */
+/* node_state - what the parts of node share. Private to node.c, checkpoint.c, gossip.c, keep.c, key_age.c, meet.c, read.c, recover.c,
+ * serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -151,6 +151,9 @@ struct node {
 	uint8_t boot[BOOT_ID_LEN];
 	struct trust *trust;
 	uint64_t quota_bytes;
+	uint64_t key_limit_ms, key_since_ms; /* 0: not watched; not known yet */
+	size_t key_alarms;                   /* raised */
+	bool keep_anchor;
 	struct peer **peers; /* sorted by member: of every roster member but ourselves, and of those that left */
 	size_t n_peers;
 	struct channel **channels;
@@ -205,9 +208,18 @@ struct channel *node_channel_id(const struct node *n, uint64_t id);
 struct session *node_session(const struct node *n, uint64_t serial);
 ProtobufCBinaryData wire_bytes(const void *data, size_t len);
 void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
+
+/* gossip.c */
+void gossip_ask(struct node *n, struct session *s); /* says what is known, so that the peer sends what is newer */
+void gossip_take(struct node *n, struct session *s, const Enlight__Link__V1__Note *note);
 /* Judges a roster or card, and puts a newer one in force. `in`: the operator's input; NULL: a peer brought it. */
-int node_take_note(
+int gossip_note(
 	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems);
+int gossip_pin(struct node *n, const struct node_input *in);
+void gossip_keep_anchor(struct node *n);
+
+/* key_age.c */
+void key_age_tick(struct node *n);
 
 /* keep.c */
 /* A note or setting that is in force (taken; NULL: none), and what the trail says of it (borrowed; NULL: nothing). */

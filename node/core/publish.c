@@ -230,6 +230,18 @@ int work_forget_withdrawn(struct work *w, const struct event *e)
 	return w->ops->object_put(w->ledger, &key, &object);
 }
 
+/* Whoever drafted it may have named members by their aliases: from here on it is handles. */
+static int resolve_audience(struct publishing *p)
+{
+	char *audience = audience_resolve(p->draft->audience, p->w->c->member, trust_resolve, p->w->trust);
+
+	if (audience == NULL)
+		return -ENOMEM;
+	free(p->draft->audience);
+	p->draft->audience = audience;
+	return 0;
+}
+
 static int check_audience(struct publishing *p)
 {
 	char *copy, *parts[AUDIENCE_MAX];
@@ -362,7 +374,9 @@ static int publish_draft(struct publishing *p)
 	bool unchanged;
 	int r;
 
-	r = check_audience(p);
+	r = resolve_audience(p);
+	if (r == 0)
+		r = check_audience(p);
 	if (r == 0)
 		r = work_channel(&p->cw, w, w->c->member, p->draft->audience);
 	if (r != 0)

@@ -131,30 +131,7 @@ void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 
 void read_begin(struct node *n, struct session *s)
 {
-	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
-	Enlight__Link__V1__Note note = ENLIGHT__LINK__V1__NOTE__INIT;
-	const struct roster *roster = trust_roster(n->trust);
-	Enlight__Link__V1__Known *known = calloc(roster->n_members + 1, sizeof *known);
-	Enlight__Link__V1__Known **pointers = calloc(roster->n_members + 1, sizeof(Enlight__Link__V1__Known *));
-
-	for (size_t i = 0; i < roster->n_members && known != NULL && pointers != NULL; i++) {
-		const struct card *card = trust_card(n->trust, roster->members[i].handle);
-
-		enlight__link__v1__known__init(&known[i]);
-		known[i].member = (char *)roster->members[i].handle;
-		known[i].card = card == NULL ? 0 : card->number;
-		pointers[note.n_known++] = &known[i];
-	}
-	note.known = pointers;
-	note.has_known_roster = true;
-	note.known_roster = roster->number;
-	frame.note = &note;
-	if (known != NULL && pointers != NULL)
-		node_send(n, s->connection, s, &frame);
-	else
-		n->short_of_memory = true;
-	free(known);
-	free(pointers);
+	gossip_ask(n, s);
 	grant(n, s);
 }
 

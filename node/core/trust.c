@@ -29,10 +29,20 @@ struct known_key {
 	const uint8_t *sign;
 };
 
+struct pin {
+	uint32_t number;
+	struct digest digest;
+};
+
 struct trust {
 	atomic_size_t refs;
+	struct digest anchor;
 	struct held_roster **rosters; /* numbers without a gap */
 	size_t n_rosters;
+	struct held_roster **rivals; /* each follows a roster that is held, as does another */
+	size_t n_rivals;
+	struct pin *pins; /* one for each number */
+	size_t n_pins;
 	struct held_card **cards; /* by member, and of one in the order they came */
 	size_t n_cards;
 	struct known_key *keys; /* by member and number */
@@ -67,9 +77,13 @@ void trust_unref(struct trust *t)
 		return;
 	for (size_t i = 0; i < t->n_rosters; i++)
 		held_roster_unref(t->rosters[i]);
+	for (size_t i = 0; i < t->n_rivals; i++)
+		held_roster_unref(t->rivals[i]);
 	for (size_t i = 0; i < t->n_cards; i++)
 		held_card_unref(t->cards[i]);
 	free(t->rosters);
+	free(t->rivals);
+	free(t->pins);
 	free(t->cards);
 	free(t->keys);
 	free(t);
@@ -152,60 +166,120 @@ static void learn_keys(struct trust *t, const struct card *c)
 	qsort(t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
 }
 
-/* A copy that shares all rosters and cards, with room for one of each and `n_keys` keys more. */
-static struct trust *copy(const struct trust *from, size_t n_keys)
+/* An empty one with room for one roster, rival, pin and card more than `from` has, and for `n_keys` keys more. */
+static struct trust *make_room(const struct trust *from, size_t n_keys)
 {
 	struct trust *t = calloc(1, sizeof *t);
 
 	if (t == NULL)
 		return NULL;
 	atomic_init(&t->refs, 1);
+	t->anchor = from->anchor;
 	t->rosters = calloc(from->n_rosters + 1, sizeof(struct held_roster *));
+	t->rivals = calloc(from->n_rivals + 1, sizeof(struct held_roster *));
+	t->pins = calloc(from->n_pins + 1, sizeof *t->pins);
 	t->cards = calloc(from->n_cards + 1, sizeof(struct held_card *));
 	t->keys = calloc(from->n_keys + n_keys + 1, sizeof *t->keys);
-	if (t->rosters == NULL || t->cards == NULL || t->keys == NULL) {
-		trust_unref(t);
+	if (t->rosters != NULL && t->rivals != NULL && t->pins != NULL && t->cards != NULL && t->keys != NULL)
+		return t;
+	trust_unref(t);
+	return NULL;
+}
+
+/* Takes a roster or card that another trust holds too. */
+static struct held_roster *share_roster(struct held_roster *h)
+{
+	atomic_fetch_add(&h->refs, 1);
+	return h;
+}
+
+static struct held_card *share_card(struct held_card *h)
+{
+	atomic_fetch_add(&h->refs, 1);
+	return h;
+}
+
+static void copy_pins(struct trust *t, const struct trust *from)
+{
+	for (size_t i = 0; i < from->n_pins; i++)
+		t->pins[t->n_pins++] = from->pins[i];
+}
+
+/* A copy that shares all rosters and cards, with room for one of each and `n_keys` keys more. */
+static struct trust *copy(const struct trust *from, size_t n_keys)
+{
+	struct trust *t = make_room(from, n_keys);
+
+	if (t == NULL)
 		return NULL;
+	while (t->n_rosters < from->n_rosters) {
+		t->rosters[t->n_rosters] = share_roster(from->rosters[t->n_rosters]);
+		t->n_rosters++;
 	}
-	for (; t->n_rosters < from->n_rosters; t->n_rosters++) {
-		t->rosters[t->n_rosters] = from->rosters[t->n_rosters];
-		atomic_fetch_add(&t->rosters[t->n_rosters]->refs, 1);
+	while (t->n_rivals < from->n_rivals) {
+		t->rivals[t->n_rivals] = share_roster(from->rivals[t->n_rivals]);
+		t->n_rivals++;
 	}
-	for (; t->n_cards < from->n_cards; t->n_cards++) {
-		t->cards[t->n_cards] = from->cards[t->n_cards];
-		atomic_fetch_add(&t->cards[t->n_cards]->refs, 1);
+	while (t->n_cards < from->n_cards) {
+		t->cards[t->n_cards] = share_card(from->cards[t->n_cards]);
+		t->n_cards++;
 	}
+	copy_pins(t, from);
 	if (from->n_keys != 0)
 		memcpy(t->keys, from->keys, from->n_keys * sizeof *t->keys);
 	t->n_keys = from->n_keys;
 	return t;
 }
 
-/* Makes `*out` from `from` with one more roster, which it takes on success. */
+/* Makes `*out` from `from` with one more roster, the oldest or the newest, which it takes on success. */
 static int add_roster(struct trust **out, const struct trust *from, struct held_roster *h)
 {
 	struct trust *t = copy(from, 0);
 
 	if (t == NULL)
 		return -ENOMEM;
-	t->rosters[t->n_rosters++] = h;
+	if (t->n_rosters > 0 && h->roster.number < t->rosters[0]->roster.number) {
+		memmove(t->rosters + 1, t->rosters, t->n_rosters * sizeof(struct held_roster *));
+		t->rosters[0] = h;
+	} else {
+		t->rosters[t->n_rosters] = h;
+	}
+	t->n_rosters++;
 	*out = t;
 	return 0;
+}
+
+/* The same with one more rival. */
+static int add_rival(struct trust **out, const struct trust *from, struct held_roster *h)
+{
+	struct trust *t = copy(from, 0);
+
+	if (t == NULL)
+		return -ENOMEM;
+	t->rivals[t->n_rivals++] = h;
+	*out = t;
+	return 0;
+}
+
+/* Puts a card behind the others of its member; there is room for it and its keys. */
+static void put_card(struct trust *t, struct held_card *h)
+{
+	size_t at = behind_cards(t, h->card.member);
+
+	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof(struct held_card *));
+	t->cards[at] = h;
+	t->n_cards++;
+	learn_keys(t, &h->card);
 }
 
 /* Makes `*out` from `from` with one more card, which it takes on success. */
 static int add_card(struct trust **out, const struct trust *from, struct held_card *h)
 {
 	struct trust *t = copy(from, h->card.n_keys);
-	size_t at;
 
 	if (t == NULL)
 		return -ENOMEM;
-	at = behind_cards(t, h->card.member);
-	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof(struct held_card *));
-	t->cards[at] = h;
-	t->n_cards++;
-	learn_keys(t, &h->card);
+	put_card(t, h);
 	*out = t;
 	return 0;
 }
@@ -243,7 +317,7 @@ static int check_anchor(
 int trust_new(struct trust **out, const struct digest *pinned, const char *name, struct bytes roster,
 	struct problems *problems)
 {
-	static const struct trust nothing = {0};
+	struct trust nothing = {.anchor = *pinned};
 	struct held_roster *h = NULL;
 	int r;
 
@@ -257,46 +331,6 @@ int trust_new(struct trust **out, const struct digest *pinned, const char *name,
 		goto out;
 	}
 	r = add_roster(out, &nothing, h);
-	if (r == 0)
-		h = NULL;
-out:
-	held_roster_unref(h);
-	return r;
-}
-
-/* A roster with a number that is held: this one, or a second one whose signatures are as good. */
-static int judge_held_roster(const struct trust *t, const struct roster *r, const char *name, struct problems *problems)
-{
-	const struct roster *held = trust_roster_number(t, r->number), *before = trust_roster_number(t, r->number - 1);
-
-	if (held == NULL)
-		return TRUST_OLDER;
-	if (digest_equal(&held->note.digest, &r->note.digest))
-		return TRUST_KNOWN;
-	if (before != NULL)
-		return roster_check_next(before, r, name, problems) == 0 ? TRUST_FORK : TRUST_REFUSED;
-	note_problem_at(problems, name, 1, "not the roster %u that is pinned", r->number);
-	return TRUST_REFUSED;
-}
-
-static int with_roster(
-	struct trust **out, const struct trust *t, const char *name, struct bytes text, struct problems *problems)
-{
-	struct held_roster *h = NULL;
-	int r;
-
-	r = read_roster(&h, name, text, problems);
-	if (r != 0)
-		goto out;
-	if (h->roster.number <= newest(t)->number) {
-		r = judge_held_roster(t, &h->roster, name, problems);
-		goto out;
-	}
-	if (roster_check_next(newest(t), &h->roster, name, problems) != 0) {
-		r = TRUST_REFUSED;
-		goto out;
-	}
-	r = add_roster(out, t, h);
 	if (r == 0)
 		h = NULL;
 out:
@@ -326,6 +360,134 @@ static void check_history(const struct trust *t, const struct card *c, const cha
 			note_problem_at(problems, name, k->line, "key %u was revoked by an earlier card and stays so",
 				k->number);
 	}
+}
+
+static bool holds_rival(const struct trust *t, const struct roster *r)
+{
+	for (size_t i = 0; i < t->n_rivals; i++)
+		if (digest_equal(&t->rivals[i]->roster.note.digest, &r->note.digest))
+			return true;
+	return false;
+}
+
+static bool is_pinned(const struct trust *t, const struct roster *r)
+{
+	for (size_t i = 0; i < t->n_pins; i++)
+		if (digest_equal(&t->pins[i].digest, &r->note.digest))
+			return true;
+	return false;
+}
+
+/* A roster with a number that is held: this one, or a second one whose signatures are as good. */
+static int judge_held_roster(const struct trust *t, const struct roster *r, const char *name, struct problems *problems)
+{
+	const struct roster *held = trust_roster_number(t, r->number), *before = trust_roster_number(t, r->number - 1);
+
+	if (digest_equal(&held->note.digest, &r->note.digest) || holds_rival(t, r))
+		return TRUST_KNOWN;
+	if (before != NULL)
+		return roster_check_next(before, r, name, problems) == 0 ? TRUST_FORK : TRUST_REFUSED;
+	note_problem_at(problems, name, 1, "not the roster %u that is pinned", r->number);
+	return TRUST_REFUSED;
+}
+
+/* Whether a member had this identity key by a roster that is held. */
+static bool had_identity(const struct trust *t, const char *member, const uint8_t *identity)
+{
+	for (size_t i = 0; i < t->n_rosters; i++) {
+		const struct roster_member *m = roster_member(&t->rosters[i]->roster, member);
+
+		if (m != NULL && memcmp(m->identity, identity, SIGN_PUBLIC_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Keeps a roster that is not in force as a rival, when it follows one that is. */
+static void share_rival(struct trust *t, struct held_roster *h)
+{
+	const struct roster *r = &h->roster, *before = trust_roster_number(t, r->number - 1);
+
+	if (before != NULL && digest_equal(&before->note.digest, &r->previous) && t->n_rivals < RIVALS_MAX)
+		t->rivals[t->n_rivals++] = share_roster(h);
+}
+
+/* Makes `*out` the trust whose chain ends with `h`, which follows a roster of `from` and which it takes on success. */
+static int turn_to(struct trust **out, const struct trust *from, struct held_roster *h)
+{
+	struct trust *t = make_room(from, 0);
+	struct problems ignored = {0};
+
+	if (t == NULL)
+		return -ENOMEM;
+	copy_pins(t, from);
+	while (from->rosters[t->n_rosters]->roster.number < h->roster.number) {
+		t->rosters[t->n_rosters] = share_roster(from->rosters[t->n_rosters]);
+		t->n_rosters++;
+	}
+	share_rival(t, from->rosters[t->n_rosters]);
+	t->rosters[t->n_rosters++] = h;
+	for (size_t i = 0; i < from->n_rivals; i++)
+		if (from->rivals[i] != h)
+			share_rival(t, from->rivals[i]);
+	for (size_t i = 0; i < from->n_cards; i++) {
+		struct held_card *c = from->cards[i];
+		size_t before = ignored.total;
+
+		check_history(t, &c->card, "card", &ignored);
+		if (ignored.total == before && had_identity(t, c->card.member, c->identity))
+			put_card(t, share_card(c));
+	}
+	problems_deinit(&ignored);
+	*out = t;
+	return 0;
+}
+
+/* What becomes of a roster beside one with its number, which is taken on success. */
+static int with_second_roster(
+	struct trust **out, const struct trust *t, struct held_roster *h, const char *name, struct problems *problems)
+{
+	int r = judge_held_roster(t, &h->roster, name, problems);
+
+	if (r != TRUST_FORK)
+		return r;
+	if (is_pinned(t, &h->roster))
+		return turn_to(out, t, h);
+	if (t->n_rivals < RIVALS_MAX)
+		r = add_rival(out, t, h);
+	return r == 0 ? TRUST_FORK : r;
+}
+
+/* An older roster than all that are held: the one before is named by its digest, and so is as good as they are. */
+static int with_older_roster(struct trust **out, const struct trust *t, struct held_roster *h)
+{
+	const struct roster *oldest = &t->rosters[0]->roster;
+
+	if (h->roster.number + 1 != oldest->number || !digest_equal(&h->roster.note.digest, &oldest->previous))
+		return TRUST_OLDER;
+	return add_roster(out, t, h);
+}
+
+static int with_roster(
+	struct trust **out, const struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	struct held_roster *h = NULL;
+	int r;
+
+	r = read_roster(&h, name, text, problems);
+	if (r != 0)
+		return r;
+	if (h->roster.number < trust_oldest_roster(t))
+		r = with_older_roster(out, t, h);
+	else if (h->roster.number <= newest(t)->number)
+		r = with_second_roster(out, t, h, name, problems);
+	else if (roster_check_next(newest(t), &h->roster, name, problems) != 0)
+		r = TRUST_REFUSED;
+	else
+		r = add_roster(out, t, h);
+	if (*out == NULL)
+		held_roster_unref(h);
+	return r;
 }
 
 /* The last card of a member that this identity key signed; NULL: none. */
@@ -423,29 +585,49 @@ static bool holds_card(const struct trust *t, const struct card *c)
 	return false;
 }
 
-static int judge_card(const struct trust *t, struct held_card *h, const char *name, struct problems *problems)
+/* The identity key by which a card of this network is good, of the newest roster in which its member had it; NULL: none. */
+static const uint8_t *find_signer(const struct trust *t, const struct card *c)
+{
+	const uint8_t *found = NULL;
+
+	for (size_t i = t->n_rosters; i-- > 0 && found == NULL && digest_equal(&c->network, trust_network(t));) {
+		const struct roster_member *m = roster_member(&t->rosters[i]->roster, c->member);
+		struct problems ignored = {0};
+
+		if (m != NULL && card_check(c, m->identity, "card", &ignored) == 0)
+			found = m->identity;
+		problems_deinit(&ignored);
+	}
+	return found;
+}
+
+static int judge_card(
+	const struct trust *t, struct held_card *h, bool again, const char *name, struct problems *problems)
 {
 	const struct card *c = &h->card;
-	const uint8_t *identity = NULL;
+	const uint8_t *identity = again ? find_signer(t, c) : NULL;
 	size_t before = problems->total;
-	int r;
+	int r = 0;
 
 	if (holds_card(t, c))
 		return TRUST_KNOWN;
-	r = check_card(t, c, &identity, name, problems);
+	if (identity == NULL)
+		r = check_card(t, c, &identity, name, problems);
 	if (r == 0)
 		r = judge_number(t, c, identity);
 	if (r != 0)
 		return r;
 	check_history(t, c, name, problems);
-	check_complete(t, c, identity, name, problems);
-	check_owners(t, c, name, problems);
+	if (!again) {
+		check_complete(t, c, identity, name, problems);
+		check_owners(t, c, name, problems);
+	}
 	memcpy(h->identity, identity, sizeof h->identity);
 	return problems->total == before ? 0 : TRUST_REFUSED;
 }
 
-static int with_card(
-	struct trust **out, const struct trust *t, const char *name, struct bytes text, struct problems *problems)
+static int with_card(struct trust **out, const struct trust *t, bool again, const char *name, struct bytes text,
+	struct problems *problems)
 {
 	struct held_card *h = calloc(1, sizeof *h);
 	int r;
@@ -458,7 +640,7 @@ static int with_card(
 		r = TRUST_REFUSED;
 	if (r != 0)
 		goto out;
-	r = judge_card(t, h, name, problems);
+	r = judge_card(t, h, again, name, problems);
 	if (r != 0)
 		goto out;
 	r = add_card(out, t, h);
@@ -469,7 +651,8 @@ out:
 	return r;
 }
 
-int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems)
+static int with_note(struct trust **out, const struct trust *t, bool again, const char *name, struct bytes text,
+	struct problems *problems)
 {
 	static const char roster[] = "enlight roster ";
 	size_t len = strlen(roster);
@@ -477,7 +660,57 @@ int trust_with(struct trust **out, struct trust *t, const char *name, struct byt
 	*out = NULL;
 	if (text.len >= len && memcmp(text.data, roster, len) == 0)
 		return with_roster(out, t, name, text, problems);
-	return with_card(out, t, name, text, problems);
+	return with_card(out, t, again, name, text, problems);
+}
+
+int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	return with_note(out, t, false, name, text, problems);
+}
+
+int trust_again(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems)
+{
+	return with_note(out, t, true, name, text, problems);
+}
+
+/* The trust with a pin, in place of another for the same number. */
+static struct trust *with_pin(const struct trust *t, uint32_t number, const struct digest *digest)
+{
+	struct trust *next = copy(t, 0);
+	size_t i = 0;
+
+	if (next == NULL)
+		return NULL;
+	while (i < next->n_pins && next->pins[i].number != number)
+		i++;
+	next->pins[i] = (struct pin){number, *digest};
+	next->n_pins += i == next->n_pins;
+	return next;
+}
+
+int trust_pin(struct trust **out, struct trust *t, uint32_t number, const struct digest *digest)
+{
+	struct trust *pinned;
+	int r = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < t->n_pins; i++)
+		if (t->pins[i].number == number && digest_equal(&t->pins[i].digest, digest))
+			return TRUST_KNOWN;
+	pinned = with_pin(t, number, digest);
+	if (pinned == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < pinned->n_rivals && *out == NULL && r == 0; i++)
+		if (digest_equal(&pinned->rivals[i]->roster.note.digest, digest)) {
+			r = turn_to(out, pinned, share_roster(pinned->rivals[i]));
+			if (r != 0)
+				held_roster_unref(pinned->rivals[i]);
+		}
+	if (*out != NULL || r != 0)
+		trust_unref(pinned);
+	else
+		*out = pinned;
+	return r;
 }
 
 const struct digest *trust_network(const struct trust *t)
@@ -502,6 +735,52 @@ uint32_t trust_oldest_roster(const struct trust *t)
 	return t->rosters[0]->roster.number;
 }
 
+const struct digest *trust_anchor(const struct trust *t)
+{
+	return &t->anchor;
+}
+
+size_t trust_n_rivals(const struct trust *t)
+{
+	return t->n_rivals;
+}
+
+const struct roster *trust_rival(const struct trust *t, size_t i)
+{
+	return &t->rivals[i]->roster;
+}
+
+bool trust_settled(const struct trust *t, uint32_t number)
+{
+	for (size_t i = 0; i < t->n_rosters; i++) {
+		const struct roster *r = &t->rosters[i]->roster;
+
+		if (r->number >= number && (is_pinned(t, r) || digest_equal(&r->note.digest, &t->anchor)))
+			return true;
+	}
+	return false;
+}
+
+size_t trust_disputes(const struct trust *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_rivals; i++)
+		n += !trust_settled(t, t->rivals[i]->roster.number);
+	return n;
+}
+
+const struct roster *trust_find_roster(const struct trust *t, const struct digest *digest)
+{
+	for (size_t i = 0; i < t->n_rosters; i++)
+		if (digest_equal(&t->rosters[i]->roster.note.digest, digest))
+			return &t->rosters[i]->roster;
+	for (size_t i = 0; i < t->n_rivals; i++)
+		if (digest_equal(&t->rivals[i]->roster.note.digest, digest))
+			return &t->rivals[i]->roster;
+	return NULL;
+}
+
 const struct card *trust_card(const struct trust *t, const char *member)
 {
 	const struct roster_member *m = roster_member(newest(t), member);
@@ -523,6 +802,11 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 	if (k->state == CARD_KEY_CURRENT && trust_is_member(t, member) && trust_card(t, member) == NULL)
 		*state = CARD_KEY_RETIRED;
 	return k->sign;
+}
+
+const char *trust_resolve(void *trust, const char *name)
+{
+	return roster_resolve(newest(trust), name);
 }
 
 bool trust_is_member(const struct trust *t, const char *member)

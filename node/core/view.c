@@ -165,10 +165,57 @@ json_t *node_not_ready(const struct node *n)
 	return reasons;
 }
 
+json_t *node_invite(const struct node *n)
+{
+	const struct roster *r = trust_roster(n->trust);
+	json_t *cards = json_array();
+	char digest[2 * DIGEST_LEN + 1];
+
+	for (size_t i = 0; i < r->n_members && cards != NULL; i++) {
+		const struct card *card = trust_card(n->trust, r->members[i].handle);
+
+		if (card != NULL)
+			json_array_append_new(cards, json_pack("{s:s, s:s?, s:s}", "member", card->member, "endpoint",
+							     card->endpoint, "text", card->note.text));
+	}
+	hex_encode(digest, r->note.digest.bytes, DIGEST_LEN);
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "from", n->member, "network", r->network, "number",
+		(json_int_t)r->number, "digest", digest, "roster", r->note.text, "cards", cards);
+}
+
+static json_t *roster_row(const struct roster *r, const char *state)
+{
+	char digest[2 * DIGEST_LEN + 1];
+	json_t *signers = json_array();
+
+	hex_encode(digest, r->note.digest.bytes, DIGEST_LEN);
+	for (size_t i = 0; i < r->note.n_signatures && signers != NULL; i++)
+		json_array_append_new(signers, json_string(r->note.signatures[i].name));
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "number", (json_int_t)r->number, "digest", digest, "state",
+		state, "members", (json_int_t)r->n_members, "quorum", (json_int_t)r->quorum, "signedBy", signers);
+}
+
+json_t *node_rosters(const struct node *n)
+{
+	const struct trust *t = n->trust;
+	json_t *array = json_array();
+
+	for (uint32_t i = trust_oldest_roster(t); i <= trust_roster(t)->number && array != NULL; i++)
+		json_array_append_new(array,
+			roster_row(trust_roster_number(t, i), i == trust_roster(t)->number ? "in force" : "followed"));
+	for (size_t i = 0; i < trust_n_rivals(t) && array != NULL; i++) {
+		const struct roster *r = trust_rival(t, i);
+
+		json_array_append_new(array, roster_row(r, trust_settled(t, r->number) ? "set aside" : "rival"));
+	}
+	return array == NULL ? NULL : json_pack("{s:o}", "rosters", array);
+}
+
 void node_counters(const struct node *n, struct node_counters *out)
 {
 	*out = n->counters;
 	out->members = trust_roster(n->trust)->n_members;
+	out->disputes = trust_disputes(n->trust);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		out->live += n->peers[i]->session != NULL;
 		if (trust_is_member(n->trust, n->peers[i]->member))

@@ -109,6 +109,30 @@ static int op_held_act(void *context, const char *plugin, const struct place *pl
 	return place->number == 7 ? 0 : -ENOENT;
 }
 
+/* One member has another name. */
+static const char *op_resolve(void *context, const char *name)
+{
+	return strcmp(name, "nuigalway.ie") == 0 ? "universityofgalway.ie" : NULL;
+}
+
+static struct bytes op_roster_text(void *context, const struct digest *digest)
+{
+	struct bytes nothing = {0};
+
+	return digest->bytes[0] == 0 ? nothing : bytes_str("enlight roster 1\n");
+}
+
+static int op_pin(void *context, uint64_t tag, const struct act *act, const struct digest *digest)
+{
+	struct play *p = context;
+
+	must(p->uid == OPERATOR && act->by_user);
+	if (digest->bytes[0] == 0)
+		return -ENOENT;
+	api_kept(p->api, tag, (p->how & 8) == 0);
+	return 0;
+}
+
 static int op_held_all(void *context, const char *plugin, const struct held_filter *filter)
 {
 	must(((struct play *)context)->uid == OPERATOR);
@@ -132,8 +156,8 @@ static uint64_t op_now(void *context)
 }
 
 static const struct api_ops ops = {op_object, op_object, op_object, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_object, op_held, op_held_row, op_held_act, op_held_all,
-	op_held_act, op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_resolve, op_object, op_object, op_roster_text, op_pin, op_object,
+	op_held, op_held_row, op_held_act, op_held_all, op_held_act, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {

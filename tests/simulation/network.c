@@ -761,7 +761,7 @@ static struct trust *learn(struct trust *t, struct bytes text)
 
 	assert(r >= 0);
 	problems_deinit(&problems);
-	if (r != 0)
+	if (next == NULL)
 		return t;
 	trust_unref(t);
 	return next;

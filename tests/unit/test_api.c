@@ -220,6 +220,37 @@ static int op_block(
 	return op_import(n, tag, act, bytes_str(n->note), problems);
 }
 
+/* One member has another name. */
+static const char *op_resolve(void *context, const char *name)
+{
+	return strcmp(name, "nuigalway.ie") == 0 ? "universityofgalway.ie" : NULL;
+}
+
+/* The one roster of the double. */
+static const char roster_digest[] = "8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101";
+
+static bool is_roster(const struct digest *digest)
+{
+	char hex[2 * DIGEST_LEN + 1];
+
+	hex_encode(hex, digest->bytes, DIGEST_LEN);
+	return strcmp(hex, roster_digest) == 0;
+}
+
+static struct bytes op_roster_text(void *context, const struct digest *digest)
+{
+	struct bytes nothing = {0};
+
+	return is_roster(digest) ? bytes_str("enlight roster 1\n") : nothing;
+}
+
+static int op_pin(void *context, uint64_t tag, const struct act *act, const struct digest *digest)
+{
+	struct problems none = {0};
+
+	return is_roster(digest) ? op_import(context, tag, act, bytes_str("pin"), &none) : -ENOENT;
+}
+
 static void op_audit(void *context, uint64_t tag, const struct act *act)
 {
 	note_act(context, tag, act);
@@ -267,8 +298,8 @@ static int op_held_retry_all(void *context, const char *plugin, const struct hel
 }
 
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
-	op_publish, op_query, op_import, op_block, op_list, op_held, op_held_row, op_held_retry, op_held_retry_all,
-	op_held_retry, op_audit, op_now};
+	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_list, op_roster_text, op_pin, op_list,
+	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -1033,6 +1064,10 @@ static const struct {
 	{"POST /v1/dead-letters/registrar/retry", 4},
 	{"POST /v1/cards", 4},
 	{"POST /v1/rosters", 4},
+	{"GET /v1/invite", 4},
+	{"GET /v1/rosters", 4},
+	{"GET /v1/rosters/8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101", 4},
+	{"POST /v1/rosters/8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101/pin", 4},
 	{"POST /v1/peers/uu.se/block", 4},
 	{"DELETE /v1/peers/uu.se/block", 4},
 };
@@ -1481,8 +1516,24 @@ static const struct {
 	{"card as JSON", "POST /v1/cards", "Content-Type: application/json\r\n", "{}", 0, NULL, 415, "media-type", ""},
 	{"roster", "POST /v1/rosters", "Content-Type: text/plain\r\n", "enlight roster 2\n", 0, NULL, 201, NULL,
 		"2003 roster.import  "},
+#define ROSTER "/v1/rosters/8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101"
+	{"pin", "POST " ROSTER "/pin", "", "", 0, NULL, 200, NULL,
+		"2003 roster.pin 8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101 "},
+	{"pin again", "POST " ROSTER "/pin", "", "", 1, NULL, 200, NULL,
+		"2003 roster.pin 8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101 "},
+	{"pin another", "POST /v1/rosters/0000000000000000000000000000000000000000000000000000000000000000/pin", "", "",
+		0, NULL, 404, "not-found", ""},
+	{"pin what is no digest", "POST /v1/rosters/8270/pin", "", "", 0, NULL, 404, "not-found", ""},
+	{"roster text", "GET " ROSTER, "", NULL, 0, NULL, 200, NULL, ""},
+	{"no roster text", "GET /v1/rosters/8270", "", NULL, 0, NULL, 404, "not-found", ""},
+	{"pin with a reason", "POST " ROSTER "/pin?reason=agreed%20by%20telephone", "", "", 0, NULL, 200, NULL,
+		"2003 roster.pin 8270f9d38db4189b399833849914c2fa1affac7a4d9b5e24418ec19e11cca101 agreed by telephone"},
+	{"pin with a reason of two lines", "POST " ROSTER "/pin?reason=a%0Ab", "", "", 0, NULL, 400, "parameter", ""},
+	{"pin while too many acts wait", "POST " ROSTER "/pin", "", "", -EAGAIN, NULL, 503, "busy", ""},
 	{"block", "POST /v1/peers/uu.se/block", "", "{\"reason\": \"floods us\"}", 0, NULL, 200, NULL,
 		"2003 peers.block uu.se floods us"},
+	{"block by another name", "POST /v1/peers/nuigalway.ie/block", "", "{\"reason\": \"x\"}", 0, NULL, 200, NULL,
+		"2003 peers.block universityofgalway.ie x"},
 	{"card with a reason", "POST /v1/cards?reason=agreed%20by%20telephone", "Content-Type: text/plain\r\n",
 		"enlight card 1\n", 0, NULL, 201, NULL, "2003 card.import  agreed by telephone"},
 	{"reason of two lines", "POST /v1/cards?reason=a%0Ab", "Content-Type: text/plain\r\n", "enlight card 1\n", 0,

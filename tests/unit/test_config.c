@@ -269,6 +269,25 @@ START_TEST(test_credentials)
 }
 END_TEST
 
+/* A secret that is destroyed is overwritten where it lies, and gone. */
+START_TEST(test_secrets_go)
+{
+	uint8_t left[SECRET_FILE_LEN], secret[SECRET_FILE_LEN];
+	struct problems problems = {0};
+
+	put_secret("keys/node-5.key", 5);
+	memset(secret, 5, sizeof secret);
+	ck_assert_int_eq(link("keys/node-5.key", "same"), 0);
+	ck_assert_int_eq(secret_read(left, "same", false, &problems), 0);
+	ck_assert_mem_eq(left, secret, sizeof left);
+	ck_assert_int_eq(secret_destroy("keys/node-5.key"), 0);
+	ck_assert_int_ne(access("keys/node-5.key", F_OK), 0);
+	ck_assert_int_eq(secret_read(left, "same", false, &problems), SECRET_BAD);
+	ck_assert_int_eq(secret_destroy("keys/node-5.key"), -ENOENT);
+	problems_deinit(&problems);
+}
+END_TEST
+
 /* A secret is never written over. */
 START_TEST(test_secrets_stay)
 {
@@ -314,6 +333,7 @@ int main(void)
 	tcase_add_test(tc, test_bad_secrets);
 	tcase_add_test(tc, test_keys);
 	tcase_add_test(tc, test_credentials);
+	tcase_add_test(tc, test_secrets_go);
 	tcase_add_test(tc, test_secrets_stay);
 	tcase_add_test(tc, test_example);
 	suite_add_tcase(suite, tc);

@@ -49,6 +49,34 @@ START_TEST(test_audiences_have_one_form)
 }
 END_TEST
 
+static const char *former(void *context, const char *name)
+{
+	return strcmp(name, "nuigalway.ie") == 0 ? context : strcmp(name, "tartu.ee") == 0 ? "ut.ee" : NULL;
+}
+
+/* Other names of members become their handles before anything else is looked at. */
+START_TEST(test_names_become_handles)
+{
+	static const struct {
+		const char *text, *form;
+	} cases[] = {
+		{"nuigalway.ie", "universityofgalway.ie"},
+		{"nuigalway.ie, rug.nl,universityofgalway.ie", "rug.nl,universityofgalway.ie"},
+		{"tartu.ee,rug.nl", "rug.nl"},
+		{"tartu.ee", "ut.ee"},
+		{"network", "network"},
+		{"unknown.ie", "unknown.ie"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *form = audience_resolve(cases[i].text, "ut.ee", former, (void *)"universityofgalway.ie");
+
+		ck_assert_str_eq(form, cases[i].form);
+		free(form);
+	}
+}
+END_TEST
+
 /* An audience that is not sorted, repeats or is cut short is no audience. */
 START_TEST(test_other_forms_are_refused)
 {
@@ -79,6 +107,7 @@ int main(void)
 
 	tcase_add_test(tc, test_handles);
 	tcase_add_test(tc, test_audiences_have_one_form);
+	tcase_add_test(tc, test_names_become_handles);
 	tcase_add_test(tc, test_other_forms_are_refused);
 	tcase_add_test(tc, test_who_may_read);
 	suite_add_tcase(suite, tc);

@@ -7,9 +7,9 @@ struct driven {
 	struct world w;
 	struct node *node;
 	uint64_t now_ms, wake_ms;
-	struct job *job;       /* to be committed; NULL: none */
-	struct buffer answers; /* "TAG durable" or "TAG not yet" of each that was given */
-	unsigned errors;       /* logged */
+	struct job *job;           /* to be committed; NULL: none */
+	struct buffer answers;     /* "TAG durable" or "TAG not yet" of each that was given */
+	unsigned errors, warnings; /* logged */
 };
 
 static void carry_out(struct driven *d, struct node_update *up)
@@ -25,6 +25,7 @@ static void carry_out(struct driven *d, struct node_update *up)
 		if (a->kind == NODE_KEPT)
 			buffer_printf(&d->answers, "%u %s\n", (unsigned)a->tag, a->durable ? "durable" : "not yet");
 		d->errors += a->kind == NODE_LOG && a->level == LOG_LEVEL_ERROR;
+		d->warnings += a->kind == NODE_LOG && a->level == LOG_LEVEL_WARN;
 	}
 	node_update_clear(up);
 }
@@ -48,7 +49,8 @@ static void tick(struct driven *d, uint64_t ms)
 	feed(d, (struct node_input){.kind = NODE_TICK});
 }
 
-static void drive(struct driven *d)
+/* `key_limit_ms`: see node_options. */
+static void drive_with(struct driven *d, uint64_t key_limit_ms)
 {
 	static const uint8_t boot[BOOT_ID_LEN];
 	struct node_options options = {.member = READER, .boot = boot};
@@ -56,9 +58,15 @@ static void drive(struct driven *d)
 	*d = (struct driven){.now_ms = 1000};
 	world_init(&d->w);
 	options.keys = &d->w.reader_keys;
+	options.key_limit_ms = key_limit_ms;
 	options.trust = d->w.trust;
 	ck_assert_int_eq(node_new(&d->node, &options), 0);
 	tick(d, 0);
+}
+
+static void drive(struct driven *d)
+{
+	drive_with(d, 0);
 }
 
 static void stop(struct driven *d)
@@ -198,6 +206,56 @@ START_TEST(test_told_when_durable)
 }
 END_TEST
 
+/* The age of a node key is counted from its first day, which is kept; alarms rise 60, 30 and 7 days before the limit, and at it. */
+START_TEST(test_key_age)
+{
+	const uint64_t day = 86400000;
+	static const struct {
+		unsigned day, warnings, errors, due, overdue;
+	} days[] = {{39, 0, 0, 0, 0}, {40, 1, 0, 60, 0}, {69, 1, 0, 31, 0}, {70, 2, 0, 30, 0}, {93, 2, 1, 7, 0},
+		{99, 2, 1, 1, 0}, {100, 2, 2, 0, 1}, {250, 2, 2, 0, 151}};
+	struct node_key_view k;
+	struct driven d;
+
+	drive_with(&d, 100 * day);
+	commit(&d, false);
+	expect_held(&d, "key since 1=1000\n");
+	for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+		tick(&d, 1000 + days[i].day * day - d.now_ms);
+		node_key(d.node, d.now_ms, &k);
+		ck_assert_uint_eq(d.warnings, days[i].warnings);
+		ck_assert_uint_eq(d.errors, days[i].errors);
+		ck_assert_uint_eq(k.due_days, days[i].due);
+		ck_assert_uint_eq(k.overdue_days, days[i].overdue);
+		ck_assert_uint_eq(k.age_ms, days[i].day * day);
+	}
+	ck_assert_ptr_null(d.job);
+	stop(&d);
+}
+END_TEST
+
+/* A node that starts again counts from the day that was kept for this very key. */
+START_TEST(test_key_age_is_remembered)
+{
+	const uint64_t day = 86400000;
+	struct node_key_view k;
+	struct driven d;
+
+	drive_with(&d, 100 * day);
+	node_load_key_since(d.node, NODE_KEY_SETTING "2", "7");
+	node_load_key_since(d.node, NODE_KEY_SETTING "one", "7");
+	node_key(d.node, 50 * day + 1000, &k);
+	ck_assert_uint_eq(k.age_ms, 50 * day);
+	node_load_key_since(d.node, NODE_KEY_SETTING "1", "7");
+	node_key(d.node, 50 * day, &k);
+	ck_assert_uint_eq(k.age_ms, 50 * day - 7);
+	ck_assert_uint_eq(k.due_days, 51);
+	node_key(d.node, 1, &k);
+	ck_assert_uint_eq(k.age_ms, 0); /* a clock that was set back */
+	stop(&d);
+}
+END_TEST
+
 /* What the disk did not take is said once, and tried again each second until it is there; what came meanwhile follows in its order. */
 START_TEST(test_tried_again)
 {
@@ -310,6 +368,92 @@ START_TEST(test_known_card_is_told)
 }
 END_TEST
 
+/* Roster 2, with as many of its members as are given. */
+static struct buffer second_roster(size_t n_members)
+{
+	struct actor members[] = {actor_of(OTHER, 0), actor_of(READER, 0), actor_of(PUBLISHER, 0)};
+	struct buffer first = roster_text(NULL, 1, 2, members, 3),
+		      second = roster_text(&first, 2, 2, members, n_members);
+
+	for (size_t i = 0; i < 2; i++)
+		sign_by(&second, &members[i]);
+	buffer_deinit(&first);
+	return second;
+}
+
+static struct digest roster_digest(char hex[static 2 * DIGEST_LEN + 1], const struct buffer *text)
+{
+	struct digest d;
+
+	digest_plain(&d, signed_part(text));
+	hex_encode(hex, d.bytes, DIGEST_LEN);
+	return d;
+}
+
+static int import_roster(struct driven *d, const char *id, size_t n_members)
+{
+	struct act act = {.verb = "roster.import", .by_user = true};
+	struct buffer text = second_roster(n_members);
+	struct problems problems = {0};
+	int r;
+
+	snprintf(act.id, sizeof act.id, "%s", id);
+	r = feed(d, (struct node_input){.kind = NODE_NOTE,
+			    .frame = view(&text),
+			    .reason = "operator",
+			    .problems = &problems,
+			    .act = &act,
+			    .tag = 1});
+	commit(d, false);
+	buffer_deinit(&text);
+	return r;
+}
+
+static int pin_roster(struct driven *d, const char *id, size_t n_members, uint64_t tag)
+{
+	struct buffer text = second_roster(n_members);
+	char hex[2 * DIGEST_LEN + 1];
+	struct digest digest;
+	struct act act = {.verb = "roster.pin", .by_user = true, .object = hex, .reason = "by telephone"};
+
+	snprintf(act.id, sizeof act.id, "%s", id);
+	digest = roster_digest(hex, &text);
+	buffer_deinit(&text);
+	return feed(d, (struct node_input){.kind = NODE_PIN, .digest = &digest, .act = &act, .tag = tag});
+}
+
+/* A roster that competes with one in force is kept, and told as refused; so is which of the two counts, and that somebody said it again. */
+START_TEST(test_pin_is_told)
+{
+	struct driven d;
+	struct buffer trail = {0}, text;
+	char hex[2 * DIGEST_LEN + 1];
+
+	drive(&d);
+	ck_assert_int_eq(import_roster(&d, "a", 3), 0);
+	ck_assert_int_eq(import_roster(&d, "b", 2), TRUST_FORK);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n"); /* of the rival nobody waits */
+	ck_assert_int_eq(pin_roster(&d, "c", 1, 2), -ENOENT);
+	ck_assert_ptr_null(d.job);
+	ck_assert_int_eq(pin_roster(&d, "d", 2, 3), 0);
+	ck_assert_int_eq(d.job->kind, JOB_SETTING);
+	ck_assert_uint_eq(d.job->act.n_drafts, 1);
+	commit(&d, false);
+	ck_assert_int_eq(pin_roster(&d, "e", 2, 4), 1);
+	commit(&d, false);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n3 durable\n4 durable\n");
+	text = second_roster(2);
+	roster_digest(hex, &text);
+	buffer_printf(&trail,
+		"roster.import 0 2 done\nroster.import 0 2 refused\nroster.pin 0 %s done\nroster.pin 0 %s known\n", hex,
+		hex);
+	expect_trail(&d, buffer_cstr(&trail));
+	buffer_deinit(&text);
+	buffer_deinit(&trail);
+	stop(&d);
+}
+END_TEST
+
 /* Where the trail takes nothing the act becomes durable alone, and whoever did it is told that something is missing; when there is room
  * again each act is in the trail once, whatever was tried meanwhile. */
 START_TEST(test_trail_is_full)
@@ -407,6 +551,52 @@ START_TEST(test_trail_waits_for_a_card)
 }
 END_TEST
 
+/* That a card took its key away is the last thing that a node's key signs; whoever waits for an act behind it is told that it waits. */
+START_TEST(test_key_goes)
+{
+	struct actor member = actor_of(READER, 0);
+	struct act act = {.id = "b", .verb = "card.import", .by_user = true};
+	struct problems problems = {0};
+	struct buffer text;
+	struct driven d;
+
+	drive(&d);
+	text = card_text(trust_network(d.w.trust), &member, 2, 2);
+	ck_assert_int_eq(feed(&d, (struct node_input){.kind = NODE_NOTE,
+					  .frame = view(&text),
+					  .reason = "operator",
+					  .problems = &problems,
+					  .act = &act,
+					  .tag = 1}),
+		0);
+	commit(&d, false);
+	tell_act(&d, "c", 2);
+	ck_assert_ptr_null(d.job);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n2 not yet\n");
+	expect_trail(&d, "card.import 0 ugent.be 2 done\n");
+	buffer_deinit(&text);
+	stop(&d);
+}
+END_TEST
+
+/* The key goes while an act waits for the disk: who waits for it is told at the next tick. */
+START_TEST(test_key_goes_meanwhile)
+{
+	struct driven d;
+
+	drive(&d);
+	tell_act(&d, "a", 1);
+	tell_act(&d, "b", 2);
+	give_card(&d, READER, 3);
+	commit(&d, false);
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	tick(&d, 1000);
+	ck_assert_str_eq(buffer_cstr(&d.answers), "1 durable\n3 durable\n2 not yet\n");
+	stop(&d);
+}
+END_TEST
+
 /* The card that a batch of this transaction, which publishes one event before something older is written, is sealed under. */
 static struct digest sealed_under(struct driven *d, struct job *older)
 {
@@ -474,14 +664,19 @@ int main(void)
 	TCase *tc = tcase_create("keep");
 
 	tcase_add_test(tc, test_told_when_durable);
+	tcase_add_test(tc, test_key_age);
+	tcase_add_test(tc, test_key_age_is_remembered);
 	tcase_add_test(tc, test_tried_again);
 	tcase_add_test(tc, test_act_and_trail_are_one);
 	tcase_add_test(tc, test_trail_is_for_operators);
 	tcase_add_test(tc, test_known_card_is_told);
+	tcase_add_test(tc, test_pin_is_told);
 	tcase_add_test(tc, test_trail_is_full);
 	tcase_add_test(tc, test_told_twice_is_there_once);
 	tcase_add_test(tc, test_flood_of_acts_is_bounded);
 	tcase_add_test(tc, test_trail_waits_for_a_card);
+	tcase_add_test(tc, test_key_goes);
+	tcase_add_test(tc, test_key_goes_meanwhile);
 	tcase_add_test(tc, test_kept_late);
 	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);

@@ -25,7 +25,9 @@ static bool fails(void)
 static bool clean = true;
 
 static const uint8_t seed[32] = {1};
-static struct trust *trust; /* made once, before anything fails */
+static struct trust *trust;    /* made once, before anything fails */
+static struct trust *disputed; /* the same with next_roster and a rival of it */
+static struct digest rival;
 static struct node_keys tartu, ghent;
 static struct header header;
 static struct batch_builder builder;
@@ -61,6 +63,22 @@ static void learn(struct buffer *text)
 	buffer_deinit(text);
 }
 
+/* A trust with next_roster, and beside it one without ugent.be. */
+static void dispute(const struct actor *members)
+{
+	struct buffer other = roster_text(&first_roster, 2, 1, members + 1, 1);
+	struct problems problems = {0};
+	struct trust *next;
+
+	for (size_t i = 0; i < 2; i++)
+		sign_by(&other, &members[i]);
+	digest_plain(&rival, signed_part(&other));
+	ck_assert_int_eq(trust_with(&next, trust, "roster", view(&next_roster), &problems), 0);
+	ck_assert_int_eq(trust_with(&disputed, next, "roster", view(&other), &problems), TRUST_FORK);
+	trust_unref(next);
+	buffer_deinit(&other);
+}
+
 static void setup(void)
 {
 	struct actor members[] = {actor_of("ugent.be", 0), actor_of("ut.ee", 0)};
@@ -84,6 +102,7 @@ static void setup(void)
 		text = card_text(&network, &members[i], 1, 1);
 		learn(&text);
 	}
+	dispute(members);
 	ghent = node_keys_of("ugent.be", 1);
 	tartu = node_keys_of("ut.ee", 1);
 	entropy_init(&entropy, seed);
@@ -103,6 +122,7 @@ static void setup(void)
 static void teardown(void)
 {
 	trust_unref(trust);
+	trust_unref(disputed);
 	buffer_deinit(&first_roster);
 	buffer_deinit(&next_roster);
 	buffer_deinit(&next_card);
@@ -276,6 +296,17 @@ static int do_trust_roster(void)
 	return trust_learns(&next_roster);
 }
 
+static int do_trust_pin(void)
+{
+	struct trust *got;
+	int r = trust_pin(&got, disputed, 2, &rival);
+
+	clean &= (r == 0) == (got != NULL) && trust_roster(disputed)->n_members == 2 && trust_n_rivals(disputed) == 1;
+	clean &= got == NULL || (trust_roster(got)->n_members == 1 && trust_n_rivals(got) == 1);
+	trust_unref(got);
+	return r;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -293,6 +324,7 @@ static const struct {
 	{"trust_new", do_trust},
 	{"trust_with a card", do_trust_card},
 	{"trust_with a roster", do_trust_roster},
+	{"trust_pin a rival", do_trust_pin},
 };
 
 /* Whichever allocation fails, the function says so and cleans up; with none failing it succeeds. */

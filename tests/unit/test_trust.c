@@ -45,9 +45,9 @@ static int give(struct network *n, struct buffer text, char rule[static 256])
 	int r = trust_with(&next, n->t, "x", view(&text), &problems);
 
 	ck_assert_int_eq(r == TRUST_REFUSED, problems.n != 0);
-	ck_assert_int_eq(r == 0, next != NULL);
+	ck_assert(r == TRUST_FORK || (r == 0) == (next != NULL));
 	snprintf(rule, 256, "%s", problems.n == 0 ? "" : problems.items[0].rule);
-	if (r == 0) {
+	if (next != NULL) {
 		trust_unref(n->t);
 		n->t = next;
 	}
@@ -162,7 +162,6 @@ START_TEST(test_later_anchor)
 	ck_assert(digest_equal(trust_network(n.t), &n.digest));
 	ck_assert_uint_eq(trust_oldest_roster(n.t), 2);
 	ck_assert_ptr_null(trust_roster_number(n.t, 1));
-	expect(&n, TRUST_OLDER, "", again(&n.first));
 	expect(&n, TRUST_KNOWN, "", again(&second));
 	expect(&n, TRUST_REFUSED, "not the roster 2 that is pinned",
 		roster_after(&n.first, 2, n.members, 2, n.members, 3));
@@ -191,12 +190,167 @@ START_TEST(test_rosters)
 	expect(&n, TRUST_KNOWN, "", again(&second));
 	expect(&n, TRUST_KNOWN, "", again(&n.first));
 	expect(&n, TRUST_FORK, "", roster_after(&n.first, 2, n.members, 3, n.members, 3));
-	expect(&n, TRUST_REFUSED, "signed by 1 of the 2", roster_after(&n.first, 2, n.members, 3, n.members, 1));
+	expect(&n, TRUST_REFUSED, "signed by 1 of the 2", roster_after(&n.first, 2, n.members + 1, 2, n.members, 1));
 	ck_assert(!trust_is_member(n.t, "ut.ee"));
 	ck_assert(trust_was_member(n.t, "ut.ee"));
 	ck_assert(trust_is_member(n.t, "rug.nl"));
 	ck_assert(!trust_was_member(n.t, "stranger.be"));
 	buffer_deinit(&second);
+	network_deinit(&n);
+}
+END_TEST
+
+/* What was in force before the pinned roster is taken by its digest, one before the other, and by it the cards of those who were
+ * members then are good again. */
+START_TEST(test_before_the_anchor)
+{
+	struct network n;
+	struct problems problems = {0};
+	struct buffer second, third, other, card;
+	struct digest d;
+	enum card_key_state state;
+	struct trust *next;
+
+	network_init(&n);
+	second = roster_after(&n.first, 2, n.members, N, n.members, 0);
+	other = roster_after(&n.first, 2, n.members, 2, n.members, 3);
+	third = roster_after(&second, 3, n.members, 2, n.members, 0);
+	digest_plain(&d, signed_part(&third));
+	trust_unref(n.t);
+	ck_assert_int_eq(trust_new(&n.t, &d, "x", view(&third), &problems), 0);
+	expect(&n, TRUST_OLDER, "", again(&n.first));
+	expect(&n, TRUST_OLDER, "", other);
+	card = card_of(&n, UT, 1, 1);
+	ck_assert_int_eq(trust_again(&next, n.t, "x", view(&card), &problems), TRUST_REFUSED);
+	problems_deinit(&problems);
+	accept(&n, second);
+	accept(&n, again(&n.first));
+	expect(&n, TRUST_KNOWN, "", again(&n.first));
+	ck_assert_uint_eq(trust_oldest_roster(n.t), 1);
+	ck_assert_uint_eq(trust_roster(n.t)->number, 3);
+	expect(&n, TRUST_REFUSED, "ut.ee is no member by roster 3", again(&card));
+	ck_assert_int_eq(trust_again(&next, n.t, "x", view(&card), &problems), 0);
+	trust_unref(n.t);
+	n.t = next;
+	ck_assert_ptr_null(trust_card(n.t, "ut.ee"));
+	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 1, &state));
+	buffer_deinit(&card);
+	buffer_deinit(&third);
+	network_deinit(&n);
+}
+END_TEST
+
+/* Pins a roster, as the operator does. */
+static void pin(struct network *n, int outcome, const struct buffer *roster)
+{
+	struct trust *next;
+	struct digest d;
+
+	digest_plain(&d, signed_part(roster));
+	ck_assert_int_eq(trust_pin(&next, n->t, 2, &d), outcome);
+	ck_assert_int_eq(outcome == 0, next != NULL);
+	if (next != NULL)
+		trust_unref(n->t);
+	n->t = next != NULL ? next : n->t;
+}
+
+/* Of two rosters with one number the first stays in force and both are held; a pin says which counts, takes back what only the other
+ * made good, and can be changed. */
+START_TEST(test_two_successors)
+{
+	struct network n;
+	struct actor changed[N];
+	struct buffer one, two, third;
+	struct card_key thief, own;
+
+	network_init(&n);
+	memcpy(changed, n.members, sizeof changed);
+	changed[UT] = actor_of("ut.ee", 1);
+	one = roster_after(&n.first, 2, changed, N, changed, N);
+	two = roster_after(&n.first, 2, n.members, 2, n.members, 2);
+	third = roster_after(&two, 3, n.members, 2, n.members, 2);
+	thief = own = card_key_of("ut.ee", 7, CARD_KEY_CURRENT);
+	accept(&n, again(&one));
+	accept(&n, card_with(&n, &changed[UT], 1, &thief, 1));
+	expect(&n, TRUST_FORK, "", again(&two));
+	expect(&n, TRUST_KNOWN, "", again(&two));
+	expect(&n, TRUST_KNOWN, "", again(&one));
+	expect(&n, TRUST_REFUSED, "its line `previous` is not the digest of roster 2", again(&third));
+	ck_assert_uint_eq(trust_n_rivals(n.t), 1);
+	ck_assert_uint_eq(trust_disputes(n.t), 1);
+	ck_assert(!trust_settled(n.t, 2));
+	ck_assert(trust_settled(n.t, 1));
+	ck_assert_uint_eq(trust_roster(n.t)->n_members, 3);
+
+	pin(&n, 0, &two);
+	pin(&n, TRUST_KNOWN, &two);
+	ck_assert_uint_eq(trust_disputes(n.t), 0);
+	ck_assert_uint_eq(trust_n_rivals(n.t), 1);
+	ck_assert_uint_eq(trust_roster(n.t)->n_members, 2);
+	ck_assert_ptr_null(trust_sign_key(n.t, "ut.ee", 7, &own.state));
+	expect(&n, TRUST_KNOWN, "", again(&one));
+	accept(&n, third);
+	ck_assert_uint_eq(trust_roster(n.t)->number, 3);
+
+	pin(&n, 0, &one);
+	ck_assert_uint_eq(trust_roster(n.t)->number, 2);
+	ck_assert_uint_eq(trust_roster(n.t)->n_members, 3);
+	ck_assert_uint_eq(trust_n_rivals(n.t), 1);
+	ck_assert_uint_eq(trust_disputes(n.t), 0);
+	accept(&n, card_with(&n, &changed[UT], 1, &thief, 1));
+	buffer_deinit(&one);
+	buffer_deinit(&two);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A pin that is remembered counts when its roster comes, whichever comes first; a pin of what is in force only settles. */
+START_TEST(test_pin_first)
+{
+	struct network n;
+	struct buffer one, two;
+
+	network_init(&n);
+	one = roster_after(&n.first, 2, n.members, N, n.members, N);
+	two = roster_after(&n.first, 2, n.members, 2, n.members, 2);
+	pin(&n, 0, &two);
+	accept(&n, again(&one));
+	ck_assert(!trust_settled(n.t, 2));
+	accept(&n, again(&two));
+	ck_assert_uint_eq(trust_roster(n.t)->n_members, 2);
+	ck_assert_uint_eq(trust_n_rivals(n.t), 1);
+	network_deinit(&n);
+
+	network_init(&n);
+	accept(&n, again(&one));
+	pin(&n, 0, &one);
+	expect(&n, TRUST_FORK, "", again(&two));
+	ck_assert_uint_eq(trust_disputes(n.t), 0);
+	ck_assert_uint_eq(trust_roster(n.t)->n_members, 3);
+	buffer_deinit(&one);
+	buffer_deinit(&two);
+	network_deinit(&n);
+}
+END_TEST
+
+/* A quorum that signs without end fills nobody's memory. */
+START_TEST(test_many_rivals)
+{
+	struct network n;
+
+	network_init(&n);
+	accept(&n, roster_after(&n.first, 2, n.members, N, n.members, N));
+	for (unsigned i = 0; i < RIVALS_MAX + 3; i++) {
+		struct buffer b = {0}, end = roster_text(&n.first, 2, 2, n.members, N);
+
+		buffer_add(&b, end.data, end.len);
+		buffer_printf(&b, "comment %u\n", i);
+		sign_by(&b, &n.members[RUG]);
+		sign_by(&b, &n.members[UT]);
+		expect(&n, TRUST_FORK, "", b);
+		buffer_deinit(&end);
+	}
+	ck_assert_uint_eq(trust_n_rivals(n.t), RIVALS_MAX);
 	network_deinit(&n);
 }
 END_TEST
@@ -419,6 +573,10 @@ int main(void)
 	tcase_add_test(tc, test_anchor);
 	tcase_add_test(tc, test_later_anchor);
 	tcase_add_test(tc, test_rosters);
+	tcase_add_test(tc, test_before_the_anchor);
+	tcase_add_test(tc, test_two_successors);
+	tcase_add_test(tc, test_pin_first);
+	tcase_add_test(tc, test_many_rivals);
 	tcase_add_test(tc, test_cards);
 	tcase_add_test(tc, test_key_numbers);
 	tcase_add_test(tc, test_keys_of_others);

@@ -1,0 +1,215 @@
+"""How a network governs itself: two rosters with one number, and how they are healed."""
+
+import json
+import types
+
+import nacl.signing
+
+import harness
+from harness import check, equal, notes, wait_until
+from harness.node import Network, Node, course, free_port
+
+SMALL = ["rug.nl", "ugent.be", "ut.ee"]
+
+
+def enlight(node, *words, **options):
+    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], **options)
+
+
+def write(node, event):
+    """The path of a file with an event."""
+    path = node.folder / "event.json"
+    path.write_text(json.dumps(event))
+    return path
+
+
+def roster_of(node):
+    return node.ask("/v1/status")["roster"]
+
+
+def next_roster(network, entries, signers, before=None, **options):
+    """The roster after the newest one of this network, or after `before`."""
+    before = before or network.rosters[-1]
+    number = int(before.split("\nnumber ")[1].split("\n")[0]) + 1
+    text = notes.roster_text(entries, number=number, previous=before, origin=network.rosters[0], **options)
+    return notes.signed(text, *[(member.handle, member.identity) for member in signers])
+
+
+def digest_of(note):
+    return notes.note_digest(note).hex()
+
+
+def test_two_rosters():
+    """Two rosters with one number show at every node, with both files, until the operator of each says which counts"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    members = [network.members[handle] for handle in SMALL]
+    newcomers = [notes.RosterEntry(handle, nacl.signing.SigningKey.generate()) for handle in ("uu.se", "unibe.ch")]
+    one, two = (notes.signed(next_roster(network, [m.entry for m in members] + [new], ()).rstrip("\n") + "\n",
+                             *[(m.handle, m.identity) for m in members[:2]], (new.handle, new.identity))
+                for new in newcomers)
+    tartu.stop()
+    equal(rug.import_note(one).status, 201, "one of them at two nodes")
+    wait_until(lambda: roster_of(ghent)["number"] == 2, "it is at the second")
+    rug.stop()
+    ghent.stop()
+    tartu.start()
+    equal(tartu.import_note(two).status, 201, "the other at the third")
+    rug.start()
+    ghent.start()
+    for node in network.nodes:
+        wait_until(lambda: roster_of(node)["disputed"] == 1, f"{node.member.handle} raises the alarm")
+        wait_until(lambda: node.metric("enlight_rosters_disputed") == 1, "the metric")
+        rows = {row["digest"]: row["state"] for row in node.ask("/v1/rosters")["rosters"]}
+        mine, other = (two, one) if node is tartu else (one, two)
+        equal(rows, {network.anchor: "followed", digest_of(mine): "in force", digest_of(other): "rival"}, "rosters held")
+        for note in (one, two):
+            equal(enlight(node, "roster", "export", digest_of(note)[:12]).stdout, note, "a roster's file")
+        check("two rosters have one number" in node.log.read_text(), "the log says so")
+    check("competes" in enlight(rug, "status").stdout.replace("compete ", "competes "), "enlight status says so")
+    found = json.loads(enlight(rug, "--json", "doctor", expect=None).stdout)
+    equal([row["verdict"] for row in found if row["check"] == "dispute"], ["FAIL"], "what enlight doctor finds")
+
+    rug.stop()
+    rug.start()
+    equal(roster_of(rug)["disputed"], 1, "the dispute after a restart")
+    enlight(rug, "roster", "pin", "0" * 12, expect=65)
+    enlight(rug, "roster", "pin", digest_of(two)[:12], "--reason", "agreed by telephone")
+    acts = [[row.get(key) for key in ("act", "object", "result", "reason")]
+            for row in json.loads(enlight(rug, "audit", "--json").stdout) if row["act"].startswith("roster")]
+    equal(acts, [["roster.import", "2", "done", None], ["roster.pin", digest_of(two), "done", "agreed by telephone"]], "the trail")
+    for _ in range(2):
+        equal([roster_of(rug)[key] for key in ("digest", "disputed")], [digest_of(two), 0], "what counts now")
+        rug.stop()
+        rug.start()
+    equal([roster_of(ghent)[key] for key in ("digest", "disputed")], [digest_of(one), 1], "what counts elsewhere")
+    for node in (ghent, tartu):
+        enlight(node, "roster", "pin", digest_of(two))
+    three = next_roster(network, [m.entry for m in members] + newcomers[1:], members[:2], before=two, quorum=4)
+    three = three + notes.signature_line(three.split("\n\n")[0] + "\n", "unibe.ch", newcomers[1].identity)
+    equal(ghent.import_note(three).status, 201, "the roster after it")
+    for node in network.nodes:
+        wait_until(lambda: roster_of(node)["number"] == 3, f"it is at {node.member.handle}")
+    ghent.publish(course("ugent.be"))
+    rug.wait_for("ugent.be", "network", 1)
+
+
+def test_adopt_later():
+    """A node whose configuration pins a later roster still knows the keys of those who left and of former identity keys"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    tartu.publish(course("ut.ee"))
+    rug.wait_for("ut.ee", "network", 1)
+    members = network.members
+    renewed = notes.RosterEntry("ugent.be", nacl.signing.SigningKey.generate())
+    two = next_roster(network, [members["rug.nl"].entry, renewed], [members["rug.nl"], members["ut.ee"]])
+    two += notes.signature_line(two.split("\n\n")[0] + "\n", "ugent.be", renewed.identity)
+    equal(rug.import_note(two).status, 201, "a roster without ut.ee and with another identity key")
+    rug.stop()
+    (rug.folder / "two.note").write_text(two)
+    enlight(rug, "roster", "adopt", rug.folder / "two.note")
+    for card in rug.folder.glob("cards/*"):
+        card.unlink()
+    before = len(rug.log.read_text())
+    rug.start()
+    said = rug.log.read_text()[before:]
+    check("not good any more" not in said, "every stored note is good still", said)
+    equal([row["state"] for row in rug.ask("/v1/rosters")["rosters"]], ["followed", "in force"], "rosters held")
+    equal(rug.count(source="ut.ee"), 1, "events of the member that left")
+
+
+NINE = 9
+
+
+def sign_roster(text, *signers):
+    """Adds the signatures of (name, key) to a roster that may bear some."""
+    signed_part = text.split("\n\n")[0].rstrip("\n") + "\n"
+    text = text if "\n\n" in text else text + "\n"
+    return text + "".join(notes.signature_line(signed_part, name, key) for name, key in signers)
+
+
+def join(network, handle, inviter):
+    """A new member comes by the commands alone, but that the others' keys sign in Python; its node, not started."""
+    folder = network.folder / handle
+    invite, roster, draft = (network.folder / name for name in ("enlight.invite", "roster.note", "draft.note"))
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    enlight(inviter, "invite", "--output", invite)
+    told = roster_of(inviter)["digest"]
+    new = Node(types.SimpleNamespace(handle=handle), folder, None, network.build)
+    words = ["--invite", invite, "--member", handle, "--country", "AT", "--name", "Universität", "--listen", endpoint,
+             "--endpoint", endpoint, folder]
+    enlight(inviter, "init", *words, expect=64)
+    enlight(inviter, "init", "--digest", "0" * 64, *words, expect=65)
+    good = invite.read_text()
+    for old, wrong, said in (("roster quorum 5", "roster quorum 6", "does not verify"),
+                             ("digest " + told, "digest " + "0" * 64, "not that of the roster in it"),
+                             ("card takes *", "card takes course.*", "the signature of"),
+                             ("enlight invite 1", "enlight invite 2", "a later format")):
+        invite.write_text(good.replace(old, wrong, 1))
+        done = enlight(inviter, "init", "--yes", *words, expect=65)
+        check(said in done.stderr, f"an invite with {wrong!r} is refused", done.stderr)
+    invite.write_text(good)
+    check(not folder.exists(), "nothing is written before the digest is compared")
+    enlight(inviter, "init", "--digest", told, *words)
+    enlight(inviter, "roster", "export", "--output", roster)
+    enlight(inviter, "roster", "next", "--add", folder / f"{handle}.member", "--output", draft, roster)
+    enlight(inviter, "roster", "sign", "--identity", folder / "identity.key", "--output", draft, draft)
+    enlight(new, "card", "new", folder)
+    draft.write_text(sign_roster(draft.read_text(), *[(m.handle, m.identity) for m in list(network.members.values())[:5]]))
+    enlight(inviter, "roster", "import", draft)
+    enlight(inviter, "card", "import", folder / "cards" / f"{handle}.card")
+    harness.at_exit(new.stop)
+    return new
+
+
+def test_join():
+    """A tenth member comes with an invite and one card import, gets the network's history from its beginning, and what names it"""
+    network = Network(NINE).start()
+    inviter, other = network["rug.nl"], network["universityofgalway.ie"]
+    for node in network.nodes:
+        node.publish(course(node.member.handle))
+    new = join(network, "uibk.ac.at", inviter).start()
+    equal(roster_of(new)["number"], 2, "the roster, which the links brought")
+    for node in network.nodes:
+        new.wait_for(node.member.handle, "network", 1)
+        wait_until(lambda: (node.peer("uibk.ac.at") or {"state": ""})["state"] == "live", f"{node.member.handle} is linked with it")
+    other.publish(course("universityofgalway.ie", "uibk.ac.at"))
+    new.wait_for("universityofgalway.ie", "uibk.ac.at", 1)
+    new.publish(course("uibk.ac.at"))
+    other.wait_for("uibk.ac.at", "network", 1)
+
+
+def test_aliases():
+    """A member's former domain means the member wherever a handle is taken: audience, source, parameters, configuration, command"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    members = network.members
+    two = notes.roster_text([m.entry for m in members.values()], number=2, previous=network.rosters[0], origin=network.rosters[0])
+    two = notes.signed(two + "alias ugent.be rug-ghent.be\nalias rug.nl groningen.nl\n",
+                       *[(m.handle, m.identity) for m in members.values()])
+    equal(rug.import_note(two).status, 201, "a roster with aliases")
+    wait_until(lambda: roster_of(ghent)["number"] == 2, "it is at the others")
+    equal(rug.publish(course("groningen.nl", "rug-ghent.be"))[0]["audience"], "ugent.be", "the audience by another name")
+    enlight(rug, "publish", write(rug, course("groningen.nl", "ut.ee,rug-ghent.be,groningen.nl")))
+    ghent.wait_for("rug.nl", "ugent.be", 1)
+    ghent.wait_for("rug.nl", "ugent.be,ut.ee", 1)
+    equal(ghent.count(source="groningen.nl"), 2, "events by another name of the source")
+    equal(rug.count(audience="rug-ghent.be,ut.ee"), 1, "events by another name in the audience")
+    equal(rug.post(course("rug-ghent.be", "ut.ee")).status, 403, "in another member's name")
+    enlight(rug, "peers", "block", "rug-ghent.be", "--reason", "test")
+    equal(rug.peer("ugent.be")["state"], "blocked", "the peer that was blocked by another name")
+    rug.stop()
+    text = rug.configuration.read_text()
+    rug.configuration.write_text(text.replace("member: rug.nl", "member: groningen.nl") + "peers: {blocked: [rug-ghent.be]}\n")
+    rug.start()
+    equal(rug.ask("/v1/status")["member"], "rug.nl", "who the node is")
+    (rug.folder / "two.note").write_text(two)
+    enlight(rug, "roster", "adopt", rug.folder / "two.note")
+    equal(json.loads(enlight(rug, "--json", "card", "show").stdout)["member"], "rug.nl", "its own card")
+    drafted = enlight(rug, "roster", "next", "--remove", "rug-ghent.be", "--alias", "groningen.nl=rug.org", "two.note",
+                      cwd=rug.folder).stdout
+    check("ugent.be" not in drafted and "alias rug.nl rug.org" in drafted, "what the next roster says", drafted)
+
+
+if __name__ == "__main__":
+    harness.main()
