@@ -885,7 +885,7 @@ int host_held(const struct host *h, struct held_page *page)
 	for (size_t i = 0; i < h->n_hosted && r == 0 && !page->more; i++) {
 		const struct hosted *s = h->hosted[i];
 
-		begun |= s == from;
+		begun = begun || s == from;
 		if (begun && (page->plugin == NULL || strcmp(page->plugin, s->plan->name) == 0))
 			r = delivery_list_held(s->delivery, page, s == from ? &after : NULL);
 	}

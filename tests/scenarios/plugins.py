@@ -32,7 +32,7 @@ class Plugin:
 
     @property
     def notes(self):
-        return [json.loads(line) for line in self.done.read_text().split("\n") if line] if self.done.exists() else []
+        return [json.loads(line) for line in self.done.read_text().split("\n")[:-1]] if self.done.exists() else []
 
     @property
     def events(self):
