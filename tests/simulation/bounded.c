@@ -105,6 +105,16 @@ static void check_node(struct network *w, const struct member *m)
 		network_break(w, "notes that are not durable pile up: member %s, %zu", m->handle, n);
 }
 
+/* What a liar puts on its own connections is bounded by nobody until it is read. */
+static void check_pipe(struct network *w, const struct member *m, const struct pipe *p)
+{
+	if (w->members[p->dialler].liar || w->members[p->listener].liar)
+		return;
+	if (p->in_flight > FRAMES_MAX || p->bytes_in_flight > BYTES_MAX)
+		network_break(w, "frames pile up: member %s, %zu frames, %zu bytes", m->handle, p->in_flight,
+			p->bytes_in_flight);
+}
+
 void check_step(struct network *w, size_t member)
 {
 	const struct member *m = &w->members[member];
@@ -115,9 +125,7 @@ void check_step(struct network *w, size_t member)
 	if (w->steps % EVERY != 0)
 		return;
 	for (size_t i = 0; i < m->n_pipes; i++)
-		if (m->pipes[i]->in_flight > FRAMES_MAX || m->pipes[i]->bytes_in_flight > BYTES_MAX)
-			network_break(w, "frames pile up: member %s, %zu frames, %zu bytes", m->handle,
-				m->pipes[i]->in_flight, m->pipes[i]->bytes_in_flight);
+		check_pipe(w, m, m->pipes[i]);
 	check_node(w, m);
 	if (m->plugin != NULL)
 		plugin_check_bounds(m->plugin);
