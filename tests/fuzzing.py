@@ -11,7 +11,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FUZZED = ROOT / "build-fuzz"
-FUZZED_OPTIONS = ["-Dfuzzer=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true",
+FUZZED_OPTIONS = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true",
                   "-Dc_args=-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined"]
 TARGETS = ROOT / "tests" / "fuzz"
 MEMORY_MB = 1024
