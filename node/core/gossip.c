@@ -54,27 +54,14 @@ static void keep_note(struct node *n, struct bytes text, const struct act *act, 
 	keep_nothing(n, tag);
 }
 
-/* Appends what stands behind a word at a line's begin of a note that was found good. */
-static void append_value(struct buffer *out, struct bytes text, const char *word)
-{
-	const char *at = memmem(text.data, text.len, word, strlen(word));
-	const char *end =
-		at == NULL ? NULL : memchr(at + 1, '\n', text.len - (size_t)(at + 1 - (const char *)text.data));
-
-	if (end != NULL)
-		buffer_add(out, at + strlen(word), (size_t)(end - at) - strlen(word));
-}
-
 /* The act of whoever brought a note by hand: it says whose it is, and its number. */
 static struct act act_of_note(const struct node_input *in, int r, struct buffer *object)
 {
+	struct note_job note = {.text = in->frame};
 	struct act act = *in->act;
 
-	if (!is_roster(in->frame)) {
-		append_value(object, in->frame, "\nmember ");
-		buffer_str(object, " ");
-	}
-	append_value(object, in->frame, "\nnumber ");
+	if (describe(&note) == 0)
+		buffer_printf(object, "%s%s%u", note.member, note.member[0] == '\0' ? "" : " ", (unsigned)note.number);
 	act.object = buffer_cstr(object);
 	act.result = r == TRUST_KNOWN ? "known" : r == TRUST_FORK ? "refused" : NULL;
 	return act;
