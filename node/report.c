@@ -60,7 +60,7 @@ json_t *loop_status(void *context)
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
 		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o}",
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
@@ -69,8 +69,9 @@ json_t *loop_status(void *context)
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
 		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
 		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
-		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "plugins", "configured", plugins.n,
-		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l));
+		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "raised", (json_int_t)c.raised,
+		"republished", (json_int_t)c.republished, "plugins", "configured", plugins.n, "ready", plugins.ready,
+		"retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l));
 }
 
 static double resident(const struct loop *l)
@@ -148,6 +149,12 @@ static const struct {
 	{{"enlight_gaps_total", METRIC_COUNTER, "", "Batches that came out of order and were asked for again"},
 		COUNT(gaps)},
 	{{"enlight_forks_total", METRIC_COUNTER, "", "Publishers found to show two histories"}, COUNT(forks)},
+	{{"enlight_incarnations_raised_total", METRIC_COUNTER, "",
+		 "Channels of others that went back: their publisher's disk was an older copy"},
+		COUNT(raised)},
+	{{"enlight_events_republished_total", METRIC_COUNTER, "",
+		 "Events of ours that were published again since this node's disk went back"},
+		COUNT(republished)},
 	{{"enlight_channels", METRIC_GAUGE, "", "Channels held"}, COUNT(channels)},
 	{{"enlight_channels_stopped", METRIC_GAUGE, "", "Channels stopped by a fork"}, COUNT(stopped)},
 	{{"enlight_channels_withheld", METRIC_GAUGE, "", "Channels with empty slots that no erasure lists"},

@@ -550,7 +550,8 @@ def sim_long(report, minutes):
 MUTANT_SEEDS = 200
 MUTANT_STEPS = 20000
 MUTANT_SEEDS_FIRST = 10  # before the unit tests: most fall to one of these
-MUTANT_UNITS = ("accept", "card", "delivery", "keep", "meet", "publish", "roster", "session", "trust")
+MUTANT_UNITS = ("accept", "card", "delivery", "keep", "meet", "publish", "republish", "roster",
+                "session", "trust")
 
 
 def copy_of_tree(folder):

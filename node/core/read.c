@@ -415,9 +415,11 @@ static void note_accepted(struct node *n, const struct accept_job *a, const stru
 	if (a->n_refused > 0)
 		node_log(n, LOG_LEVEL_WARN, "channel: events refused publisher=%s audience=%s count=%u", h->publisher,
 			h->audience, a->n_refused);
-	if (a->raised && strcmp(h->publisher, n->member) != 0)
-		node_log(n, LOG_LEVEL_ERROR, "channel: incarnation raised publisher=%s audience=%s set_aside=%llu",
-			h->publisher, h->audience, (unsigned long long)a->set_aside);
+	if (!a->raised || strcmp(h->publisher, n->member) == 0)
+		return;
+	n->counters.raised++;
+	node_log(n, LOG_LEVEL_ERROR, "channel: incarnation raised publisher=%s audience=%s set_aside=%llu",
+		h->publisher, h->audience, (unsigned long long)a->set_aside);
 }
 
 void read_accepted(struct node *n, struct job *job)

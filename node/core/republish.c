@@ -124,5 +124,6 @@ void republish_committed(struct node *n, const struct job *job)
 	}
 	n->republish.pending = true;
 	n->republish.n_events += newly_published(&r->publish);
+	n->counters.republished += newly_published(&r->publish);
 	republish_tick(n);
 }

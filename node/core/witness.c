@@ -83,9 +83,9 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
 		n->short_of_memory = true;
 
-	node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s shown_by=%s: %s, both headers are kept",
+	node_log(n, LOG_LEVEL_ERROR, "channel: fork, both headers are kept publisher=%s audience=%s shown_by=%s channel=%s",
 		h->publisher, h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
-		own ? "this node published anew in place of what it had lost" : "stopped");
+		own ? "goes-back" : "stopped");
 	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
 		struct session *s = n->peers[i]->session;
 

@@ -69,10 +69,12 @@ def test_published_anew():
     network.start("rug.nl", "ut.ee")
     for node in (publisher, *readers):
         wait_until(lambda: ids <= ids_of(node, "ugent.be"), f"all 35 at {node.member.handle}", 60)
+    equal(publisher.metric("enlight_events_republished_total"), 15, "events published again")
     more = set(events_of(publisher, "network", 1))
     for reader in readers:
         wait_until(lambda: more <= ids_of(reader, "ugent.be"), "the channel goes on", 60)
         equal(reader.metric("enlight_channels_stopped"), 0, "stopped channels")
+        equal(reader.metric("enlight_incarnations_raised_total"), 1, "channels that went back")
         equal(reader.channel("ugent.be", "network")["incarnation"], 2, "incarnation")
         equal(len(ids_of(reader, "ugent.be")), 36, "events")
 
