@@ -161,6 +161,7 @@ static int go_back(struct accepting *a)
 	return r != 0 ? r : take_head_back(a);
 }
 
+/* LEDGER_HELD: it is kept already. */
 static int keep_evidence(struct accepting *a, const struct batch_row *held)
 {
 	struct accept_job *job = a->job;
@@ -181,7 +182,7 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 {
 	int r = keep_evidence(a, held);
 
-	if (r != 0)
+	if (r != 0 && r != LEDGER_HELD)
 		return r;
 	a->kept = held->first - 1;
 	if (own(a)) {
@@ -195,6 +196,25 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
 }
 
+/* A header of an incarnation that its publisher has gone back behind: what was held of that one is kept apart, and tells whether it showed two
+ * histories before. Both of them are taken back, so the channel goes on. */
+static int check_left_out(struct accepting *a)
+{
+	struct batch_row held;
+	int r = a->w->ops->aside_holding(a->w->ledger, a->cw->row.id, a->header->incarnation, a->header->first, &held);
+
+	if (r == 0 && !digest_equal(&held.digest, &a->o->digest))
+		r = keep_evidence(a, &held);
+	else
+		r = r == 0 ? LEDGER_HELD : r;
+	if (r == LEDGER_NONE || r == LEDGER_HELD)
+		return refuse(a, ACCEPT_HELD, "held already, or of an incarnation that was left");
+	return r != 0 ? r
+		      : refuse(a, ACCEPT_FORK,
+				"contradicts a signed header of an incarnation that was left; both are "
+				"kept as evidence");
+}
+
 /* At or below what is held: the same batch again, an older incarnation's, or a fork. One of the present incarnation below the place where
  * that one began here says that it began elsewhere: it contradicts the header that began it. */
 static int check_held(struct accepting *a)
@@ -206,6 +226,8 @@ static int check_held(struct accepting *a)
 	r = ops->batch_holding(a->w->ledger, a->cw->row.id, a->header->first, &held);
 	while (r == 0 && a->header->incarnation == a->cw->row.incarnation && held.incarnation < a->header->incarnation)
 		r = ops->batch_holding(a->w->ledger, a->cw->row.id, held.first + held.count, &held);
+	if (r == 0 && held.incarnation > a->header->incarnation)
+		return check_left_out(a);
 	if (r == LEDGER_NONE ||
 		(r == 0 && (digest_equal(&held.digest, &a->o->digest) || held.incarnation != a->header->incarnation)))
 		return refuse(a, ACCEPT_HELD, "held already");
@@ -261,7 +283,8 @@ static int check_surplus(struct accepting *a)
 	if (r != 0)
 		return r == LEDGER_NONE ? -EBADMSG : r;
 	a->set_aside = held.incarnation <= a->header->incarnation;
-	return held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
+	r = held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
+	return r == LEDGER_HELD ? 0 : r;
 }
 
 /* Whether a batch of ours is in our history, or kept apart. */

@@ -137,6 +137,9 @@ struct ledger_ops {
 	int (*aside_object)(void *ledger, const struct index_key *key, const struct object_row *row);
 	/* Of a batch that is kept apart, by its header's digest: above which sequence it left the present history. LEDGER_NONE. */
 	int (*aside_find)(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above);
+	/* The one of an incarnation that holds this sequence; LEDGER_NONE. */
+	int (*aside_holding)(
+		void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out);
 	/* The first to be published again, those of readers before our own; LEDGER_NONE. And that it was. */
 	int (*aside_next)(void *ledger, struct batch_row *out, enum origin *origin);
 	int (*aside_done)(void *ledger, uint64_t number);
@@ -161,6 +164,7 @@ struct ledger_ops {
 		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */
 	/* Keeps a text for ever, behind those that were put before it; one that is there keeps its place. */
 	int (*note_put)(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text);
+	/* Keeps them as evidence. LEDGER_HELD: they are kept already. */
 	int (*fork_put)(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
 		struct bytes header_b, struct bytes signature_b);
 	int (*setting_put)(void *ledger, const char *name, const char *value); /* value NULL: removes */

@@ -83,9 +83,10 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
 		n->short_of_memory = true;
 
-	node_log(n, LOG_LEVEL_ERROR, "channel: fork, both headers are kept publisher=%s audience=%s shown_by=%s channel=%s",
-		h->publisher, h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
-		own ? "goes-back" : "stopped");
+	node_log(n, LOG_LEVEL_ERROR,
+		"channel: fork, both headers are kept publisher=%s audience=%s shown_by=%s channel=%s", h->publisher,
+		h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
+		own ? "goes-back" : (c != NULL && c->row.stopped != 0 ? "stopped" : "goes-on"));
 	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
 		struct session *s = n->peers[i]->session;
 

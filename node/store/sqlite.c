@@ -36,6 +36,7 @@ enum statement {
 	SQL_ASIDE_EVENT,
 	SQL_ASIDE_OBJECT,
 	SQL_ASIDE_FIND,
+	SQL_ASIDE_HOLDING,
 	SQL_ASIDE_NEXT,
 	SQL_ASIDE_DONE,
 	SQL_ASIDE_ORIGIN,
@@ -87,6 +88,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_ASIDE_EVENT] = "INSERT OR REPLACE INTO aside_event(key, number, slot) VALUES (?1, ?2, ?3)",
 	[SQL_ASIDE_OBJECT] = "INSERT OR REPLACE INTO aside_object(" OBJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SQL_ASIDE_FIND] = "SELECT above FROM aside_batch WHERE channel = ?1 AND digest = ?2",
+	[SQL_ASIDE_HOLDING] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND incarnation = ?2"
+			      " AND first <= ?3 AND last >= ?3 LIMIT 1",
 	[SQL_ASIDE_NEXT] =
 		"SELECT " BATCH_COLUMNS ", again FROM aside_batch WHERE again > 0 ORDER BY again, number LIMIT 1",
 	[SQL_ASIDE_DONE] = "UPDATE aside_batch SET again = -again WHERE number = ?1",
@@ -766,6 +769,19 @@ static int aside_find(void *ledger, uint64_t channel, const struct digest *diges
 	return r;
 }
 
+static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_HOLDING);
+	int r;
+
+	call_position(&c, channel);
+	call_u64(&c, incarnation);
+	call_position(&c, sequence);
+	r = find(s, &c);
+	return r == 0 ? batch_row_read(out, c.stmt) : r;
+}
+
 static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
 {
 	struct store *s = ledger;
@@ -998,13 +1014,15 @@ static int fork_put(void *ledger, uint64_t channel, struct bytes header_a, struc
 {
 	struct store *s = ledger;
 	struct call c = call(s, SQL_FORK_PUT);
+	int r;
 
 	call_position(&c, channel);
 	call_bytes(&c, header_a);
 	call_bytes(&c, signature_a);
 	call_bytes(&c, header_b);
 	call_bytes(&c, signature_b);
-	return run(s, &c);
+	r = run(s, &c);
+	return r == 0 && sqlite3_changes(s->db) == 0 ? LEDGER_HELD : r;
 }
 
 static int setting_put(void *ledger, const char *name, const char *value)
@@ -1091,6 +1109,7 @@ const struct ledger_ops store_ledger_ops = {
 	.aside_event = aside_event,
 	.aside_object = aside_object,
 	.aside_find = aside_find,
+	.aside_holding = aside_holding,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
 	.aside_origin = aside_origin,

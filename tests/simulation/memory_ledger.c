@@ -860,6 +860,19 @@ static int aside_find(void *ledger, uint64_t channel, const struct digest *diges
 	return 0;
 }
 
+static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out)
+{
+	struct memory_ledger *m = ledger;
+
+	for (size_t i = 0; i < m->tables[ASIDE].n; i++) {
+		*out = batch_view(m->tables[ASIDE].rows[i]);
+		if (out->channel == channel && out->incarnation == incarnation && out->first <= sequence &&
+			sequence - out->first < out->count)
+			return 0;
+	}
+	return LEDGER_NONE;
+}
+
 static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
 {
 	struct memory_ledger *m = ledger;
@@ -1120,6 +1133,10 @@ static int fork_put(void *ledger, uint64_t channel, struct bytes header_a, struc
 		memcpy(signatures, signature_a.data, SIGNATURE_LEN);
 		memcpy(signatures + SIGNATURE_LEN, signature_b.data, SIGNATURE_LEN);
 	}
+	if (row_find(ledger, FORKS, key_view(&key)) != NULL) {
+		key_deinit(&key);
+		return LEDGER_HELD;
+	}
 	return put(ledger, FORKS, &key, bytes_of(signatures, sizeof signatures));
 }
 
@@ -1212,6 +1229,7 @@ const struct ledger_ops memory_ledger_ops = {
 	.aside_event = aside_event,
 	.aside_object = aside_object,
 	.aside_find = aside_find,
+	.aside_holding = aside_holding,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
 	.aside_origin = aside_origin,

@@ -453,7 +453,7 @@ START_TEST(test_fork_disowned)
 END_TEST
 
 /* Another reader shows the header. */
-static enum accept_outcome show(struct world *w, const struct made *m)
+static enum accept_outcome show_head(struct world *w, const struct made *m, bool stops)
 {
 	struct job *job = delivery(w, PUBLISHER, m, 0);
 	struct commit_changes *changes = NULL;
@@ -464,11 +464,21 @@ static enum accept_outcome show(struct world *w, const struct made *m)
 	job->accept.batch.body = (struct bytes){0};
 	ck_assert_int_eq(world_run(w, w->reading, w->reader, job, &changes), 0);
 	outcome = job->accept.outcome;
-	ck_assert_uint_eq(changes->n_channels, outcome == ACCEPT_FORK); /* it is worth no receipt */
-	ck_assert_int_eq(job->accept.contradicted.data != NULL, outcome == ACCEPT_FORK);
+	ck_assert_uint_eq(changes->n_channels, outcome == ACCEPT_FORK && stops); /* it is worth no receipt */
+	ck_assert(outcome != ACCEPT_FORK || job->accept.contradicted.data != NULL);
 	commit_changes_free(changes);
 	job_free(job);
 	return outcome;
+}
+
+static enum accept_outcome show(struct world *w, const struct made *m)
+{
+	return show_head(w, m, true);
+}
+
+static enum accept_outcome show_left(struct world *w, const struct made *m)
+{
+	return show_head(w, m, false);
 }
 
 static void revoke_first_key(struct world *w)
@@ -509,6 +519,36 @@ START_TEST(test_shown_by_another)
 	made_deinit(&b);
 	made_deinit(&c);
 	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A publisher that showed two histories and went back behind both is found all the same, by what was set aside; its channel goes on. */
+START_TEST(test_shown_after_it_was_left)
+{
+	struct world w;
+	struct made a, b, other, raised;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	other = make_next(&w, &a, "CR/2", "x");
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/3", "c", 1);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &raised), ACCEPT_OK);
+	ck_assert_int_eq(show(&w, &b), ACCEPT_HELD);
+	ck_assert_int_eq(show_left(&w, &other), ACCEPT_FORK);
+	ck_assert_int_eq(show(&w, &other), ACCEPT_HELD); /* it is said once */
+	ck_assert_uint_eq(held(&w, "network").stopped, 0);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&other);
+	made_deinit(&raised);
 	world_deinit(&w);
 }
 END_TEST
@@ -1072,6 +1112,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_fork);
 	tcase_add_loop_test(tc, test_fork_disowned, 0, 2);
 	tcase_add_test(tc, test_shown_by_another);
+	tcase_add_test(tc, test_shown_after_it_was_left);
 	tcase_add_test(tc, test_framed);
 	tcase_add_test(tc, test_given_back);
 	tcase_add_test(tc, test_raised_incarnation);

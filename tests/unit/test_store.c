@@ -1006,6 +1006,7 @@ START_TEST(test_kept_apart)
 	struct object_row row = {.revision = 4};
 	uint64_t channel, numbers[2], revision = 9;
 	struct digest nowhere = {{99}};
+	struct batch_row batch;
 	enum origin origin;
 
 	begin();
@@ -1051,6 +1052,10 @@ START_TEST(test_kept_apart)
 	ck_assert_int_eq(ops->set_aside(ledger, channel, 0, false), 0);
 	ck_assert_uint_eq(above_of(channel, 7), 0);
 	ck_assert_int_eq(ops->aside_find(ledger, channel, &nowhere, &revision), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_holding(ledger, channel, 1, 15, &batch), 0);
+	ck_assert_uint_eq(batch.number, numbers[0]);
+	ck_assert_int_eq(ops->aside_holding(ledger, channel, 1, 21, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_holding(ledger, channel, 2, 15, &batch), LEDGER_NONE);
 	commit();
 }
 END_TEST
