@@ -47,6 +47,7 @@ extern const struct problem_row problem_rows[REFUSED_KINDS];
 struct door {
 	struct api *api;
 	struct MHD_Daemon *daemon; /* NULL: there is none */
+	int fd;                    /* readable when it has something to do */
 	bool loopback;
 	unsigned port;
 };
