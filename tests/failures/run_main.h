@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 int enlight_main(int argc, char **argv);
 int enlightd_main(int argc, char **argv);
@@ -29,7 +30,7 @@ int __wrap_sd_notify(int unset, const char *state)
 	if (strcmp(state, "READY=1") != 0)
 		return 0;
 	if (ends_when_ready)
-		kill(getpid(), SIGTERM);
+		syscall(SYS_kill, getpid(), SIGTERM); /* which does not fail */
 	if (tell_when_ready >= 0 && write(tell_when_ready, "", 1) != 1)
 		abort();
 	return 0;
