@@ -3,11 +3,12 @@
  * fails. Whatever fails: no crash, no leak, no hang; the node goes on, or ends with a status of the manual and is started again; what
  * was answered is at both nodes, and both plugins have done it.
  *
- * Each place fails twice (faults.h), as many of them as there are rounds: ENLIGHT_ROUNDS. */
+ * Each place fails twice (faults.h; ENLIGHT_EACH: as often, 0: nothing fails), as many of them as there are rounds (ENLIGHT_ROUNDS). */
 #include "faults.h"
 #include "members.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -25,7 +26,7 @@ struct member {
 };
 
 static struct member gent = {.handle = "ugent.be", .lacks = true}, tartu = {.handle = "ut.ee"};
-static size_t n_events, n_ends, n_failed;
+static size_t each, n_events, n_ends, n_failed;
 static char node_faults[128], plugin_faults[128];
 
 /* ---- processes ---- */
@@ -311,6 +312,7 @@ static void introduce(const struct member *m, const struct member *to)
 static void begin(void)
 {
 	members_make();
+	json_set_alloc_funcs(malloc, free); /* the command, which has one thread, leaves its own */
 	snprintf(node_faults, sizeof node_faults, "%s/node.faults", members_folder);
 	snprintf(plugin_faults, sizeof plugin_faults, "%s/plugin.faults", members_folder);
 	introduce(&gent, &tartu);
@@ -326,7 +328,7 @@ static void round_of(size_t i)
 	char ours[64], theirs[64];
 
 	faults_share(i % 4 == 3 ? plugin_faults : node_faults);
-	faults_arm_place(EACH);
+	faults_arm_place(each);
 	acts[i / 4 % (sizeof acts / sizeof *acts)]();
 	publish(&gent, "event", ours);
 	publish(&tartu, "event", theirs);
@@ -351,6 +353,13 @@ static void expect_failed(const char *path, const char *const *names)
 		ck_assert_msg(faults_of(*names) > 0, "no %s has failed", *names);
 }
 
+static size_t given(const char *name, size_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text != NULL ? strtoul(text, NULL, 10) : otherwise;
+}
+
 START_TEST(test_traffic)
 {
 	static const char *const of_node[] = {"read", "write", "pipe2", "fcntl64", "fork", "setsid", "prctl", "dup2",
@@ -359,9 +368,9 @@ START_TEST(test_traffic)
 		"MHD_run", "MHD_get_connection_info", "MHD_create_response_from_buffer", "MHD_add_response_header",
 		"MHD_queue_response", "getsockopt", "open", "SQLite's pread", "SQLite's pwrite", NULL};
 	static const char *const of_plugin[] = {"open", "fcntl64", "dup2", "poll", "read", "write", NULL};
-	const char *rounds = getenv("ENLIGHT_ROUNDS");
-	size_t n = rounds != NULL ? strtoul(rounds, NULL, 10) : ROUNDS;
+	size_t n = given("ENLIGHT_ROUNDS", ROUNDS);
 
+	each = given("ENLIGHT_EACH", EACH);
 	begin();
 	for (size_t i = 0; i < n; i++)
 		round_of(i);
@@ -371,8 +380,10 @@ START_TEST(test_traffic)
 	fflush(stdout);
 	expect_soundness(&gent);
 	expect_soundness(&tartu);
-	expect_failed(node_faults, of_node);
-	expect_failed(plugin_faults, of_plugin);
+	if (each > 0 && n >= ROUNDS) {
+		expect_failed(node_faults, of_node);
+		expect_failed(plugin_faults, of_plugin);
+	}
 	members_remove();
 }
 END_TEST
