@@ -671,8 +671,9 @@ static void replace(struct host *h, size_t i)
 	int r = old->next != NULL && !h->draining ? renew(&s, h, old) : 0;
 
 	if (r != 0) {
-		log_error("plugin: cannot be set up as it is now, trying again plugin=%s error=\"%s\"", old->plan->name,
-			strerror(-r));
+		if (old->replace_ms == 0)
+			log_error("plugin: cannot be set up as it is now, trying again plugin=%s error=\"%s\"",
+				old->plan->name, strerror(-r));
 		old->replace_ms = h->now_ms + REPLACE_AGAIN_MS;
 		return;
 	}
