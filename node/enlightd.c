@@ -96,6 +96,7 @@ static int failed(const char *what, int error, char *why)
 	case -EIO:
 	case -ENOSPC:
 	case -EBADMSG:
+	case -EROFS:
 		return EX_IOERR;
 	case -EMFILE:
 	case -ENFILE:

@@ -244,8 +244,10 @@ static void allow(struct loop *l)
 	size_t n;
 	uint8_t *keys = node_allowed(l->node, &n);
 
-	if (n == SIZE_MAX || link_allow(l->link, keys, n) != 0)
-		log_error("link: out of memory: who may connect is not up to date");
+	if (n == SIZE_MAX || link_allow(l->link, keys, n) != 0) {
+		log_error("link: out of memory: who may connect is not up to date, ending");
+		l->lost_track = true;
+	}
 	free(keys);
 }
 
@@ -265,6 +267,7 @@ static void act(struct loop *l, struct node_action *a)
 		r = link_dial(l->link, a->connection, a->endpoint, a->key);
 		if (r != 0)
 			log_error("link: cannot dial endpoint=%s error=\"%s\"", a->endpoint, strerror(-r));
+		l->lost_track |= r == -ENOMEM;
 		break;
 	case NODE_ALLOW:
 		allow(l);

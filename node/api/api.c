@@ -374,6 +374,8 @@ static size_t leave_encoded(void *context, struct MHD_Connection *connection, ch
 
 static int open_door(struct api *a, struct door *door, int fd)
 {
+	const union MHD_DaemonInfo *info;
+
 	door->api = a;
 	door->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, door,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
@@ -381,7 +383,13 @@ static int open_door(struct api *a, struct door *door, int fd)
 		(unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
 		MHD_OPTION_END);
-	return door->daemon == NULL ? -ENOMEM : 0;
+	if (door->daemon == NULL)
+		return -ENOMEM;
+	info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	if (info == NULL)
+		return -ENOMEM;
+	door->fd = info->epoll_fd;
+	return 0;
 }
 
 static int open_doors(struct api *a, char **why)
@@ -470,7 +478,7 @@ size_t api_fds(const struct api *a, int *fds, size_t max)
 
 	for (size_t i = 0; i < 2 && n < max; i++)
 		if (a->doors[i].daemon != NULL)
-			fds[n++] = MHD_get_daemon_info(a->doors[i].daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+			fds[n++] = a->doors[i].fd;
 	return n;
 }
 

@@ -31,20 +31,6 @@ const struct problem_row problem_rows[REFUSED_KINDS] = {
 
 enum { RETRY_AFTER_S = 5 };
 
-static int append(const char *data, size_t len, void *context)
-{
-	struct buffer *out = context;
-
-	buffer_add(out, data, len);
-	return out->error == 0 ? 0 : -1;
-}
-
-void json_append(struct buffer *out, const json_t *json)
-{
-	if (json_dump_callback(json, append, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->error == 0)
-		out->error = -ENOMEM;
-}
-
 /* A place may hold a name that was sent, cut in the middle of a character: then what is not ASCII shows as `?`. */
 void json_append_text(struct buffer *out, const char *text)
 {

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/metrics.h"
 #include "api/route.h"
+#include "core/json.h"
 #include <microhttpd.h>
 #include <sys/stat.h>
 
@@ -47,6 +48,7 @@ extern const struct problem_row problem_rows[REFUSED_KINDS];
 struct door {
 	struct api *api;
 	struct MHD_Daemon *daemon; /* NULL: there is none */
+	int fd;                    /* readable when it has something to do */
 	bool loopback;
 	unsigned port;
 };
@@ -178,9 +180,7 @@ uint64_t request_wait(struct request *rq);
 /* Lets a waiting request go on: its answer is ready, or its stream has something to write. */
 void request_resume(struct request *rq);
 
-/* Appends JSON without spaces to a buffer; -ENOMEM shows in the buffer. */
-void json_append(struct buffer *out, const json_t *json);
-/* The same for a text, with its quotes. */
+/* As json_append(), a text with its quotes. */
 void json_append_text(struct buffer *out, const char *text);
 
 /* All metrics: the api's own, then the node's. */

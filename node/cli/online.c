@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/http.h"
+#include "core/json.h"
 
 #include <string.h>
 
@@ -164,29 +165,30 @@ static int run_channels(struct cli *c, int argc, char **argv)
 
 static int ask_block(struct cli *c, const char *method, const char *member, json_t *body)
 {
-	char *text = body != NULL ? json_dumps(body, 0) : NULL;
-	struct bytes bytes = text != NULL ? bytes_str(text) : (struct bytes){0};
+	struct buffer path = {0}, text = {0};
 	struct http_reply reply = {0};
-	struct buffer path = {0};
 	struct http *h;
 	int r;
 
+	if (body != NULL)
+		json_append(&text, body);
 	buffer_str(&path, "/v1/peers/");
 	http_segment(&path, member);
 	buffer_str(&path, "/block");
 	if (body == NULL)
 		http_query(&path, "reason", cli_value(c, "reason"));
 	r = http_open(&h, c);
-	if (r == EX_OK && (buffer_cstr(&path) == NULL || (body != NULL && text == NULL)))
+	if (r == EX_OK && (buffer_cstr(&path) == NULL || text.error != 0))
 		r = EX_OSERR;
 	if (r == EX_OK)
-		r = http_ask(h, &reply, method, buffer_cstr(&path), body != NULL ? "application/json" : NULL, bytes);
+		r = http_ask(h, &reply, method, buffer_cstr(&path), body != NULL ? "application/json" : NULL,
+			bytes_of(text.data, text.len));
 	if (r == EX_OK && (reply.status < 200 || reply.status > 299))
 		r = http_problem(&reply);
 	http_reply_deinit(&reply);
 	http_close(h);
 	buffer_deinit(&path);
-	free(text);
+	buffer_deinit(&text);
 	return r;
 }
 

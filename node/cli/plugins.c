@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/http.h"
+#include "core/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -193,21 +194,23 @@ static int run_show(struct cli *c, int argc, char **argv)
 
 static int act(struct cli *c, const char *method, const char *path, json_t *body)
 {
-	char *text = body != NULL ? json_dumps(body, 0) : NULL;
 	struct http_reply reply = {0};
+	struct buffer text = {0};
 	struct http *h;
 	int r = http_open(&h, c);
 
-	if (r == EX_OK && path == NULL)
+	if (body != NULL)
+		json_append(&text, body);
+	if (r == EX_OK && (path == NULL || text.error != 0))
 		r = EX_OSERR;
 	if (r == EX_OK)
-		r = http_ask(h, &reply, method, path, text != NULL ? "application/json" : NULL,
-			text != NULL ? bytes_str(text) : (struct bytes){0});
+		r = http_ask(h, &reply, method, path, body != NULL ? "application/json" : NULL,
+			bytes_of(text.data, text.len));
 	if (r == EX_OK && (reply.status < 200 || reply.status > 299))
 		r = http_problem(&reply);
 	http_reply_deinit(&reply);
 	http_close(h);
-	free(text);
+	buffer_deinit(&text);
 	return r;
 }
 

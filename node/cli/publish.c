@@ -3,6 +3,7 @@
 #include "cli/input.h"
 #include "cli/offline.h"
 #include "core/event.h"
+#include "core/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -198,16 +199,13 @@ static int check_event(struct publishing *p, json_t *event, unsigned long line)
 
 static int add_to_batch(struct publishing *p, json_t *event, struct buffer *text, unsigned long line)
 {
-	char *changed = NULL;
 	int r = EX_OK;
 
 	if (p->audience != NULL) {
-		changed = json_dumps(event, JSON_COMPACT);
-		if (changed == NULL)
-			return EX_OSERR;
 		buffer_clear(text);
-		buffer_str(text, changed);
-		free(changed);
+		json_append(text, event);
+		if (text->error != 0)
+			return EX_OSERR;
 	}
 	if (p->n == BATCH_EVENTS || (p->n != 0 && p->batch.len + text->len > BATCH_BYTES))
 		r = send_batch(p);

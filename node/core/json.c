@@ -535,3 +535,17 @@ json_t *json_from_message(const ProtobufCMessageDescriptor *type, struct bytes p
 		errno = ENOMEM;
 	return json;
 }
+
+static int append(const char *data, size_t len, void *context)
+{
+	struct buffer *out = context;
+
+	buffer_add(out, data, len);
+	return out->error == 0 ? 0 : -1;
+}
+
+void json_append(struct buffer *out, const json_t *json)
+{
+	if (json_dump_callback(json, append, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->error == 0)
+		out->error = -ENOMEM;
+}

@@ -23,6 +23,9 @@ int json_to_message(uint8_t **out, size_t *len, const ProtobufCMessageDescriptor
 /* The JSON object of a packed message, as a new reference. NULL: malformed (errno EPROTO) or out of memory (ENOMEM). */
 json_t *json_from_message(const ProtobufCMessageDescriptor *type, struct bytes packed);
 
+/* Appends any JSON, compact. Memory that is short shows in the buffer's error; json_dumps() can answer then with a text that lacks names. */
+void json_append(struct buffer *out, const json_t *json);
+
 /* A field's name in JSON: course_id is courseId. `out` has JSON_NAME_MAX + 1 bytes; no name of ours is longer. */
 enum { JSON_NAME_MAX = 63 };
 void json_name(char *out, const char *field);

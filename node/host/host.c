@@ -29,9 +29,10 @@ struct hosted {
 	struct process process;
 	char *folder;
 	uint64_t wake_ms;
-	bool going;    /* it was asked to end */
-	bool finished; /* it has */
-	bool more;     /* its pipes may hold more */
+	bool going;          /* it was asked to end */
+	bool finished;       /* it has */
+	uint64_t replace_ms; /* when what it becomes can be tried, finished */
+	bool more;           /* its pipes may hold more */
 };
 
 /* A publication of a plugin that is on its way; the job's tag. */
@@ -580,7 +581,7 @@ static int begin(struct host *h, struct plan *plan, const struct archive_ops *op
 	return 0;
 }
 
-enum { CHANGE_DRAIN_MS = 10000 };
+enum { CHANGE_DRAIN_MS = 10000, REPLACE_AGAIN_MS = 1000 };
 
 /* One row of the configuration: new, changed, or as it was. */
 static int configure_one(struct host *h, const struct host_plugin *p, const struct archive_ops *ops, void *archive)
@@ -639,27 +640,42 @@ int host_configure(struct host *h, const struct host_plugin *plugins, size_t n, 
 	return r;
 }
 
-/* A plugin that has ended for good: gone, or what the configuration says now. */
+/* What an ended plugin becomes, beside it. Takes its plan on success. */
+static int renew(struct hosted **out, struct host *h, struct hosted *old)
+{
+	struct hosted *s;
+	struct delivery_options options;
+	int r = hosted_new(out, h, old->next);
+
+	if (r != 0)
+		return r;
+	s = *out;
+	options = options_of(s);
+	delivery_free(s->delivery);
+	r = delivery_renew(&s->delivery, &options, old->delivery);
+	if (r == 0) {
+		old->next = NULL;
+		return 0;
+	}
+	s->plan = NULL;
+	hosted_free(s);
+	*out = NULL;
+	return r;
+}
+
+/* A plugin that has ended for good: gone, or what the configuration says now, as soon as that can be set up. */
 static void replace(struct host *h, size_t i)
 {
 	struct hosted *old = h->hosted[i], *s = NULL;
 	struct delivery_input in = {.kind = DELIVERY_STORED, .last_number = h->last_number};
-	int r = 0;
+	int r = old->next != NULL && !h->draining ? renew(&s, h, old) : 0;
 
-	if (old->next != NULL && !h->draining) {
-		r = hosted_new(&s, h, old->next);
-		if (r == 0) {
-			struct delivery_options options = options_of(s);
-
-			old->next = NULL;
-			delivery_free(s->delivery);
-			r = delivery_renew(&s->delivery, &options, old->delivery);
-		}
-	}
 	if (r != 0) {
-		log_error("plugin: cannot start as it is now plugin=%s error=\"%s\"", old->plan->name, strerror(-r));
-		hosted_free(s);
-		s = NULL;
+		if (old->replace_ms == 0)
+			log_error("plugin: cannot be set up as it is now, trying again plugin=%s error=\"%s\"",
+				old->plan->name, strerror(-r));
+		old->replace_ms = h->now_ms + REPLACE_AGAIN_MS;
+		return;
 	}
 	log_info("plugin: stopped plugin=%s", old->plan->name);
 	hosted_free(old);
@@ -759,10 +775,13 @@ uint64_t host_wake_ms(const struct host *h)
 	uint64_t wake = UINT64_MAX;
 
 	for (size_t i = 0; i < h->n_hosted; i++) {
-		if (h->hosted[i]->more || h->hosted[i]->finished)
+		const struct hosted *s = h->hosted[i];
+		uint64_t due = s->finished ? s->replace_ms : s->wake_ms;
+
+		if (s->more || (s->finished && h->draining))
 			return 0;
-		if (h->hosted[i]->wake_ms < wake)
-			wake = h->hosted[i]->wake_ms;
+		if (due < wake)
+			wake = due;
 	}
 	return wake;
 }
@@ -784,7 +803,7 @@ void host_turn(struct host *h, uint64_t now_ms)
 		process_turn(&s->process, &handler); /* what was answered just now */
 	}
 	for (size_t i = h->n_hosted; i > 0; i--)
-		if (h->hosted[i - 1]->finished)
+		if (h->hosted[i - 1]->finished && (h->draining || now_ms >= h->hosted[i - 1]->replace_ms))
 			replace(h, i - 1);
 }
 

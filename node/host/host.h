@@ -50,7 +50,8 @@ struct host_options {
 int host_open(struct host **out, const struct host_options *options); /* 0, -ENOMEM, -errno of finding state or file */
 
 /* Makes the plugins those of the configuration: new ones start where the archive says that they were; removed and changed ones are drained, a
- * changed one starts again as it is now. The cursor of a removed one is kept. 0, or -errno: the rest is as it was. */
+ * changed one starts again as it is now, which is tried until it can be set up. The cursor of a removed one is kept. 0, or -errno: the
+ * rest is as it was. */
 int host_configure(struct host *h, const struct host_plugin *plugins, size_t n, const struct archive_ops *ops,
 	void *archive, uint64_t now_ms);
 

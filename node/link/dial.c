@@ -22,6 +22,8 @@ static const struct {
 	{ZMQ_EVENT_CLOSED, "unreachable"},
 };
 
+/* 0; DIAL_NO_ENDPOINT; -errno: no memory or no sockets, for now. */
+enum { DIAL_NO_ENDPOINT = 1 };
 static int start_attempt(struct dial *d)
 {
 	int r = socket_dealer(&d->dealer, d->context, d->keys, d->server_key);
@@ -29,8 +31,8 @@ static int start_attempt(struct dial *d)
 	if (r == 0)
 		r = socket_monitor(&d->monitor, d->context, d->dealer);
 	if (r == 0 && zmq_connect(d->dealer, d->endpoint) < 0)
-		r = -errno;
-	if (r < 0)
+		r = errno == EINVAL || errno == EPROTONOSUPPORT ? DIAL_NO_ENDPOINT : -errno;
+	if (r != 0)
 		dial_close(d);
 	d->due_ms = 0;
 	return r;
@@ -40,7 +42,6 @@ int dial_new(struct dial **out, void *context, const struct socket_keys *keys, u
 	const char *endpoint, const uint8_t server_key[static LINK_PUBLIC_LEN])
 {
 	struct dial *d = calloc(1, sizeof *d);
-	int r = -ENOMEM;
 
 	*out = NULL;
 	if (d == NULL)
@@ -51,9 +52,9 @@ int dial_new(struct dial **out, void *context, const struct socket_keys *keys, u
 	d->wait_ms = WAIT_FIRST_MS;
 	memcpy(d->server_key, server_key, LINK_PUBLIC_LEN);
 	d->endpoint = strdup(endpoint);
-	if (d->endpoint != NULL)
-		r = start_attempt(d);
-	if (r < 0) {
+	if (d->endpoint == NULL || start_attempt(d) == DIAL_NO_ENDPOINT) {
+		int r = d->endpoint == NULL ? -ENOMEM : -EINVAL;
+
 		dial_free(d);
 		return r;
 	}
@@ -100,7 +101,7 @@ void dial_look(struct dial *d, uint64_t now_ms)
 	if (d->dealer == NULL) {
 		if (now_ms < d->due_ms)
 			return;
-		if (start_attempt(d) < 0) {
+		if (start_attempt(d) != 0) {
 			d->ending = "no sockets left";
 			return;
 		}

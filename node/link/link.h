@@ -59,7 +59,7 @@ int link_allow(struct link *l, const uint8_t *keys, size_t n);
 int link_rebind(struct link *l);
 
 /* Dials: `connection` is below LINK_INCOMING and not in use. Tries for ever, with a back-off from a quarter of a second to a minute,
- * until link_hang_up(). 0; -EINVAL: not an endpoint; other -errno: no memory, no sockets. */
+ * until link_hang_up(), also when there are no sockets for now. 0; -EINVAL: not an endpoint; -ENOMEM. */
 int link_dial(
 	struct link *l, uint32_t connection, const char *endpoint, const uint8_t server_key[static LINK_PUBLIC_LEN]);
 

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -90,7 +91,7 @@ static bool receive(void *socket, struct request *rq)
 
 		zmq_msg_init(p);
 		while (zmq_msg_recv(p, socket, 0) < 0)
-			if (errno != EINTR) {
+			if (errno == ETERM) {
 				zmq_msg_close(p);
 				return false;
 			}
@@ -119,23 +120,33 @@ static bool admits(struct zap *z, struct request *rq)
 	       zap_allows(z, zmq_msg_data(&rq->parts[CREDENTIAL]));
 }
 
-/* Failures to send end with the context; the handshake then fails, so nobody is let in by one. */
+/* Sends a part, as soon as there is memory for it: half a reply would leave a socket that takes no request any more, and a node that
+ * lets nobody in. False: the context is shutting down. */
+static bool send_part(void *socket, struct bytes part, int flags)
+{
+	while (zmq_send(socket, part.data, part.len, flags) < 0) {
+		if (errno == ETERM)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
+/* What cannot be sent ends with the context; the handshake then fails, so nobody is let in by it. */
 static void reply(void *socket, struct request *rq, bool admitted)
 {
 	char user_id[2 * LINK_PUBLIC_LEN + 1] = "";
+	struct bytes parts[] = {bytes_str("1.0"), {0}, bytes_str(admitted ? "200" : "400"), {0}, {0}, {0}};
+	const size_t n = sizeof parts / sizeof *parts;
+	bool sent = true;
 
+	if (rq->n > REQUEST_ID)
+		parts[1] = bytes_of(zmq_msg_data(&rq->parts[REQUEST_ID]), zmq_msg_size(&rq->parts[REQUEST_ID]));
 	if (admitted)
 		hex_encode(user_id, zmq_msg_data(&rq->parts[CREDENTIAL]), LINK_PUBLIC_LEN);
-	zmq_send(socket, "1.0", 3, ZMQ_SNDMORE);
-	if (rq->n > REQUEST_ID)
-		zmq_send(socket, zmq_msg_data(&rq->parts[REQUEST_ID]), zmq_msg_size(&rq->parts[REQUEST_ID]),
-			ZMQ_SNDMORE);
-	else
-		zmq_send(socket, "", 0, ZMQ_SNDMORE);
-	zmq_send(socket, admitted ? "200" : "400", 3, ZMQ_SNDMORE);
-	zmq_send(socket, "", 0, ZMQ_SNDMORE);
-	zmq_send(socket, user_id, strlen(user_id), ZMQ_SNDMORE);
-	zmq_send(socket, "", 0, 0);
+	parts[4] = bytes_str(user_id);
+	for (size_t i = 0; i < n && sent; i++)
+		sent = send_part(socket, parts[i], i + 1 < n ? ZMQ_SNDMORE : 0);
 }
 
 static void *answer(void *arg)

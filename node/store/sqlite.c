@@ -188,7 +188,8 @@ static _Noreturn void end(const struct store *s, int rc)
 	_exit(EX_IOERR);
 }
 
-/* A quota or a limit that was reached is a full disk; with other failures of writes and syncs the process ends. */
+/* A quota or a limit that was reached is a full disk; with other failures of writes and syncs the process ends. So it does when SQLite had
+ * to be content with reading a file: the next start may open it. */
 static int judge(const struct store *s, int rc, int which)
 {
 	static const int unknown[] = {
@@ -200,6 +201,8 @@ static int judge(const struct store *s, int rc, int which)
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
 		if (rc == unknown[i])
 			end(s, rc);
+	if ((rc & 0xff) == SQLITE_READONLY)
+		end(s, rc);
 	return rc;
 }
 
@@ -361,6 +364,8 @@ static int open_database(struct store *s)
 	int rc;
 
 	rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc == SQLITE_OK && sqlite3_db_readonly(s->db, "main") == 1)
+		rc = SQLITE_READONLY; /* what it could not open for writing it opened for reading */
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_extended_result_codes(s->db, 1);

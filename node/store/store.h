@@ -29,7 +29,7 @@ struct store_options {
  * the page cache, so that recovery reads the disk. On success the caller owns `*out` and closes it with store_close(); on
  * error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.
  * Errors: -ENOMEM, -EIO, -EINVAL (URL), -EBUSY (another node has it open), -EPROTO (a newer node wrote it), -EBADMSG (not a store,
- * or damaged), -ENOSPC, other -errno of open. */
+ * or damaged), -ENOSPC, -EROFS (it can only be read), other -errno of open. */
 int store_open(struct store **out, const char *url, const struct store_options *options, char **why);
 void store_close(struct store *s); /* NULL is a no-op; ends an open transaction without it */
 
@@ -39,7 +39,8 @@ void store_close(struct store *s); /* NULL is a no-op; ends an open transaction 
 extern const struct ledger_ops store_ledger_ops;
 
 /* Begins a transaction; makes it durable, all or none; or undoes it. When store_commit() returns 0 the transaction survives power
- * loss. 0, STORE_FULL (undone), -ENOMEM (undone). An I/O error of a sync ends the process: nobody knows what is on disk then. */
+ * loss. 0, STORE_FULL (undone), -ENOMEM (undone). An I/O error of a sync ends the process: nobody knows what is on disk then; so does a
+ * file that can only be read. */
 int store_begin(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);

@@ -2,6 +2,7 @@
 
 #include "core/event.h"
 #include "core/handle.h"
+#include "core/json.h"
 #include "ewp/document.h"
 #include "ewp/values.h"
 #include <errno.h>
@@ -588,15 +589,8 @@ static bool is_repeated(struct conversion *c, const xmlNode *node, const char *s
 
 static void print_event(struct conversion *c, const json_t *event)
 {
-	char *line = json_dumps(event, JSON_COMPACT);
-
-	if (line == NULL) {
-		c->error = -ENOMEM;
-		return;
-	}
-	buffer_str(&c->out->events, line);
+	json_append(&c->out->events, event);
 	buffer_str(&c->out->events, "\n");
-	free(line);
 }
 
 /* Who may read the event. NULL: refused. */

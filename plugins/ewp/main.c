@@ -107,10 +107,18 @@ static int written(void)
 
 /* ---- fields ---- */
 
-/* `path` is where the group's elements stand, `place` where its fields do; both end with their separator or are empty. */
-static void print_fields(const struct ewp_group *group, const char *path, const char *place)
+static int out_of_memory(void)
 {
-	for (const struct ewp_field *f = group->fields; f->element != NULL; f++) {
+	return say(strerror(ENOMEM), "");
+}
+
+/* `path` is where the group's elements stand, `place` where its fields do; both end with their separator or are empty. False: out of
+ * memory. */
+static bool print_fields(const struct ewp_group *group, const char *path, const char *place)
+{
+	bool printed = true;
+
+	for (const struct ewp_field *f = group->fields; f->element != NULL && printed; f++) {
 		bool list = f->presence == EWP_MANY || f->presence == EWP_SOME || value_is_entry(f->type);
 		char *below = NULL, *inside = NULL;
 
@@ -127,11 +135,11 @@ static void print_fields(const struct ewp_group *group, const char *path, const 
 		if (asprintf(&inside, "%s%s%s%s", place, f->field == NULL ? "" : f->field,
 			    list && f->field != NULL ? "[]" : "", f->field == NULL ? "" : ".") < 0)
 			inside = NULL;
-		if (below != NULL && inside != NULL)
-			print_fields(f->group, below, inside);
+		printed = below != NULL && inside != NULL && print_fields(f->group, below, inside);
 		free(below);
 		free(inside);
 	}
+	return printed;
 }
 
 static int run_fields(void)
@@ -140,7 +148,8 @@ static int run_fields(void)
 		printf("%s%s: each `%s` becomes an event `%s`.\n\n", i == 0 ? "" : "\n", ewp_kinds[i].name,
 			ewp_kinds[i].object, ewp_kinds[i].topic);
 		puts("| element | field | by the standard | as |\n|---|---|---|---|");
-		print_fields(&ewp_kinds[i].group, "", "");
+		if (!print_fields(&ewp_kinds[i].group, "", ""))
+			return out_of_memory();
 	}
 	return written();
 }
@@ -194,6 +203,8 @@ static int run_convert(const struct settings *s)
 
 	if (s->audience != NULL) {
 		audience = audience_normalise(s->audience, s->member);
+		if (audience == NULL && errno == ENOMEM)
+			return out_of_memory();
 		if (audience == NULL) {
 			say("--audience", "network, or handles of members with commas between");
 			return EX_USAGE;

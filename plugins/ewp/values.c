@@ -263,12 +263,13 @@ static int read_text(struct ewp_value *out, const struct ewp_field *field, const
 	return take(out, json_pack("{ss, ss}", "lang", language == NULL ? "und" : language, "value", text));
 }
 
-/* A text that need not have a language; under the given name. */
+/* A text that need not have a language; under the given name. json_pack("s*") would leave the language out when memory is short. */
 static int read_in_language(struct ewp_value *out, const char *name, const char *text, const char *lang)
 {
 	const char *language = language_of(out, lang);
 
-	return take(out, json_pack("{ss*, ss}", "lang", language, name, text));
+	return take(out,
+		language == NULL ? json_pack("{ss}", name, text) : json_pack("{ss, ss}", "lang", language, name, text));
 }
 
 static int read_name(struct ewp_value *out, const struct ewp_field *field, const char *text, const char *lang)
@@ -281,7 +282,8 @@ static int read_link(struct ewp_value *out, const struct ewp_field *field, const
 	struct span v = trimmed(text);
 	const char *language = language_of(out, lang);
 
-	return take(out, json_pack("{ss*, ss%}", "lang", language, "url", v.s, v.len));
+	return take(out, language == NULL ? json_pack("{ss%}", "url", v.s, v.len)
+					  : json_pack("{ss, ss%}", "lang", language, "url", v.s, v.len));
 }
 
 /* ---- The table ---- */

@@ -1,6 +1,7 @@
 /* What a plugin says beside results: log, reasons, publications, beats. */
 #include "connection.h"
 
+#include "core/json.h"
 #include "core/wire.h"
 #include "frame.h"
 #include <errno.h>
@@ -88,22 +89,24 @@ uint64_t enlight_publish(struct enlight *e, json_t *event)
 {
 	Enlight__Plugin__V1__FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
 	Enlight__Plugin__V1__Publish publish = ENLIGHT__PLUGIN__V1__PUBLISH__INIT;
-	char *text = json_dumps(event, JSON_COMPACT);
+	struct buffer text = {0};
 
-	if (text == NULL) {
+	json_append(&text, event);
+	if (text.error != 0) {
+		buffer_deinit(&text);
 		errno = ENOMEM;
 		return 0;
 	}
 	publish.number = e->n_published + 1;
-	publish.event = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+	publish.event = (ProtobufCBinaryData){text.len, text.data};
 	frame.publish = &publish;
 	if (protobuf_c_message_get_packed_size(&frame.base) > FRAME_MAX) {
-		free(text);
+		buffer_deinit(&text);
 		errno = EMSGSIZE;
 		return 0;
 	}
 	frame_put(e->started ? &e->out : &e->early, &frame);
-	free(text);
+	buffer_deinit(&text);
 	if (e->started)
 		connection_flush(e);
 	return ++e->n_published;

@@ -28,6 +28,15 @@ static int print_problems(struct problems *problems)
 	return EX_CONFIG;
 }
 
+/* Whether all that was printed has left; asked right behind the printing, while errno is of it. */
+static int written(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "enlight-sql: cannot write: %s\n", strerror(errno));
+	return EX_IOERR;
+}
+
 static int out_of_memory(void)
 {
 	fputs("enlight-sql: out of memory\n", stderr);
@@ -138,61 +147,71 @@ static int print_seen(
 	return print_statement(context, s, values, "was it applied before, or its object withdrawn?", &changed);
 }
 
-/* A text of the event; what a node would fill in gets another. */
+/* A text of the event; what a node would fill in gets another. NULL: out of memory. */
 static const char *fill(json_t *json, const char *name, const char *otherwise)
 {
-	if (!json_is_string(json_object_get(json, name)))
-		json_object_set_new(json, name, json_string(otherwise));
+	if (!json_is_string(json_object_get(json, name)) &&
+		json_object_set_new(json, name, json_string(otherwise)) != 0)
+		return NULL;
 	return json_string_value(json_object_get(json, name));
 }
 
 static bool fill_in(struct work_event *e, json_t *json)
 {
-	json_t *revision = json_object_get(json, "enlightrevision");
-
-	if (!json_is_integer(revision)) {
-		revision = json_integer(1);
-		json_object_set_new(json, "enlightrevision", revision);
-	}
+	if (!json_is_integer(json_object_get(json, "enlightrevision")) &&
+		json_object_set_new(json, "enlightrevision", json_integer(1)) != 0)
+		return false;
 	e->source = fill(json, "source", "example.org");
 	e->id = fill(json, "id", "00000000-0000-7000-8000-000000000000");
 	e->subject = fill(json, "subject", "");
 	e->time = fill(json, "time", "2026-01-01T00:00:00Z");
 	e->audience = fill(json, "enlightaudience", "network");
-	e->revision = (uint64_t)json_integer_value(revision);
+	e->revision = (uint64_t)json_integer_value(json_object_get(json, "enlightrevision"));
 	e->sequence = e->incarnation = 1;
 	return e->source != NULL && e->id != NULL && e->subject != NULL && e->time != NULL && e->audience != NULL;
 }
 
-/* The event as a node would deliver it. False: it is none, which was printed. */
-static bool read_event(struct work_event *out, const char *file)
+/* Puts in place of the event's data what its message carries of it. 0, or an exit status after what is wrong was printed. */
+static int read_data(json_t *json, const struct topic *topic, const char *file)
+{
+	struct problems problems = {0};
+	uint8_t *packed = NULL;
+	json_t *data = NULL;
+	size_t len;
+	int r = json_to_message(&packed, &len, topic->message, json_object_get(json, "data"), "/data", &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		fprintf(stderr, "%s: %s: %s\n", file, problems.items[i].place, problems.items[i].rule);
+	problems_deinit(&problems);
+	if (r == 0)
+		data = json_from_message(topic->message, bytes_of(packed, len));
+	free(packed);
+	if (r > 0)
+		return EX_DATAERR;
+	return data != NULL && json_object_set_new(json, "data", data) == 0 ? 0 : out_of_memory();
+}
+
+/* The event as a node would deliver it. 0, or an exit status after what is wrong was printed. */
+static int read_event(struct work_event *out, const char *file)
 {
 	json_error_t error;
-	json_t *json = json_load_file(file, JSON_REJECT_DUPLICATES, &error), *data;
-	struct problems problems = {0};
+	json_t *json = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
 	const struct topic *topic;
-	uint8_t *packed = NULL;
-	size_t len;
 	int r;
 
 	*out = (struct work_event){.json = json};
 	if (json == NULL) {
 		fprintf(stderr, "%s:%d:%d: is not JSON, or cannot be read\n", file, error.line, error.column);
-		return false;
+		return EX_DATAERR;
 	}
 	topic = json_is_object(json) ? topic_of_type(fill(json, "type", "")) : NULL;
 	if (topic == NULL) {
 		fprintf(stderr, "%s: /type: names no topic; `enlight topics` lists them\n", file);
-		return false;
+		return EX_DATAERR;
 	}
 	out->topic = topic->name;
-	r = json_to_message(&packed, &len, topic->message, json_object_get(json, "data"), "/data", &problems);
-	for (size_t i = 0; i < problems.n; i++)
-		fprintf(stderr, "%s: %s: %s\n", file, problems.items[i].place, problems.items[i].rule);
-	problems_deinit(&problems);
-	data = r == 0 ? json_from_message(topic->message, bytes_of(packed, len)) : NULL;
-	free(packed);
-	return data != NULL && json_object_set_new(json, "data", data) == 0 && fill_in(out, json);
+	r = read_data(json, topic, file);
+	return r != 0 || fill_in(out, json) ? r : out_of_memory();
 }
 
 static int print_event(const struct sql *sql, const struct work_event *event, const char *file)
@@ -219,8 +238,8 @@ static int dry_run(char **words)
 	struct sql sql = {0};
 	int r = read_mapping(&mapping, words[0]);
 
-	if (r == 0 && !read_event(&event, words[1]))
-		r = EX_DATAERR;
+	if (r == 0)
+		r = read_event(&event, words[1]);
 	if (r == 0 && sql_init(&sql, &mapping, '"', "") != 0)
 		r = out_of_memory();
 	if (r == 0)
@@ -234,12 +253,15 @@ static int dry_run(char **words)
 static int reference(char **words)
 {
 	struct buffer out = {0};
+	const char *text;
 
 	(void)words;
 	mapping_reference(&out);
-	fputs(buffer_cstr(&out) != NULL ? (const char *)out.data : "", stdout);
+	text = buffer_cstr(&out);
+	if (text != NULL)
+		fputs(text, stdout);
 	buffer_deinit(&out);
-	return 0;
+	return text != NULL ? 0 : out_of_memory();
 }
 
 static const struct {
@@ -259,8 +281,11 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return EX_OSERR;
 	for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++) {
-		if (strcmp(argv[1], verbs[i].option) == 0 && argc == 2 + verbs[i].words)
-			return verbs[i].run(argv + 2);
+		if (strcmp(argv[1], verbs[i].option) == 0 && argc == 2 + verbs[i].words) {
+			int r = verbs[i].run(argv + 2);
+
+			return r == 0 ? written() : r;
+		}
 	}
 	if (argc == 1)
 		return enlight_main(argc, argv);

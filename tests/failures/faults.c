@@ -5,6 +5,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -13,10 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -27,6 +32,136 @@ enum { FRAMES = 12, SKIPPED = 2 };
 static void *frames[FRAMES]; /* where */
 static int n_frames;
 
+/* ---- places ---- */
+
+enum { PLACES_MAX = 8192, PLACE_FRAMES = 5, NAME_LEN = 40 };
+
+struct place {
+	atomic_uint_fast64_t id; /* 0: free */
+	atomic_size_t visits, failures;
+	char name[NAME_LEN];
+};
+
+/* What lies in the file; all zero at first. */
+static struct shared {
+	atomic_size_t each; /* 0: nothing fails */
+	char struck[NAME_LEN];
+	atomic_int n_frames;
+	void *frames[FRAMES];
+	struct place places[PLACES_MAX];
+} * shared;
+static bool is_subject;
+
+/* Of the linker: where our own code lies. */
+extern const char __executable_start[], etext[];
+
+static void map(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, sizeof *shared) < 0)
+		abort();
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
+		abort();
+	close(fd);
+}
+
+void faults_share(const char *path)
+{
+	map(path);
+	is_subject = false;
+}
+
+void faults_subject(const char *path)
+{
+	map(path);
+	is_subject = true;
+}
+
+void faults_arm_place(size_t each)
+{
+	shared->struck[0] = '\0';
+	shared->each = each;
+}
+
+const char *faults_disarm_place(void)
+{
+	shared->each = 0;
+	return shared->struck[0] == '\0' ? NULL : shared->struck;
+}
+
+size_t faults_of(const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (strcmp(shared->places[i].name, name) == 0)
+			n += shared->places[i].failures;
+	return n;
+}
+
+/* The innermost frames of our own, the same in each life of a program wherever it was loaded. */
+static uint64_t place_here(void *const *stack, int n)
+{
+	uint64_t id = 1469598103934665603u;
+
+	for (int i = 0, taken = 0; i < n && taken < PLACE_FRAMES; i++) {
+		const char *at = stack[i];
+
+		if (at < __executable_start || at >= etext)
+			continue;
+		id = (id ^ (uint64_t)(at - __executable_start)) * 1099511628211u;
+		taken++;
+	}
+	return id;
+}
+
+static struct place *place_of(uint64_t id, const char *name)
+{
+	for (size_t i = id % PLACES_MAX;; i = (i + 1) % PLACES_MAX) {
+		struct place *p = &shared->places[i];
+		uint64_t free_id = 0;
+
+		if (atomic_compare_exchange_strong(&p->id, &free_id, id)) {
+			snprintf(p->name, sizeof p->name, "%s", name);
+			return p;
+		}
+		if (free_id == id)
+			return p;
+	}
+}
+
+/* Every other visit fails at first, as the place's number draws it, then every eighth, and so on: not always the first place of many that
+ * are met one after the other. */
+static bool is_due(struct place *p)
+{
+	uint64_t drawn = (p->id + ++p->visits) * 0x9e3779b97f4a7c15u;
+
+	return (drawn >> 32) % ((uint64_t)2 << (2 * p->failures)) == 0;
+}
+
+/* Whether this call, of the system, is one to fail where the test goes by places. */
+static bool strikes_here(const char *name)
+{
+	size_t each = shared->each;
+	void *stack[FRAMES * 2];
+	struct place *p;
+	int n;
+
+	if (each == 0)
+		return false;
+	n = backtrace(stack, FRAMES * 2);
+	p = place_of(place_here(stack, n), name);
+	if (p->failures >= each || !is_due(p) || !atomic_compare_exchange_strong(&shared->each, &each, 0))
+		return false;
+	p->failures++;
+	memcpy(shared->frames, stack, sizeof shared->frames);
+	shared->n_frames = n < FRAMES ? n : FRAMES;
+	snprintf(shared->struck, sizeof shared->struck, "%s", name);
+	return true;
+}
+
 /* Of the sanitizers, where there is one. */
 void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t size) __attribute__((weak));
 
@@ -35,6 +170,8 @@ static bool strikes(enum fault_kind kind, const char *name)
 {
 	size_t n = left;
 
+	if (is_subject && kind == FAULT_CALL)
+		return strikes_here(name);
 	if (armed != (int)kind)
 		return false;
 	do {
@@ -51,12 +188,14 @@ static bool strikes(enum fault_kind kind, const char *name)
 const char *faults_where(void)
 {
 	static char where[1024];
+	void *const *stack = shared == NULL ? frames : shared->frames;
+	int n = shared == NULL ? n_frames : shared->n_frames;
 	size_t at = 0;
 
 	where[0] = '\0';
-	for (int i = SKIPPED; i < n_frames && at + 64 < sizeof where && __sanitizer_symbolize_pc != NULL; i++) {
+	for (int i = SKIPPED; i < n && at + 64 < sizeof where && __sanitizer_symbolize_pc != NULL; i++) {
 		where[at++] = ' ';
-		__sanitizer_symbolize_pc((char *)frames[i] - 1, "%f:%l", where + at, sizeof where - at);
+		__sanitizer_symbolize_pc((char *)stack[i] - 1, "%f:%l", where + at, sizeof where - at);
 		at += strlen(where + at);
 	}
 	return where;
@@ -132,9 +271,61 @@ static void sql_shutdown(void *context)
 	(void)context;
 }
 
+/* ---- time ---- */
+
+static unsigned speed = 1;
+
+void faults_hurry(unsigned times)
+{
+	speed = times;
+}
+
+static long hurried(long ms)
+{
+	return ms <= 0 ? ms : (ms + speed - 1) / speed;
+}
+
+static struct timespec from_ns(uint64_t ns)
+{
+	return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
+static uint64_t to_ns(struct timespec t)
+{
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* As timers take it: 0 would be none. */
+static struct timespec hurried_time(struct timespec t)
+{
+	return from_ns((to_ns(t) + speed - 1) / speed);
+}
+
+int __real_clock_gettime(clockid_t clock, struct timespec *t);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
+{
+	int r = __real_clock_gettime(clock, t);
+
+	if (clock == CLOCK_MONOTONIC)
+		*t = from_ns(to_ns(*t) * speed);
+	return r;
+}
+
+/* Ours wait by the monotonic clock. */
+int __real_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until)
+{
+	const struct timespec real = hurried_time(*until);
+
+	return __real_pthread_cond_timedwait(c, m, &real);
+}
+
 /* ---- the system ---- */
 
-/* A call that answers -1 with this errno; what it is otherwise, the linker knows. */
+/* A call that answers -1 with this errno; what it is otherwise, the linker knows. Files are opened and looked at by the names that
+ * the C library has for them where sizes have 64 bits, as Meson asks for everywhere. */
 #define FAILING(type, failed, error, name, params, args)                                                               \
 	type __real_##name params;                                                                                     \
 	type __wrap_##name params;                                                                                     \
@@ -149,18 +340,26 @@ static void sql_shutdown(void *context)
 
 FAILING(ssize_t, -1, EIO, read, (int fd, void *to, size_t n), (fd, to, n))
 FAILING(ssize_t, -1, ENOSPC, write, (int fd, const void *from, size_t n), (fd, from, n))
-FAILING(FILE *, NULL, EMFILE, fopen, (const char *path, const char *mode), (path, mode))
+FAILING(FILE *, NULL, EMFILE, fopen64, (const char *path, const char *mode), (path, mode))
 FAILING(DIR *, NULL, EMFILE, opendir, (const char *path), (path))
 FAILING(int, -1, EIO, fsync, (int fd), (fd))
+FAILING(int, EOF, EIO, fflush, (FILE * f), (f))
+FAILING(char *, NULL, EACCES, realpath, (const char *path, char *out), (path, out))
+FAILING(int, -1, EACCES, unlink, (const char *path), (path))
+FAILING(int, -1, EACCES, mkostemp64, (char *path, int flags), (path, flags))
+FAILING(int, -1, EACCES, scandir64,
+	(const char *path, struct dirent ***out, int (*filter)(const struct dirent *),
+		int (*compare)(const struct dirent **, const struct dirent **)),
+	(path, out, filter, compare))
 FAILING(int, -1, EIO, rename, (const char *from, const char *to), (from, to))
-FAILING(int, -1, EIO, ftruncate, (int fd, off_t size), (fd, size))
+FAILING(int, -1, EIO, ftruncate64, (int fd, off_t size), (fd, size))
 FAILING(int, -1, EACCES, mkdir, (const char *path, mode_t mode), (path, mode))
 FAILING(int, -1, EACCES, chmod, (const char *path, mode_t mode), (path, mode))
 FAILING(int, -1, EPERM, fchmod, (int fd, mode_t mode), (fd, mode))
-FAILING(int, -1, EACCES, stat, (const char *path, struct stat *st), (path, st))
-FAILING(int, -1, EACCES, lstat, (const char *path, struct stat *st), (path, st))
-FAILING(int, -1, EIO, fstat, (int fd, struct stat *st), (fd, st))
-FAILING(int, -1, EIO, statvfs, (const char *path, struct statvfs *st), (path, st))
+FAILING(int, -1, EACCES, stat64, (const char *path, struct stat *st), (path, st))
+FAILING(int, -1, EACCES, lstat64, (const char *path, struct stat *st), (path, st))
+FAILING(int, -1, EIO, fstat64, (int fd, struct stat *st), (fd, st))
+FAILING(int, -1, EIO, statvfs64, (const char *path, struct statvfs *st), (path, st))
 FAILING(int, -1, ENOLCK, flock, (int fd, int how), (fd, how))
 FAILING(int, -1, EMFILE, socket, (int family, int type, int protocol), (family, type, protocol))
 FAILING(int, -1, EADDRINUSE, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
@@ -170,13 +369,25 @@ FAILING(ssize_t, -1, ECONNRESET, recv, (int fd, void *to, size_t n, int flags), 
 FAILING(int, -1, ENOPROTOOPT, setsockopt, (int fd, int level, int name, const void *v, socklen_t n),
 	(fd, level, name, v, n))
 FAILING(int, -1, ENOPROTOOPT, getsockopt, (int fd, int level, int name, void *v, socklen_t *n), (fd, level, name, v, n))
-FAILING(int, -1, ENOMEM, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))
+FAILING(int, -1, ENOMEM, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, (int)hurried(ms)))
 FAILING(int, -1, EMFILE, pipe2, (int fds[2], int flags), (fds, flags))
 FAILING(int, -1, EMFILE, dup, (int fd), (fd))
+FAILING(int, -1, EMFILE, dup2, (int from, int to), (from, to))
 FAILING(pid_t, -1, EAGAIN, fork, (void), ())
+FAILING(int, -1, EPERM, setsid, (void), ())
+FAILING(int, -1, EINVAL, close_range, (unsigned from, unsigned to, int flags), (from, to, flags))
+FAILING(int, -1, EACCES, chdir, (const char *path), (path))
+FAILING(int, -1, EINVAL, setrlimit64, (int what, const struct rlimit *limit), (what, limit))
+FAILING(int, -1, EACCES, execve, (const char *path, char *const *argv, char *const *env), (path, argv, env))
+FAILING(int, -1, EMFILE, pidfd_open, (pid_t pid, unsigned flags), (pid, flags))
+FAILING(pid_t, -1, ECHILD, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
+FAILING(int, -1, EPERM, kill, (pid_t pid, int signal), (pid, signal))
 FAILING(int, -1, EMFILE, eventfd, (unsigned n, int flags), (n, flags))
 FAILING(int, -1, EMFILE, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 FAILING(int, -1, EMFILE, timerfd_create, (int clock, int flags), (clock, flags))
+FAILING(int, -1, EINVAL, timerfd_settime, (int fd, int flags, const struct itimerspec *t, struct itimerspec *old),
+	(fd, flags, &(struct itimerspec){t->it_interval, hurried_time(t->it_value)}, old))
+FAILING(int, -1, ENOBUFS, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
 FAILING(int, EAGAIN, EAGAIN, pthread_create,
 	(pthread_t * t, const pthread_attr_t *a, void *(*run)(void *), void *context), (t, a, run, context))
 FAILING(void *, NULL, EMFILE, zmq_ctx_new, (void), ())
@@ -186,15 +397,63 @@ FAILING(int, -1, EINVAL, zmq_setsockopt, (void *s, int option, const void *v, si
 FAILING(int, -1, EINVAL, zmq_getsockopt, (void *s, int option, void *v, size_t *n), (s, option, v, n))
 FAILING(int, -1, EADDRINUSE, zmq_bind, (void *s, const char *at), (s, at))
 FAILING(int, -1, EMTHREAD, zmq_connect, (void *s, const char *to), (s, to))
-FAILING(int, -1, EMFILE, zmq_socket_monitor, (void *s, const char *at, int events), (s, at, events))
 FAILING(int, -1, EAGAIN, zmq_send, (void *s, const void *from, size_t n, int flags), (s, from, n, flags))
 FAILING(int, -1, EAGAIN, zmq_msg_send, (zmq_msg_t * m, void *s, int flags), (m, s, flags))
 FAILING(int, -1, EAGAIN, zmq_msg_recv, (zmq_msg_t * m, void *s, int flags), (m, s, flags))
 FAILING(int, -1, ENOMEM, zmq_msg_init_size, (zmq_msg_t * m, size_t n), (m, n))
 
-int __real_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
+FAILING(int, -1, EFAULT, zmq_poll, (zmq_pollitem_t * items, int n, long ms), (items, n, hurried(ms)))
+FAILING(enum MHD_Result, MHD_NO, ENOMEM, MHD_add_response_header,
+	(struct MHD_Response * r, const char *name, const char *value), (r, name, value))
+FAILING(struct MHD_Response *, NULL, ENOMEM, MHD_create_response_from_buffer,
+	(size_t n, void *buffer, enum MHD_ResponseMemoryMode mode), (n, buffer, mode))
+FAILING(struct MHD_Response *, NULL, ENOMEM, MHD_create_response_from_callback,
+	(uint64_t n, size_t block, MHD_ContentReaderCallback give, void *context,
+		MHD_ContentReaderFreeCallback release),
+	(n, block, give, context, release))
+FAILING(enum MHD_Result, MHD_NO, EINVAL, MHD_queue_response,
+	(struct MHD_Connection * c, unsigned status, struct MHD_Response *r), (c, status, r))
+FAILING(enum MHD_Result, MHD_NO, EIO, MHD_run, (struct MHD_Daemon * d), (d))
+
+/* ---- those that are called with any number of arguments ---- */
+
+FAILING(int, -1, EMFILE, fcntl64, (int fd, int what, long value), (fd, what, value))
+FAILING(int, -1, EINVAL, prctl, (int what, long a, long b, long c, long d), (what, a, b, c, d))
+FAILING(const union MHD_ConnectionInfo *, NULL, EINVAL, MHD_get_connection_info,
+	(struct MHD_Connection * c, enum MHD_ConnectionInfoType type), (c, type))
+FAILING(const union MHD_DaemonInfo *, NULL, EINVAL, MHD_get_daemon_info,
+	(struct MHD_Daemon * d, enum MHD_DaemonInfoType type), (d, type))
+
+struct MHD_Daemon *__wrap_MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPolicyCallback accept,
+	void *accept_context, MHD_AccessHandlerCallback handle, void *context, ...);
+struct MHD_Daemon *__wrap_MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPolicyCallback accept,
+	void *accept_context, MHD_AccessHandlerCallback handle, void *context, ...)
+{
+	struct MHD_Daemon *d;
+	va_list options;
+
+	if (strikes(FAULT_CALL, "MHD_start_daemon"))
+		return NULL;
+	va_start(options, context);
+	d = MHD_start_daemon_va(flags, port, accept, accept_context, handle, context, options);
+	va_end(options);
+	return d;
+}
+
+/* To end it (NULL) takes nothing that could be short. */
+int __real_zmq_socket_monitor(void *s, const char *at, int events);
+int __wrap_zmq_socket_monitor(void *s, const char *at, int events);
+int __wrap_zmq_socket_monitor(void *s, const char *at, int events)
+{
+	if (at == NULL || !strikes(FAULT_CALL, "zmq_socket_monitor"))
+		return __real_zmq_socket_monitor(s, at, events);
+	errno = EMFILE;
+	return -1;
+}
+
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
 {
 	mode_t mode = 0;
 	va_list args;
@@ -208,14 +467,14 @@ int __wrap_open(const char *path, int flags, ...)
 		errno = EMFILE;
 		return -1;
 	}
-	return __real_open(path, flags, mode);
+	return __real_open64(path, flags, mode);
 }
 
 /* ---- SQLite's own calls ---- */
 
 static int sql_open(const char *path, int flags, int mode)
 {
-	return __wrap_open(path, flags, (mode_t)mode);
+	return __wrap_open64(path, flags, (mode_t)mode);
 }
 
 static ssize_t sql_pread(int fd, void *to, size_t n, off_t at)

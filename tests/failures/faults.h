@@ -21,6 +21,27 @@ void faults_arm(enum fault_kind kind, size_t n);
 /* Nothing fails any more. What did: the function's name, or NULL. */
 const char *faults_disarm(void);
 
+/* ---- places ---- */
+
+/* A program that goes on and on fails by places rather than by numbers: a place is a call, and the four that led to it. Which were met,
+ * and how often each failed, lies in a file that the program and its test share, whatever becomes of either. */
+
+/* Maps the file (new: empty) for the test, which makes calls fail in the processes that map it as theirs. */
+void faults_share(const char *path);
+void faults_subject(const char *path);
+
+/* The next call fails whose place has failed fewer times than `each` and is due: each place soon, and again after ever more visits. */
+void faults_arm_place(size_t each);
+
+/* As faults_disarm(); the name is valid until the next one. */
+const char *faults_disarm_place(void);
+
+/* How often calls of this name failed. */
+size_t faults_of(const char *name);
+
+/* The monotonic clock of this process runs so many times as fast, and what waits by it waits so much less. */
+void faults_hurry(unsigned times);
+
 /* Where that was, as `function:line` from the inside out, when a sanitizer can say; for messages. */
 const char *faults_where(void);
 

@@ -1,5 +1,5 @@
 /* members - a folder with two members that have met, made by the command itself: ugent.be/ and ut.ee/, roster.note, and the files of
- * the ceremony between. */
+ * the ceremony between; and how ugent.be's node, or any, runs in this process. */
 #ifndef ENLIGHT_TESTS_MEMBERS_H
 #define ENLIGHT_TESTS_MEMBERS_H
 
@@ -27,15 +27,19 @@ static inline void remove_all(const char *path)
 }
 
 /* Runs a verb; its exit status. */
-static inline int enlight(const char *line)
+static inline int start_enlight(const char *line)
 {
 	char copy[512], *argv[WORDS_MAX];
-	struct quiet q;
-	int status;
 
 	snprintf(copy, sizeof copy, "%s", line);
-	q = quiet_begin();
-	status = enlight_main(words_of(argv, copy), argv);
+	return enlight_main(words_of(argv, copy), argv);
+}
+
+static inline int enlight(const char *line)
+{
+	struct quiet q = quiet_begin();
+	int status = start_enlight(line);
+
 	quiet_end(&q);
 	return status;
 }
@@ -52,31 +56,50 @@ static inline unsigned free_port(void)
 	return ntohs(at.sin_port);
 }
 
-/* ugent.be's node under a configuration that fits a test: node.yaml, whose files and socket lie in its folder, on a free port. */
-static inline void members_node(void)
+/* Where the two nodes listen, as their cards say: ugent.be, ut.ee. */
+static unsigned members_ports[2];
+
+/* A node under a configuration that fits a test: node.yaml, whose files and socket lie in the member's folder; it listens on `port`, or
+ * (0) only dials out; `more` ends it. */
+static inline void members_node(const char *handle, unsigned port, const char *more)
 {
 	struct buffer text = {0};
+	char path[64];
 	void *made;
 	size_t len;
 
-	ck_assert_int_eq(file_read(&made, &len, "ugent.be/enlight.yaml", 1 << 20), 0);
+	snprintf(path, sizeof path, "%s/enlight.yaml", handle);
+	ck_assert_int_eq(file_read(&made, &len, path, 1 << 20), 0);
 	for (char *line = strtok(made, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		if (line[0] == 'm' || line[0] == 't' || (line[0] == ' ' && strstr(line, "anchor:") != NULL))
 			buffer_printf(&text, "%s\n", line);
-	buffer_printf(&text,
-		"state: state\napi: {socket: api.sock}\nlink: {listen: 'tcp://127.0.0.1:%u'}\n"
-		"access:\n  - {uid: %u, operator: true, publish: ['*'], read: ['*']}\n",
-		free_port(), (unsigned)getuid());
-	ck_assert_int_eq(file_write("ugent.be/node.yaml", text.data, text.len, 0600), 0);
+	buffer_printf(&text, "state: state\napi: {socket: api.sock}\n");
+	if (port != 0)
+		buffer_printf(&text, "link: {listen: 'tcp://127.0.0.1:%u'}\n", port);
+	buffer_printf(&text, "access:\n  - {uid: %u, operator: true, publish: ['*'], read: ['*']}\n%s",
+		(unsigned)getuid(), more);
+	snprintf(path, sizeof path, "%s/node.yaml", handle);
+	ck_assert_int_eq(file_write(path, text.data, text.len, 0600), 0);
 	buffer_deinit(&text);
 	free(made);
+}
+
+/* Its port. */
+static inline unsigned member_init(const char *handle, const char *country)
+{
+	unsigned port = free_port();
+	char line[256];
+
+	snprintf(line, sizeof line,
+		"enlight init --member %s --country %s --name Test --endpoint tcp://127.0.0.1:%u %s", handle, country,
+		port, handle);
+	ck_assert_msg(enlight(line) == 0, "%s: %s", line, said);
+	return port;
 }
 
 static inline void members_make(void)
 {
 	static const char *const ceremony[] = {
-		"enlight init --member ugent.be --country BE --name Gent --endpoint tcp://127.0.0.1:1 ugent.be",
-		"enlight init --member ut.ee --country EE --name Tartu --endpoint tcp://127.0.0.1:2 ut.ee",
 		("enlight roster new --network enlight --output unsigned.note ugent.be/ugent.be.member "
 		 "ut.ee/ut.ee.member"),
 		"enlight roster sign --identity ugent.be/identity.key --output ugent.be.note unsigned.note",
@@ -92,17 +115,25 @@ static inline void members_make(void)
 
 	unit_folder(members_folder, sizeof members_folder);
 	ck_assert_int_eq(chdir(members_folder), 0);
+	members_ports[0] = member_init("ugent.be", "BE");
+	members_ports[1] = member_init("ut.ee", "EE");
 	for (size_t i = 0; i < sizeof ceremony / sizeof *ceremony; i++)
 		ck_assert_msg(enlight(ceremony[i]) == 0, "%s: %s", ceremony[i], said);
-	members_node();
+	members_node("ugent.be", members_ports[0], "");
 }
 
-/* Runs ugent.be's node; its exit status. */
+/* Runs a member's node; its exit status. */
+static inline int start_node(const char *handle)
+{
+	char line[64], *argv[WORDS_MAX];
+
+	snprintf(line, sizeof line, "enlightd --config %s/node.yaml", handle);
+	return enlightd_main(words_of(argv, line), argv);
+}
+
 static inline int start_enlightd(void)
 {
-	char line[] = "enlightd --config ugent.be/node.yaml", *argv[WORDS_MAX];
-
-	return enlightd_main(words_of(argv, line), argv);
+	return start_node("ugent.be");
 }
 
 static inline int enlightd(void)

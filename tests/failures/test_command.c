@@ -4,6 +4,7 @@
 #include "faults.h"
 #include "base/bytes.h"
 #include "members.h"
+#include "walk.h"
 
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -44,58 +45,17 @@ static const struct {
 	{"enlight manual completion", NULL},
 };
 
-/* Whether a verb answers a call that failed (NULL: none did) as it should. */
-static bool answers(enum fault_kind kind, const char *failed, int status)
-{
-	if (failed == NULL)
-		return status == EX_OK;
-	if (status == EX_OK)
-		return kind == FAULT_CALL; /* what it can do without */
-	if (kind == FAULT_MEMORY && strstr(said, "out of memory") == NULL &&
-		strstr(said, "Cannot allocate memory") == NULL)
-		return false;
-	return said[0] != '\0' && status >= EX__BASE && status <= EX__MAX;
-}
-
-/* Walks n upwards until no call fails; tells all that went wrong. */
-static void walk(enum fault_kind kind, const char *line, const char *made)
-{
-	struct buffer wrong = {0};
-	bool ends_well = true;
-	const char *failed;
-	size_t n = 0;
-	int status;
-
-	do {
-		if (made != NULL)
-			remove_all(made);
-		faults_arm(kind, ++n);
-		status = enlight(line);
-		failed = faults_disarm();
-		if (answers(kind, failed, status))
-			continue;
-		ends_well = false;
-		buffer_printf(&wrong, "\ncall %zu, %s, failed in%s: status %d: %s", n, failed != NULL ? failed : "none",
-			failed != NULL ? faults_where() : "", status, said);
-	} while (failed != NULL);
-	if (wrong.len != 0) /* more than Check takes in a message */
-		fprintf(stderr, "%s:%s\n", line, buffer_cstr(&wrong));
-	buffer_deinit(&wrong);
-	ck_assert_msg(ends_well, "%s does not answer each failure as it should; see standard error", line);
-	ck_assert_msg(n > 1 || kind == FAULT_CALL, "%s allocates nothing", line);
-}
-
 /* Without memory a verb says so and ends with 71. */
 START_TEST(test_memory_of_verbs)
 {
-	walk(FAULT_MEMORY, cases[_i].line, cases[_i].made);
+	walk(start_enlight, FAULT_MEMORY, cases[_i].line, cases[_i].made);
 }
 END_TEST
 
 /* A call of the system that fails makes the verb end with a message and a status that fits, unless it can do without. */
 START_TEST(test_system_of_verbs)
 {
-	walk(FAULT_CALL, cases[_i].line, cases[_i].made);
+	walk(start_enlight, FAULT_CALL, cases[_i].line, cases[_i].made);
 }
 END_TEST
 
@@ -176,13 +136,13 @@ enum {
 /* The same for verbs that ask a node; it is not the node that lacks anything. */
 START_TEST(test_memory_of_asking)
 {
-	walk(FAULT_MEMORY, online[_i], NULL);
+	walk(start_enlight, FAULT_MEMORY, online[_i], NULL);
 }
 END_TEST
 
 START_TEST(test_system_of_asking)
 {
-	walk(FAULT_CALL, online[_i], NULL);
+	walk(start_enlight, FAULT_CALL, online[_i], NULL);
 }
 END_TEST
 

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 60, HURRY = 10 };
 
 static bool documented(int status)
 {
@@ -33,6 +33,7 @@ START_TEST(test_memory_of_the_daemon)
 	int status;
 
 	ends_when_ready = true;
+	faults_hurry(HURRY);                        /* some failures are waited for */
 	ck_assert_msg(enlightd() == 0, "%s", said); /* the store is made */
 	do {
 		faults_arm(FAULT_MEMORY, ++n);
@@ -62,6 +63,7 @@ static bool enlightd_apart(size_t n, bool *well)
 	pid = fork();
 	if (pid == 0) {
 		alarm(PATIENCE_S);
+		faults_hurry(HURRY);
 		faults_arm(FAULT_CALL, n);
 		status = start_enlightd();
 		failed = faults_disarm();

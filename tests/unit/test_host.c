@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,46 @@ START_TEST(test_publishes_and_never_reads)
 }
 END_TEST
 
+/* Turns, half a second after the other by the host's clock, until the plugin runs, or does not. False: it stays as it is. */
+static bool turns_until(bool runs)
+{
+	zmq_pollitem_t items[8];
+
+	for (int i = 0; i < 1000; i++) {
+		t.now_ms += 500;
+		host_turn(t.host, t.now_ms);
+		if ((number("pid") > 0) == runs)
+			return true;
+		zmq_poll(items, (int)host_poll_items(t.host, items, 8), 5);
+	}
+	return false;
+}
+
+/* A changed plugin that cannot be set up when its old process has ended is not forgotten: it starts as soon as it can. */
+START_TEST(test_changed_without_a_folder)
+{
+	static const char waits[] = "printf '\\004\\012\\002\\010\\001'; exec cat";
+	char folder[300], path[320];
+	int fd;
+
+	snprintf(folder, sizeof folder, "%s/plugins", t.folder);
+	snprintf(path, sizeof path, "%s/shell", folder);
+	run_shell(waits, "1");
+	ck_assert(turns_until(true));
+	ck_assert(rmdir(path) == 0 && rmdir(folder) == 0);
+	fd = open(folder, O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* where the folder was */
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	run_shell(waits, "2");
+	ck_assert(turns_until(false));
+	for (int i = 0; i < 20; i++)
+		host_turn(t.host, t.now_ms += 500);
+	ck_assert(!host_stopped(t.host));
+	ck_assert_int_eq(unlink(folder), 0);
+	ck_assert(turns_until(true));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("host");
@@ -159,6 +200,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, start, end);
 	tcase_add_test(tc, test_publishes_and_never_reads);
+	tcase_add_test(tc, test_changed_without_a_folder);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -348,6 +349,26 @@ START_TEST(test_dead_port_comes_alive)
 	w.sides[w.n++] = &b;
 	side_open(&w, &a, address, 0);
 	allow(&a, &b);
+	AWAIT(&w, b.n_up == 1);
+	close_all(&w);
+}
+END_TEST
+
+/* A dial goes on by itself when there were no descriptors for its first attempt. */
+START_TEST(test_dial_waits_for_descriptors)
+{
+	struct world w = {0};
+	struct side a = {0}, b = {0};
+	struct rlimit limit, none;
+
+	side_open(&w, &a, "tcp://127.0.0.1:*", 0);
+	side_open(&w, &b, NULL, 0);
+	allow(&a, &b);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){3, limit.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	dial(&b, 1, &a);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	AWAIT(&w, b.n_up == 1);
 	close_all(&w);
 }
@@ -1047,6 +1068,7 @@ int main(void)
 	tcase_add_test(tc, test_bad_addresses_are_errors);
 	tcase_add_test(tc, test_restarted_server_comes_back);
 	tcase_add_test(tc, test_dead_port_comes_alive);
+	tcase_add_test(tc, test_dial_waits_for_descriptors);
 	tcase_add_test(tc, test_rebind_drops_sessions);
 	tcase_add_test(tc, test_revoked_key_stays_out);
 	tcase_add_test(tc, test_hang_up_and_dial_again);

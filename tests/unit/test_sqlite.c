@@ -980,6 +980,58 @@ START_TEST(test_removed_is_overwritten)
 }
 END_TEST
 
+/* ---- files that can only be read ---- */
+
+static size_t writable_left;
+
+static int open_some(const char *path, int flags, int mode)
+{
+	if ((flags & O_ACCMODE) != O_RDWR || --writable_left != 0)
+		return open(path, flags, mode);
+	errno = EMFILE;
+	return -1;
+}
+
+static size_t unwritable; /* which file of those that are opened for writing */
+
+/* 1: a store was opened that takes nothing; 2: none of its files was that one. */
+static int commit_where_one_cannot_be_written(void)
+{
+	sqlite3_vfs *unix_vfs = sqlite3_vfs_find("unix");
+	struct store *s = NULL;
+	char *why = NULL;
+	int r;
+
+	unix_vfs->xSetSystemCall(unix_vfs, "open", (sqlite3_syscall_ptr)open_some);
+	writable_left = unwritable;
+	r = try_open(&s, (struct store_options){0}, &why);
+	free(why);
+	if (r == 0 && commit_batch(s, held(s) + 1, 100) != 0)
+		return 1;
+	store_close(s);
+	return writable_left > 0 && writable_left <= unwritable ? 2 : 0;
+}
+
+/* SQLite opens for reading what it cannot open for writing. The store does not open then, or ends with the first commit: it does not go on
+ * refusing everything. */
+START_TEST(test_files_that_can_only_be_read)
+{
+	struct store *s = open_plain();
+	int status;
+
+	add_channel(s);
+	store_close(s);
+	do {
+		unwritable++;
+		status = in_child(commit_where_one_cannot_be_written);
+		ck_assert_msg(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 2 ||
+							   WEXITSTATUS(status) == EX_IOERR),
+			"file %zu: %x", unwritable, (unsigned)status);
+	} while (WEXITSTATUS(status) != 2);
+	ck_assert_uint_gt(unwritable, 3);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sqlite");
@@ -990,7 +1042,7 @@ int main(void)
 		test_erasures_use_the_reserve, test_disk_full_at_any_write, test_disk_full_before_the_commit,
 		test_file_size_limit, test_killed_during_commits, test_out_of_memory_anywhere,
 		test_out_of_memory_while_opening, test_readers_see_what_is_committed, test_writing_under_a_walk,
-		test_wal_is_bounded, test_removed_is_overwritten};
+		test_wal_is_bounded, test_removed_is_overwritten, test_files_that_can_only_be_read};
 	sqlite3_mem_methods methods;
 
 	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory.real);
