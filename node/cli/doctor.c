@@ -204,6 +204,44 @@ static void check_own_card(struct doctor *d)
 	config_keys_free(keys);
 }
 
+/* What the running node says of a key that must be renewed. */
+static void check_key_age(struct doctor *d)
+{
+	long long number = (long long)json_integer_value(cli_get(d->node, "key.number"));
+	long long due = (long long)json_integer_value(cli_get(d->node, "key.due_days"));
+	long long overdue = (long long)json_integer_value(cli_get(d->node, "key.overdue_days"));
+	long long newer = (long long)json_integer_value(cli_get(d->node, "key.newer"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (newer > 0)
+		find(d, WARN, "restart the node when the others have the card (enlight peers)",
+			"the card lists node key %lld, which is newer than the %lld in use", newer, number);
+	else if (overdue > 0)
+		find(d, FAIL, "renew it: enlight keys new FOLDER", "node key %lld passed its age limit %lld days ago",
+			number, overdue);
+	else if (due > 0)
+		find(d, WARN, "renew it: enlight keys new FOLDER", "node key %lld passes its age limit in %lld days",
+			number, due);
+	else
+		find(d, FINE, NULL, "node key %lld is within its age limit", number);
+}
+
+static void check_forks(struct doctor *d)
+{
+	long long stopped = (long long)json_integer_value(cli_get(d->node, "channels.stopped"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (stopped > 0)
+		find(d, FAIL,
+			"see enlight channels; enlight evidence fork SOURCE AUDIENCE writes the proof; call the "
+			"publisher by telephone",
+			"%lld channels are stopped: their publisher showed two histories", stopped);
+	else
+		find(d, FINE, NULL, "no channel is stopped by two histories");
+}
+
 /* ---- the machine ---- */
 
 static void check_clock(struct doctor *d)
@@ -344,6 +382,8 @@ static const struct {
 	{"dispute", check_dispute, EX_DATAERR},
 	{"cards", check_cards, EX_CONFIG},
 	{"own card", check_own_card, EX_CONFIG},
+	{"node key", check_key_age, EX_CONFIG},
+	{"forks", check_forks, EX_DATAERR},
 	{"clock", check_clock, EX_CONFIG},
 	{"disk", check_disk, EX_CANTCREAT},
 	{"socket", check_socket, EX_UNAVAILABLE},
@@ -413,7 +453,8 @@ static int run_doctor(struct cli *c, int argc, char **argv)
 
 const struct command doctor_commands[] = {
 	{"doctor", NULL, "Look at everything that can be wrong with this node, and say what to do",
-		"Checks configuration, keys, roster, cards, clock, disk, socket, readiness and links. Each line says "
+		"Checks configuration, keys and their age, roster, cards, forks, clock, disk, socket, readiness and "
+		"links. Each line says "
 		"ok, warn, FAIL or "
 		"skip. Ends with an error status when something failed. Best run as root.",
 		"sudo enlight doctor", 0, 0, NULL, run_doctor},

@@ -73,8 +73,9 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 	const struct channel *c = node_channel(n, h->publisher, h->audience);
 	bool own = strcmp(h->publisher, n->member) == 0;
 
-	node_log(n, LOG_LEVEL_ERROR, "channel: fork publisher=%s audience=%s shown_by=%s: %s, both headers are kept",
-		h->publisher, h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
+	node_log(n, LOG_LEVEL_ERROR,
+		"channel: fork publisher=%s audience=%s shown_by=%s what=\"%s, both headers are kept\"", h->publisher,
+		h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
 		own ? "this node published anew in place of what it had lost" : "stopped");
 	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
 		struct session *s = n->peers[i]->session;

@@ -2,21 +2,17 @@
 
 import json
 import shutil
-import threading
 import time
 
 import nacl.signing
 
 import harness
 from harness import check, equal, notes, wait_until
-from harness.node import Network, Node, course, forgiving
+from harness.node import Network, Node, course
+from harness.traffic import Traffic, check_all_hold, others
 
 GHENT, AWAY = "ugent.be", "uu.se"
 NINE = 9
-
-
-def enlight(node, *words, **options):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], **options)
 
 
 def write_identity(member):
@@ -29,55 +25,10 @@ def write_identity(member):
 
 def new_card(node, *options):
     """Makes the node's next card and gives it to the running node."""
-    enlight(node, "card", "new", *options, node.folder)
+    node.enlight("card", "new", *options, node.folder)
     card = node.folder / "cards" / f"{node.member.handle}.card"
-    enlight(node, "card", "import", card)
-    return json.loads(enlight(node, "--json", "card", "show", card).stdout)["number"]
-
-
-class Traffic:
-    """Publishes at a node, one event after the other, until it is told to stop; what was not answered is sent again."""
-
-    def __init__(self, node):
-        self.node, self.sent, self.ending = node, [], threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        harness.at_exit(self.stop)
-
-    def run(self):
-        while not self.ending.is_set():
-            event, done = course(self.node.member.handle), False
-            while not done and not self.ending.is_set():
-                with forgiving():
-                    done = self.node.post(event).status in (200, 201)
-                time.sleep(harness.POLL_S)  # light traffic
-            if done:
-                self.sent.append(event["id"])
-
-    def more(self, n=3):
-        """Waits until so many more were accepted."""
-        wanted = len(self.sent) + n
-        wait_until(lambda: len(self.sent) >= wanted, f"{n} more events at {self.node.member.handle}")
-
-    def stop(self):
-        self.ending.set()
-        self.thread.join()
-        return self.sent
-
-
-def check_all_hold(network, traffic):
-    """Every node holds each event once and in order, and the publisher has everybody's receipt."""
-    sent, publisher = traffic.stop(), traffic.node
-    handle = publisher.member.handle
-    for node in network.nodes:
-        node.wait_for(handle, "network", len(sent))
-        equal([event["id"] for event in node.events(source=handle)], sent, f"events of {handle} at {node.member.handle}")
-        if node is not publisher:
-            publisher.wait_receipt("network", node.member.handle, len(sent))
-
-
-def others(network, *handles):
-    return [node for node in network.nodes if node.member.handle not in handles]
+    node.enlight("card", "import", card)
+    return json.loads(node.enlight("--json", "card", "show", card).stdout)["number"]
 
 
 def wait_links(network, handle, state, nodes=None):
@@ -102,7 +53,7 @@ def test_renewal():
     write_identity(ghent.member)
     traffic = Traffic(ghent)
     traffic.more()
-    enlight(ghent, "keys", "new", ghent.folder)
+    ghent.enlight("keys", "new", ghent.folder)
     ghent.stop()
     ghent.start()
     equal(ghent.ask("/v1/status")["key"]["number"], 1, "the key in use while no card lists the new one")
@@ -111,7 +62,7 @@ def test_renewal():
     equal(ghent.ask("/v1/status")["key"]["newer"], 2, "what the status says of the new key")
     for node in others(network, GHENT):
         wait_until(lambda: node.peer(GHENT)["card"] == number, f"{node.member.handle} has the card with both keys")
-    enlight(ghent, "keys", "destroy", "1", ghent.folder, expect=65)
+    ghent.enlight("keys", "destroy", "1", ghent.folder, expect=65)
     traffic.more()
     ghent.stop()
     ghent.start()
@@ -119,17 +70,17 @@ def test_renewal():
     equal([key["number"], key["newer"], key["due_days"]], [2, 0, 0], "the key in use")
     wait_links(network, GHENT, "live")
     traffic.more()
-    done = enlight(ghent, "keys", "destroy", "1", ghent.folder, expect=65)
+    done = ghent.enlight("keys", "destroy", "1", ghent.folder, expect=65)
     check("is in use by the card" in done.stderr, "a key that is not retired stays", done.stderr)
     number = new_card(ghent, "--retire", "1")
-    done = enlight(ghent, "keys", "destroy", "2", ghent.folder, expect=65)
+    done = ghent.enlight("keys", "destroy", "2", ghent.folder, expect=65)
     check("the running node uses" in done.stderr, "the key in use stays", done.stderr)
-    enlight(ghent, "keys", "destroy", "1", ghent.folder)
+    ghent.enlight("keys", "destroy", "1", ghent.folder)
     equal(sorted(path.name for path in ghent.folder.glob("keys/node-*")), ["node-2.key"], "node keys that are left")
     for node in others(network, GHENT):
         wait_until(lambda: node.peer(GHENT)["card"] == number, f"{node.member.handle} has the card without the old key")
     traffic.more()
-    check_all_hold(network, traffic)
+    check_all_hold(network.nodes, traffic)
 
 
 def steal(network, handle):
@@ -167,7 +118,7 @@ def test_revocation():
     ghent.publish(course(GHENT))
     present = others(network, GHENT, AWAY)
     wait_links(network, GHENT, "live", present)
-    enlight(ghent, "keys", "new", ghent.folder)
+    ghent.enlight("keys", "new", ghent.folder)
     new_card(ghent, "--revoke", "1")
     wait_gone(network, GHENT, present)
     refused = [node.metric("enlight_link_keys_refused_total") for node in present]
@@ -187,7 +138,7 @@ def test_revocation():
         equal(node.count(source=GHENT), 3, f"events of {GHENT} at {node.member.handle}")
         check(stolen["id"] not in [event["id"] for event in node.events()], f"the thief's event is not at {node.member.handle}")
     equal(thief.count(source="rug.nl"), 0, "events of others at the thief")
-    check_all_hold(network, traffic)
+    check_all_hold(network.nodes, traffic)
 
 
 def test_expulsion():
@@ -234,7 +185,7 @@ def test_lost_identity():
     old = notes.card(network.rosters[0], GHENT, lost, member.keys, endpoint=member.endpoint, number=9)
     equal(rug.import_note(old).status, 422, "a card under the lost key")
     traffic.more()
-    check_all_hold(network, traffic)
+    check_all_hold(network.nodes, traffic)
 
 
 if __name__ == "__main__":

@@ -181,10 +181,19 @@ class Node:
         text = text[found[0]:][:40] if found else text[-lines:]
         return f"--- log of {self.member.handle}\n" + "\n".join(text)
 
+    def logged(self, subject, message):
+        """The lines of its log about this."""
+        rows = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [row for row in rows if (row["subject"], row["message"]) == (subject, message)]
+
     def memory_kb(self, row="VmRSS"):
         """Resident memory now; with VmHWM the most there ever was."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{row}:\s+(\d+) kB", status, re.M).group(1))
+
+    def enlight(self, *words, **options):
+        """Runs the command as this node's operator would. Options are those of harness.run()."""
+        return harness.run([self.build / "node/enlight", "--config", self.configuration, *words], **options)
 
     # the API
 
