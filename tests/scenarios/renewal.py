@@ -1,26 +1,16 @@
-"""How members renew their keys, take them back and are shown the door, among nine nodes that go on publishing meanwhile."""
+"""How members renew their keys and take them back, among nine nodes that go on publishing meanwhile."""
 
 import json
 import shutil
-import time
-
-import nacl.signing
 
 import harness
-from harness import check, equal, notes, wait_until
+from harness import check, equal, wait_until
 from harness.node import Network, Node, course
-from harness.traffic import Traffic, check_all_hold, others
+from harness.runbook import write_identity
+from harness.traffic import Traffic, check_all_hold, others, wait_gone, wait_links
 
 GHENT, AWAY = "ugent.be", "uu.se"
 NINE = 9
-
-
-def write_identity(member):
-    """The member's identity key as the command reads it, beside its node; in life it is offline."""
-    path = member.node.folder / "identity.key"
-    path.write_text(f"enlight identity 1\nmember {member.handle}\npublic {notes.b64(bytes(member.identity.verify_key))}\n"
-                    f"secret {notes.b64(bytes(member.identity))}\n")
-    path.chmod(0o600)
 
 
 def new_card(node, *options):
@@ -29,21 +19,6 @@ def new_card(node, *options):
     card = node.folder / "cards" / f"{node.member.handle}.card"
     node.enlight("card", "import", card)
     return json.loads(node.enlight("--json", "card", "show", card).stdout)["number"]
-
-
-def wait_links(network, handle, state, nodes=None):
-    """Waits until the member has this state at the others, and says in the report how long it took."""
-    began = time.monotonic()
-    for node in nodes or others(network, handle):
-        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] == state, f"{handle} is {state} at {node.member.handle}")
-    return time.monotonic() - began
-
-
-def wait_gone(network, handle, nodes=None):
-    began = time.monotonic()
-    for node in nodes or others(network, handle):
-        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] != "live", f"{handle} has no session with {node.member.handle}")
-    print(f"# all sessions of {handle} gone after {time.monotonic() - began:.2f} s", flush=True)
 
 
 def test_renewal():
@@ -138,53 +113,6 @@ def test_revocation():
         equal(node.count(source=GHENT), 3, f"events of {GHENT} at {node.member.handle}")
         check(stolen["id"] not in [event["id"] for event in node.events()], f"the thief's event is not at {node.member.handle}")
     equal(thief.count(source="rug.nl"), 0, "events of others at the thief")
-    check_all_hold(network.nodes, traffic)
-
-
-def test_expulsion():
-    """A member that the roster leaves out loses all its sessions, and nothing more is sent to it"""
-    network = Network(NINE).start()
-    ghent, rug = network[GHENT], network["rug.nl"]
-    traffic = Traffic(rug)
-    traffic.more()
-    members = list(network.members.values())
-    left = [member for member in members if member.handle != GHENT]
-    roster = notes.signed(notes.roster_text([m.entry for m in left], number=2, previous=network.rosters[0], origin=network.rosters[0]),
-                          *[(m.handle, m.identity) for m in left[:5]])
-    equal(rug.import_note(roster).status, 201, "the roster without it")
-    wait_gone(network, GHENT)
-    for node in others(network, GHENT):
-        wait_until(lambda: node.ask("/v1/status")["roster"]["number"] == 2, f"the roster is at {node.member.handle}")
-    held = ghent.count(source="rug.nl")
-    traffic.more(10)
-    equal(ghent.count(source="rug.nl"), held, "events at the member that was expelled")
-    equal(ghent.post(course(GHENT)).status, 201, "what it publishes is its own affair")
-    sent = traffic.stop()
-    for node in others(network, GHENT):
-        node.wait_for("rug.nl", "network", len(sent))
-        equal(node.count(source=GHENT), 0, f"its events at {node.member.handle}")
-
-
-def test_lost_identity():
-    """A lost identity key is replaced by a quorum: the member goes on with a card under the new one, and the old one makes no card any more"""
-    network = Network(NINE).start()
-    ghent, rug = network[GHENT], network["rug.nl"]
-    traffic = Traffic(ghent)
-    traffic.more()
-    member = ghent.member
-    lost, member.identity = member.identity, nacl.signing.SigningKey.generate()
-    members = list(network.members.values())
-    roster = notes.signed(notes.roster_text([m.entry for m in members], number=2, previous=network.rosters[0], origin=network.rosters[0]),
-                          *[(m.handle, m.identity) for m in [m for m in members if m is not member][:5] + [member]])
-    equal(rug.import_note(roster).status, 201, "the roster with the new key")
-    wait_gone(network, GHENT)
-    for node in (ghent, rug):  # it has no session by which a card could travel
-        node.import_note(roster)
-        equal(node.import_note(member.card(number=2)).status, 201, f"a card under it, at {node.member.handle}")
-    wait_links(network, GHENT, "live")
-    old = notes.card(network.rosters[0], GHENT, lost, member.keys, endpoint=member.endpoint, number=9)
-    equal(rug.import_note(old).status, 422, "a card under the lost key")
-    traffic.more()
     check_all_hold(network.nodes, traffic)
 
 

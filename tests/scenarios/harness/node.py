@@ -350,6 +350,7 @@ class Network:
         (node.folder / "roster.note").write_text(self.rosters[0])
         for other in self.members.values():
             (node.folder / "cards" / f"{other.handle}.card").write_text(other.card())
+        (node.folder / "card.lines").write_text((f"endpoint {member.endpoint}\n" if member.port else "") + "takes *\n")
         listen = f"link: {{listen: \"{member.endpoint}\"}}\n" if member.port else ""
         node.configuration.write_text(
             f"member: {member.handle}\nstate: {node.folder}/state\n"

@@ -1,4 +1,4 @@
-"""traffic - members that publish all the time, and the proof that nothing of it is lost or there twice."""
+"""traffic - members that publish all the time, the proof that nothing of it is lost or there twice, and links that come and go."""
 
 import threading
 import time
@@ -51,3 +51,18 @@ def check_all_hold(nodes, traffic):
 
 def others(network, *handles):
     return [node for node in network.nodes if node.member.handle not in handles]
+
+
+def wait_links(network, handle, state, nodes=None):
+    """Waits until the member has this state at the others, and says in the report how long it took."""
+    began = time.monotonic()
+    for node in nodes or others(network, handle):
+        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] == state, f"{handle} is {state} at {node.member.handle}")
+    return time.monotonic() - began
+
+
+def wait_gone(network, handle, nodes=None):
+    began = time.monotonic()
+    for node in nodes or others(network, handle):
+        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] != "live", f"{handle} has no session with {node.member.handle}")
+    print(f"# all sessions of {handle} gone after {time.monotonic() - began:.2f} s", flush=True)
