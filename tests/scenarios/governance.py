@@ -191,6 +191,8 @@ def test_aliases():
     ghent.wait_for("rug.nl", "ugent.be,ut.ee", 1)
     equal(ghent.count(source="groningen.nl"), 2, "events by another name of the source")
     equal(rug.count(audience="rug-ghent.be,ut.ee"), 1, "events by another name in the audience")
+    rows = json.loads(rug.enlight("receipts", "--source", "groningen.nl", "--audience", "rug-ghent.be", "--json").stdout)
+    equal([(row["publisher"], row["reader"]) for row in rows], [("rug.nl", "ugent.be")], "receipts by other names")
     equal(rug.post(course("rug-ghent.be", "ut.ee")).status, 403, "in another member's name")
     rug.enlight("peers", "block", "rug-ghent.be", "--reason", "test")
     equal(rug.peer("ugent.be")["state"], "blocked", "the peer that was blocked by another name")
