@@ -1,17 +1,20 @@
 """The runbooks of deploy/README.md, as they stand there: members govern their network by hand while it goes on publishing."""
 
 import json
+import re
 import shutil
 
 import nacl.signing
 
 import harness
 from harness import check, equal, notes, wait_until
-from harness.node import Network, course
+from harness.node import Network, Node, course
 from harness.runbook import Desk, blocks, write_identity
 from harness.traffic import Traffic, check_all_hold, others, wait_gone, wait_links
+from harness.verifiers import judge
 
-GHENT, AWAY = "ugent.be", "uu.se"
+GHENT, AWAY, LEAVER = "ugent.be", "uu.se", "unibe.ch"
+SMALL = ["rug.nl", "ugent.be", "ut.ee"]
 NINE, QUORUM = 9, 5
 PASSPHRASE = "dragon fruit on the third shelf\n"
 VOTE = "A roster is voted on"
@@ -123,6 +126,130 @@ def test_identity_key_is_lost():
     wait_links(network, GHENT, "live")
     traffic.more()
     check_all_hold(network.nodes, traffic)
+
+
+def test_node_key():
+    """A node key is renewed, and later one that may be stolen is revoked, as the page says; nothing is lost while the node restarts"""
+    network = Network(SMALL).start()
+    ghent, traffic = network[GHENT], Traffic(network[GHENT])
+    write_identity(ghent.member)
+    desk = Desk(harness.folder("ghent"), ghent)
+    renew, retire = blocks("A node key is renewed")
+    traffic.more()
+    check("newer key" not in desk.follow(renew, HANDLE=GHENT), "a note about a newer key, after the restart")
+    wait_links(network, GHENT, "live")
+    desk.follow(retire, HANDLE=GHENT)
+    traffic.more()
+    revoke, = blocks("A node key is stolen, or may be")
+    desk.follow([command.replace("--revoke 1", "--revoke 2") for command in revoke], HANDLE=GHENT)
+    wait_links(network, GHENT, "live")
+    equal(ghent.ask("/v1/status")["key"]["number"], 3, "the key in use")
+    traffic.more()
+    check_all_hold(network.nodes, traffic)
+
+
+def test_quorum_is_lost():
+    """When too few identity keys are left, the old network takes no roster any more; a new one begins, and old evidence keeps its worth"""
+    network = Network([*SMALL, AWAY]).start()
+    rug = network["rug.nl"]
+    event = course("rug.nl")
+    rug.publish(event)
+    for handle in (*SMALL[1:], AWAY):
+        rug.wait_receipt("network", handle, 1)
+    old = network.anchor
+    lost = [network.members[handle] for handle in (SMALL[2], AWAY)]
+    chair = propose(network, f"--remove {AWAY}")
+    vote(network, chair, others_of(network, SMALL[2], AWAY))
+    chair.follow(blocks(VOTE)[2][:2], expect=65)
+
+    begin, sign, unite, move, start = blocks("So many identity keys are lost that no quorum can sign")
+    for member in lost:
+        member.identity = nacl.signing.SigningKey.generate()
+    chair, desks = offline(network), [Desk(harness.folder("desk"), node) for node in network.nodes]
+    for member in network.members.values():
+        (chair.folder / f"{member.handle}.member").write_text(member.entry.line())
+    chair.follow(begin, NAME="test-2")
+    for desk in desks:
+        write_identity(desk.node.member, desk.folder / "identity.key")
+        carry("next.note", chair, desk)
+        desk.follow(sign, MEMBER=desk.node.member.handle)
+        carry(f"{desk.node.member.handle}.vote", desk, chair)
+    digest = re.search(r"[0-9a-f]{64}", chair.follow(unite)).group()
+
+    for desk in desks:
+        carry("agreed.note", chair, desk)
+        words = {"HANDLE": desk.node.member.handle}
+        desk.follow(move, DIGEST=digest, **words)
+        desk.follow([command.replace("ceremony/", "") for command in blocks("Key ceremony")[2]], typed=PASSPHRASE, **words)
+        if desk is not desks[0]:
+            carry(f"{desk.node.member.handle}.card", desk, desks[0])
+            carry("rug.nl.card", desks[0], desk)
+    for desk in desks:
+        desk.follow(start[:2])
+    for desk in desks:
+        wait_until(lambda: desk.node.ask("/v1/status")["links"]["live"] == 3, f"{desk.node.member.handle} is linked")
+        desk.follow(start[2:])
+    again = rug.publish(event)[0]
+    equal((again["state"], again["sequence"]), ("published", 1), "what is published again")
+    network[AWAY].wait_for("rug.nl", "network", 1)
+    for node in network.nodes:
+        node.stop()
+
+    archive = Node(rug.member, desks[0].folder / "old/etc", None, network.build)
+    text = archive.configuration.read_text().replace(str(rug.folder / "state"), str(desks[0].folder / "old/state"))
+    text = text.replace(str(rug.folder), str(archive.folder))
+    archive.configuration.write_text("".join(line for line in text.splitlines(True) if not line.startswith("link:")))
+    harness.at_exit(archive.stop)
+    archive.start()
+    archive.enlight("evidence", "rug.nl", event["id"], "--output", chair.folder / "old.evidence")
+    said = judge(rug, old, chair.folder, "old.evidence")
+    check(("proves", "receipt", AWAY) in said, "what an old node's file proves", said)
+    judge(rug, digest, chair.folder, "old.evidence", expect=1)
+
+
+def test_partner_is_away():
+    """Who was away over two rosters, a revoked key of a publisher and one of its own gets everything; meanwhile nobody waited for it"""
+    network = Network(NINE).start()
+    ghent, rug, away, robbed = network[GHENT], network["rug.nl"], network[AWAY], network["universityofgalway.ie"]
+    for member in (ghent.member, robbed.member):
+        write_identity(member)
+    traffic = Traffic(rug)
+    ghent.publish(course(GHENT))
+    for node in (away, robbed):
+        rug.wait_receipt("network", node.member.handle, 1)
+        node.stop()
+    ghent.publish(course(GHENT, AWAY))
+    ghent.publish([course(GHENT) for _ in range(3)])
+
+    desk = Desk(harness.folder("ghent"), ghent)
+    desk.follow(blocks("A node key is stolen, or may be")[0], HANDLE=GHENT)
+    for option, leaver in ((f"--remove {LEAVER}", LEAVER), ("--alias ugent.be=rug-ghent.be", LEAVER)):
+        chair = propose(network, option)
+        vote(network, chair, others_of(network, AWAY, leaver)[:QUORUM])
+        chair.follow(blocks(VOTE)[2])
+    ghent.publish([course(GHENT) for _ in range(3)])
+    traffic.more(20)
+    look, revoke, give = blocks("A partner is away for long")
+    rug.wait_receipt("network", GHENT, len(traffic.sent))
+    said = Desk(harness.folder("rug"), rug).follow(look)
+    check("wait for their readers' receipts" in said, "what its operator sees", said)
+    rows = {row["reader"]: row for row in json.loads(rug.enlight("receipts", "--source", "rug.nl", "--json").stdout)}
+    check(rows[AWAY]["to"] < rows[GHENT]["to"], "how far who is away is behind", rows)
+    check(rug.peer(AWAY)["state"] != "live", "its state")
+
+    Desk(harness.folder("robbed"), robbed).follow(revoke[:2], HANDLE=robbed.member.handle)
+    shutil.copy(robbed.folder / f"cards/{robbed.member.handle}.card", chair.folder)
+    chair.follow(give, HANDLE=robbed.member.handle)
+    away.start()
+    robbed.start()
+    stayed = others(network, LEAVER)
+    for node in stayed:
+        wait_until(lambda: node.ask("/v1/status")["roster"]["number"] == 3, f"roster 3 is at {node.member.handle}")
+        node.wait_for(GHENT, "network", 7)
+    away.wait_for(GHENT, AWAY, 1)
+    equal([node.ask("/v1/status")["key"]["number"] for node in (away, robbed)], [1, 2], "keys in use")
+    equal(json.loads(away.enlight("receipts", "--source", "rug-ghent.be", "--json").stdout)[0]["publisher"], GHENT, "by an alias")
+    check_all_hold(stayed, traffic)
 
 
 if __name__ == "__main__":
