@@ -160,6 +160,19 @@ static void check_dispute(struct doctor *d)
 		find(d, FINE, NULL, "no roster competes with one in force");
 }
 
+/* A member's identity key signed two cards with one number: somebody else may have it. */
+static void check_second_cards(struct doctor *d)
+{
+	long long cards = (long long)json_integer_value(cli_get(d->node, "second_cards"));
+
+	if (cards > 0)
+		find(d, WARN,
+			"see which in the log (journalctl -u enlightd), and ask that member by telephone: somebody "
+			"else "
+			"may have its identity key",
+			"%lld cards came with the number of another one of their member", cards);
+}
+
 static void check_cards(struct doctor *d)
 {
 	struct problems problems = {0};
@@ -176,6 +189,7 @@ static void check_cards(struct doctor *d)
 	for (size_t i = 0; i < roster->n_members; i++)
 		n += trust_card(d->trust, roster->members[i].handle) != NULL;
 	find(d, FINE, NULL, "good cards of %zu of %zu members; the links bring the others", n, roster->n_members);
+	check_second_cards(d);
 }
 
 static void check_own_card(struct doctor *d)

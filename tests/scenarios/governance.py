@@ -90,6 +90,23 @@ def test_two_rosters():
     rug.wait_for("ugent.be", "network", 1)
 
 
+def test_two_cards():
+    """A second card of a member with one number is refused, and the node that it came to says that an identity key signs twice"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    equal(rug.import_note(tartu.member.card(number=2)).status, 201, "the next card")
+    wait_until(lambda: ghent.peer("ut.ee")["card"] == 2, "it is at the others")
+    equal(ghent.import_note(tartu.member.card(number=2, takes=("course.*",))).status, 422, "another one")
+    row, = ghent.logged("trust", "another text with a number that is held")
+    equal([row["level"], row["fields"]["member"], row["fields"]["number"]], ["error", "ut.ee", "2"], "the log")
+    equal([node.metric("enlight_second_cards_total") for node in network.nodes], [0, 1, 0], "the metric")
+    check("1 cards came with the number of another one" in ghent.enlight("status").stdout, "enlight status")
+    found = json.loads(ghent.enlight("--json", "doctor", expect=None).stdout)
+    equal([row["verdict"] for row in found if row["check"] == "cards"], ["ok", "warn"], "enlight doctor")
+    equal(rug.import_note(tartu.member.card(number=3)).status, 201, "the card after them")
+    wait_until(lambda: ghent.peer("ut.ee")["card"] == 3, "it is in force everywhere")
+
+
 def test_adopt_later():
     """A node whose configuration pins a later roster still knows the keys of those who left and of former identity keys"""
     network = Network(SMALL).start()
