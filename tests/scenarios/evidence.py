@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import harness
-from harness import check, equal
+from harness import check, equal, wait_until
 from harness.node import Network, nomination
 from harness.verifiers import judge
 
@@ -47,6 +47,32 @@ def test_a_file_for_whoever_has_no_node():
     rug.enlight("evidence", "rug.nl", "no-such-id", expect=66)
     acts = [event["data"] for event in rug.events(topic="node.act", data="true")]
     check(any("events.read" in act.values() for act in acts), "the audit trail", acts)
+
+
+def test_a_checkpoint_of_the_day():
+    """What was published before midnight is named by the day's checkpoint, and the publisher's file has it with receipts of who cannot read it"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"])
+    rug = network["rug.nl"]
+    clock = network.folder / "ahead"
+    clock.write_text("0")
+    for node in network.nodes:
+        node.ahead = clock
+    network.start()
+    event = nomination("rug.nl", "ugent.be")
+    rug.publish(event)
+    rug.wait_receipt("ugent.be", "ugent.be", 1)
+    equal(rug.count(topic="node.checkpoint"), 0, "checkpoints on the first day")
+    (network.folder / "tomorrow").write_text("86400")
+    (network.folder / "tomorrow").rename(clock)
+    wait_until(lambda: rug.count(topic="node.checkpoint", source="rug.nl") == 1, "a checkpoint on the second")
+    for reader in ("ugent.be", "ut.ee"):
+        rug.wait_receipt("network", reader, 1)
+    equal(network["ut.ee"].count(topic="node.checkpoint", source="rug.nl"), 1, "checkpoints at who cannot read the event")
+    folder = harness.folder("verifier")
+    rug.enlight("evidence", "rug.nl", event["id"], "--output", folder / "older")
+    said = judge(rug, network.anchor, folder, "older")
+    for finding in (("proves", "checkpoint", ""), ("proves", "witness", "ut.ee"), ("proves", "receipt", "ugent.be")):
+        check(finding in said, finding, said)
 
 
 if __name__ == "__main__":

@@ -104,18 +104,21 @@ class Node:
         self.log = folder / "log"
         self.process = None
         self.paused = False
+        self.ahead = None  # a file that says how many seconds its clocks are ahead of ours
 
     # the process
 
     @property
     def command(self):
-        return [str(self.build / "node" / "enlightd"), "--config", str(self.configuration)]
+        program = "tests/tools/enlightd_another_day" if self.ahead else "node/enlightd"
+        return [str(self.build / program), "--config", str(self.configuration)]
 
     def launch(self):
         """Starts the process without waiting for it to be ready."""
         harness.check(self.process is None, f"{self.member.handle} runs already")
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, "ENLIGHT_TEST_AHEAD": str(self.ahead)})
 
     def start(self):
         self.launch()
