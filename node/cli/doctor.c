@@ -134,11 +134,12 @@ static void check_roster(struct doctor *d)
 	}
 	if (seen(config_roster_load(&d->trust, d->config, &problems)) != 0)
 		find_problems(d, FAIL, "ask another member for the roster, and for its digest by telephone", &problems);
+	else if (offline_newer_roster(newer, trust_roster(d->trust), d->node), *newer != '\0')
+		find(d, WARN, "adopt it, so that a new store begins with it too", "%s",
+			newer); /* it may list us first */
 	else if (!trust_is_member(d->trust, d->config->member))
 		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
 			d->config->member);
-	else if (offline_newer_roster(newer, trust_roster(d->trust), d->node), *newer != '\0')
-		find(d, WARN, "adopt it, so that a new store begins with it too", "%s", newer);
 	else
 		find(d, FINE, NULL, "roster %u of network %s, %zu members", trust_roster(d->trust)->number,
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
@@ -177,6 +178,7 @@ static void check_cards(struct doctor *d)
 {
 	struct problems problems = {0};
 	const struct roster *roster;
+	char newer[160];
 	size_t n = 0;
 
 	if (d->trust == NULL || access(d->config->trust.cards, R_OK | X_OK) < 0) {
@@ -184,8 +186,11 @@ static void check_cards(struct doctor *d)
 		return;
 	}
 	seen(config_cards_load(&d->trust, d->config, &problems));
-	find_problems(d, WARN, "ask that member for its card again", &problems);
 	roster = trust_roster(d->trust);
+	offline_newer_roster(newer, roster, d->node);
+	find_problems(d, WARN,
+		*newer != '\0' ? "adopt the newer roster, which may list it" : "ask that member for its card again",
+		&problems);
 	for (size_t i = 0; i < roster->n_members; i++)
 		n += trust_card(d->trust, roster->members[i].handle) != NULL;
 	find(d, FINE, NULL, "good cards of %zu of %zu members; the links bring the others", n, roster->n_members);

@@ -3,17 +3,18 @@
 import json
 import re
 import shutil
+import types
 
 import nacl.signing
 
 import harness
 from harness import check, equal, notes, wait_until
-from harness.node import Network, Node, course
+from harness.node import Network, Node, course, free_port
 from harness.runbook import Desk, blocks, write_identity
 from harness.traffic import Traffic, check_all_hold, others, wait_gone, wait_links
 from harness.verifiers import judge
 
-GHENT, AWAY, LEAVER = "ugent.be", "uu.se", "unibe.ch"
+GHENT, AWAY, LEAVER, NEW = "ugent.be", "uu.se", "unibe.ch", "uibk.ac.at"
 SMALL = ["rug.nl", "ugent.be", "ut.ee"]
 NINE, QUORUM = 9, 5
 PASSPHRASE = "dragon fruit on the third shelf\n"
@@ -48,20 +49,56 @@ def vote(network, chair, voters):
 
 
 def enact(network, chair):
+    """The one member puts the roster in force; waits until it is at all members that run."""
     chair.follow(blocks(VOTE)[2])
-    number = notes_number(chair.folder / "agreed.note")
+    agreed = (chair.folder / "agreed.note").read_text()
+    number = int(agreed.split("\nnumber ")[1].split("\n")[0])
     for node in network.nodes:
-        if node.process:
-            wait_until(lambda: node.ask("/v1/status")["roster"]["number"] >= number or node.member.handle not in
-                       (chair.folder / "agreed.note").read_text(), f"the roster is at {node.member.handle}")
-
-
-def notes_number(path):
-    return int(path.read_text().split("\nnumber ")[1].split("\n")[0])
+        if node.process and f"\nmember {node.member.handle} " in agreed:
+            wait_until(lambda: node.ask("/v1/status")["roster"]["number"] >= number, f"the roster is at {node.member.handle}")
 
 
 def others_of(network, *handles):
     return [member for handle, member in network.members.items() if handle not in handles]
+
+
+def test_join():
+    """A tenth member comes while nine publish, gets all of it from its beginning, and the others get what it publishes"""
+    network = Network(NINE).start()
+    traffic = Traffic(network["rug.nl"])
+    traffic.more()
+    invite, init, card, give, start = blocks("A member joins")
+    member = Desk(harness.folder("member"), network["rug.nl"])
+    new = Node(types.SimpleNamespace(handle=NEW), network.folder / NEW, None, network.build)
+    harness.at_exit(new.stop)
+    desk, port = Desk(harness.folder("new"), new), free_port()
+    member.follow(invite)
+    carry("enlight.invite", member, desk)
+    desk.follow(init, HANDLE=NEW, CC="AT", NAME="Innsbruck", DIGEST=network.anchor, HOST="127.0.0.1", ADDRESS="127.0.0.1", PORT=port)
+    shutil.copy(new.folder / f"{NEW}.member", member.folder)
+    member.follow([command.replace("--remove HANDLE", f"--add {NEW}.member") for command in blocks(VOTE)[0]])
+    vote(network, member, others_of(network)[:QUORUM])
+    for name in ("roster.note", "next.note"):
+        carry(name, member, desk)
+    shutil.copy(new.folder / "identity.key", desk.folder)
+    desk.follow(blocks(VOTE)[1], MEMBER=NEW)
+    desk.follow(card, HANDLE=NEW)
+    for name in (f"{NEW}.vote", f"{NEW}.card"):
+        carry(name, desk, member)
+    enact(network, member)
+    member.follow(give, HANDLE=NEW)
+    desk.follow(start[:1])
+    wait_until(lambda: new.ask("/v1/status")["links"]["live"] == NINE, "it is linked with all")
+    check("the node has roster 2, this file is roster 1" in desk.follow(start[1:2]), "doctor of a member whose file is of the roster before")
+    said = desk.follow(start[2:])
+    check("good cards of 10 of 10 members" in said and "newer" not in said, "doctor of a member that has adopted the roster", said)
+    new.publish(course(NEW))
+    for node in network.nodes:
+        node.wait_for(NEW, "network", 1)
+    network[GHENT].publish(course(GHENT, NEW))
+    new.wait_for(GHENT, NEW, 1)
+    traffic.more()
+    check_all_hold(network.nodes + [new], traffic)
 
 
 def test_expulsion():
@@ -223,10 +260,10 @@ def test_partner_is_away():
 
     desk = Desk(harness.folder("ghent"), ghent)
     desk.follow(blocks("A node key is stolen, or may be")[0], HANDLE=GHENT)
-    for option, leaver in ((f"--remove {LEAVER}", LEAVER), ("--alias ugent.be=rug-ghent.be", LEAVER)):
+    for option in (f"--remove {LEAVER}", "--alias ugent.be=rug-ghent.be"):
         chair = propose(network, option)
-        vote(network, chair, others_of(network, AWAY, leaver)[:QUORUM])
-        chair.follow(blocks(VOTE)[2])
+        vote(network, chair, others_of(network, AWAY, LEAVER)[:QUORUM])
+        enact(network, chair)
     ghent.publish([course(GHENT) for _ in range(3)])
     traffic.more(20)
     look, revoke, give = blocks("A partner is away for long")

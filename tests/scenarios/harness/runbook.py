@@ -55,7 +55,7 @@ class Desk:
     def control(self, what):
         if what in ("stop", "restart"):
             self.node.stop()
-        if what in ("start", "restart"):
+        if what in ("start", "restart", "enable"):
             self.node.start()
 
 
