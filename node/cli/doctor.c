@@ -145,20 +145,33 @@ static void check_roster(struct doctor *d)
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
 }
 
-static void check_dispute(struct doctor *d)
+/* Looks at a number of the node's status that is 0 when all is well. */
+static void check_number(struct doctor *d, const char *key, const char *trouble, const char *advice, const char *fine)
 {
-	long long disputed = (long long)json_integer_value(cli_get(d->node, "roster.disputed"));
+	long long number = (long long)json_integer_value(cli_get(d->node, key));
 
 	if (d->node == NULL)
 		find(d, SKIPPED, NULL, "the node's status is not to be had");
-	else if (disputed > 0)
-		find(d, FAIL,
-			"see enlight rosters; agree with the others by telephone which one counts, then enlight roster "
-			"pin "
-			"DIGEST",
-			"%lld rosters compete with one in force that has their number", disputed);
+	else if (number > 0)
+		find(d, FAIL, advice, "%lld %s", number, trouble);
 	else
-		find(d, FINE, NULL, "no roster competes with one in force");
+		find(d, FINE, NULL, "%s", fine);
+}
+
+static void check_dispute(struct doctor *d)
+{
+	check_number(d, "roster.disputed", "rosters compete with one in force that has their number",
+		"see enlight rosters; agree with the others by telephone which one counts, then enlight roster pin "
+		"DIGEST",
+		"no roster competes with one in force");
+}
+
+static void check_forks(struct doctor *d)
+{
+	check_number(d, "channels.stopped", "channels are stopped: their publisher showed two histories",
+		"see enlight channels; enlight evidence fork SOURCE AUDIENCE writes the proof; call the publisher by "
+		"telephone",
+		"no channel is stopped by two histories");
 }
 
 /* A member's identity key signed two cards with one number: somebody else may have it. */
@@ -244,21 +257,6 @@ static void check_key_age(struct doctor *d)
 			number, due);
 	else
 		find(d, FINE, NULL, "node key %lld is within its age limit", number);
-}
-
-static void check_forks(struct doctor *d)
-{
-	long long stopped = (long long)json_integer_value(cli_get(d->node, "channels.stopped"));
-
-	if (d->node == NULL)
-		find(d, SKIPPED, NULL, "the node's status is not to be had");
-	else if (stopped > 0)
-		find(d, FAIL,
-			"see enlight channels; enlight evidence fork SOURCE AUDIENCE writes the proof; call the "
-			"publisher by telephone",
-			"%lld channels are stopped: their publisher showed two histories", stopped);
-	else
-		find(d, FINE, NULL, "no channel is stopped by two histories");
 }
 
 /* ---- the machine ---- */
