@@ -394,8 +394,10 @@ static void check_own(
 	if (c->state != NULL && stat(c->state, &st) == 0)
 		return;
 	if (!trust_is_member(trust, c->member))
-		settings_problem(
-			s, &c->member, "member: %s is not in roster %u", c->member, trust_roster(trust)->number);
+		settings_problem(s, &c->member,
+			"member: %s is not in roster %u: the node waits for one that lists it, which it gets from the "
+			"others once it runs; or the name is wrong",
+			c->member, trust_roster(trust)->number);
 	else if (own == NULL)
 		settings_problem(
 			s, &c->trust.cards, "cards: there is no card of %s; make it: enlight card new", c->member);

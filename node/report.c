@@ -60,7 +60,7 @@ json_t *loop_status(void *context)
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
 		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o}",
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o, s:I}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
@@ -71,7 +71,8 @@ json_t *loop_status(void *context)
 		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
 		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "raised", (json_int_t)c.raised,
 		"republished", (json_int_t)c.republished, "plugins", "configured", plugins.n, "ready", plugins.ready,
-		"retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l));
+		"retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l), "second_cards",
+		(json_int_t)c.second_cards);
 }
 
 static double resident(const struct loop *l)
@@ -164,6 +165,9 @@ static const struct {
 	{{"enlight_rosters_disputed", METRIC_GAUGE, "",
 		 "Rosters that compete with one in force, of which no operator has said yet which counts"},
 		COUNT(disputes)},
+	{{"enlight_second_cards_total", METRIC_COUNTER, "",
+		 "Cards that came with the number of another one of their member, signed as well"},
+		COUNT(second_cards)},
 	{{"enlight_frames_without_session_total", METRIC_COUNTER, "", "Frames of a session that was not ours"},
 		COUNT(no_session)},
 	{{"enlight_batches_refused_by_readers_total", METRIC_COUNTER, "",

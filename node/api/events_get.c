@@ -187,7 +187,7 @@ void handle_fork_get(struct request *rq)
 	errno = 0;
 	q->audience = audience_resolve(audience, publisher, o->ops->resolve, o->context);
 	if (q->audience == NULL && errno != ENOMEM)
-		problem_add(&problems, "audience", "`network`, or handles of members with commas between");
+		problem_add(&problems, "audience", FILTER_AUDIENCE_RULE);
 	ask(rq, query, &problems, q->source == NULL || errno == ENOMEM ? -ENOMEM : 0, NULL, answer_evidence);
 	problems_deinit(&problems);
 }

@@ -96,7 +96,7 @@ static int take_audience(
 		return 0;
 	if (errno == ENOMEM)
 		return -ENOMEM;
-	problem_add(problems, "audience", "`network`, or handles of members with commas between");
+	problem_add(problems, "audience", FILTER_AUDIENCE_RULE);
 	return 0;
 }
 

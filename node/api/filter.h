@@ -24,6 +24,9 @@ void place_given(struct api *a, const struct place *place);
  * `problems`, whose places are names of parameters. 0 or -ENOMEM; free with the query either way. */
 int filter_of_request(struct event_filter *out, const struct request *rq, struct problems *problems);
 
+/* What is wrong with an audience that is none. */
+#define FILTER_AUDIENCE_RULE "`network`, or handles of members with commas between"
+
 /* The source and topic of a request, checked. */
 void filter_check(const struct request *rq, struct problems *problems);
 

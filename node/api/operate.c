@@ -2,10 +2,11 @@
  * the loop's own picture. */
 #include "api/handlers.h"
 
-#include "api/request.h"
+#include "api/filter.h"
 #include "core/handle.h"
 #include "core/rule.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *ask(const struct request *rq, json_t *(*op)(void *context))
@@ -87,9 +88,84 @@ void handle_peers(struct request *rq)
 	request_json(rq, 200, ask(rq, rq->api->options.ops->peers));
 }
 
+/* ---- channels ---- */
+
+/* `audience` as it is called in the publisher's channels; NULL with errno: ENOMEM, or it is no audience. */
+static char *audience_asked(const struct request *rq, const char *publisher)
+{
+	const struct api_options *o = &rq->api->options;
+
+	errno = 0;
+	return audience_resolve(request_value(rq, "audience"), publisher, o->ops->resolve, o->context);
+}
+
+static bool channel_asked(const struct request *rq, const json_t *channel)
+{
+	const char *source = request_value(rq, "source");
+	const char *publisher = json_string_value(json_object_get(channel, "publisher"));
+	char *audience;
+	bool same;
+
+	if (source != NULL && strcmp(source, publisher) != 0)
+		return false;
+	if (request_value(rq, "audience") == NULL)
+		return true;
+	audience = audience_asked(rq, publisher);
+	same = audience != NULL && strcmp(audience, json_string_value(json_object_get(channel, "audience"))) == 0;
+	free(audience);
+	return same;
+}
+
+/* Takes out what was not asked for. -ENOMEM: some of it may be missing that was. */
+static int keep_asked(const struct request *rq, json_t *channels)
+{
+	for (size_t i = json_array_size(channels); i > 0; i--) {
+		errno = 0;
+		if (channel_asked(rq, json_array_get(channels, i - 1)))
+			continue;
+		if (errno == ENOMEM)
+			return -ENOMEM;
+		json_array_remove(channels, i - 1);
+	}
+	return 0;
+}
+
+/* Whether the parameters make sense; else answers. */
+static bool check_asked(struct request *rq)
+{
+	struct problems problems = {0};
+	char *audience = NULL;
+	bool good = true;
+
+	filter_check(rq, &problems);
+	if (request_value(rq, "audience") != NULL) {
+		audience = audience_asked(rq, "");
+		good = audience != NULL || errno != ENOMEM;
+		if (audience == NULL && good)
+			problem_add(&problems, "audience", FILTER_AUDIENCE_RULE);
+	}
+	if (!good)
+		request_out_of_memory(rq);
+	else if (problems.total > 0)
+		request_problem(rq, REFUSED_PARAMETER, &problems);
+	good = good && problems.total == 0;
+	problems_deinit(&problems);
+	free(audience);
+	return good;
+}
+
 void handle_channels(struct request *rq)
 {
-	request_json(rq, 200, ask(rq, rq->api->options.ops->channels));
+	json_t *answer;
+
+	if (!check_asked(rq))
+		return;
+	answer = ask(rq, rq->api->options.ops->channels);
+	if (keep_asked(rq, json_object_get(answer, "channels")) != 0) {
+		json_decref(answer);
+		answer = NULL;
+	}
+	request_json(rq, 200, answer);
 }
 
 /* ---- topics ---- */

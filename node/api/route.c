@@ -33,7 +33,8 @@ const struct route routes[] = {
 		"200 when events can be published, else 503 with reasons"},
 	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {REASON},
 		"Takes in a member's card (text/plain)"},
-	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},
+	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels,
+		{{"source", "only channels of this member"}, {"audience", "only channels for this audience"}},
 		"Channels, their heads and receipts"},
 	{"GET", "/v1/channels/{source}/{audience}/fork", ACCESS_OPERATOR, false, 0, handle_fork_get, {{0}},
 		"A file that proves that the publisher showed two histories (application/octet-stream), for `enlight "

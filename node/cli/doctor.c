@@ -134,36 +134,64 @@ static void check_roster(struct doctor *d)
 	}
 	if (seen(config_roster_load(&d->trust, d->config, &problems)) != 0)
 		find_problems(d, FAIL, "ask another member for the roster, and for its digest by telephone", &problems);
+	else if (offline_newer_roster(newer, trust_roster(d->trust), d->node), *newer != '\0')
+		find(d, WARN, "adopt it, so that a new store begins with it too", "%s",
+			newer); /* it may list us first */
 	else if (!trust_is_member(d->trust, d->config->member))
 		find(d, FAIL, "check `member`, or ask for a roster that names you", "%s is not in the roster",
 			d->config->member);
-	else if (offline_newer_roster(newer, trust_roster(d->trust), d->node), *newer != '\0')
-		find(d, WARN, "adopt it, so that a new store begins with it too", "%s", newer);
 	else
 		find(d, FINE, NULL, "roster %u of network %s, %zu members", trust_roster(d->trust)->number,
 			trust_roster(d->trust)->network, trust_roster(d->trust)->n_members);
 }
 
-static void check_dispute(struct doctor *d)
+/* Looks at a number of the node's status that is 0 when all is well. */
+static void check_number(struct doctor *d, const char *key, const char *trouble, const char *advice, const char *fine)
 {
-	long long disputed = (long long)json_integer_value(cli_get(d->node, "roster.disputed"));
+	long long number = (long long)json_integer_value(cli_get(d->node, key));
 
 	if (d->node == NULL)
 		find(d, SKIPPED, NULL, "the node's status is not to be had");
-	else if (disputed > 0)
-		find(d, FAIL,
-			"see enlight rosters; agree with the others by telephone which one counts, then enlight roster "
-			"pin "
-			"DIGEST",
-			"%lld rosters compete with one in force that has their number", disputed);
+	else if (number > 0)
+		find(d, FAIL, advice, "%lld %s", number, trouble);
 	else
-		find(d, FINE, NULL, "no roster competes with one in force");
+		find(d, FINE, NULL, "%s", fine);
+}
+
+static void check_dispute(struct doctor *d)
+{
+	check_number(d, "roster.disputed", "rosters compete with one in force that has their number",
+		"see enlight rosters; agree with the others by telephone which one counts, then enlight roster pin "
+		"DIGEST",
+		"no roster competes with one in force");
+}
+
+static void check_forks(struct doctor *d)
+{
+	check_number(d, "channels.stopped", "channels are stopped: their publisher showed two histories",
+		"see enlight channels; enlight evidence fork SOURCE AUDIENCE writes the proof; call the publisher by "
+		"telephone",
+		"no channel is stopped by two histories");
+}
+
+/* A member's identity key signed two cards with one number: somebody else may have it. */
+static void check_second_cards(struct doctor *d)
+{
+	long long cards = (long long)json_integer_value(cli_get(d->node, "second_cards"));
+
+	if (cards > 0)
+		find(d, WARN,
+			"see which in the log (journalctl -u enlightd), and ask that member by telephone: somebody "
+			"else "
+			"may have its identity key",
+			"%lld cards came with the number of another one of their member", cards);
 }
 
 static void check_cards(struct doctor *d)
 {
 	struct problems problems = {0};
 	const struct roster *roster;
+	char newer[160];
 	size_t n = 0;
 
 	if (d->trust == NULL || access(d->config->trust.cards, R_OK | X_OK) < 0) {
@@ -171,11 +199,15 @@ static void check_cards(struct doctor *d)
 		return;
 	}
 	seen(config_cards_load(&d->trust, d->config, &problems));
-	find_problems(d, WARN, "ask that member for its card again", &problems);
 	roster = trust_roster(d->trust);
+	offline_newer_roster(newer, roster, d->node);
+	find_problems(d, WARN,
+		*newer != '\0' ? "adopt the newer roster, which may list it" : "ask that member for its card again",
+		&problems);
 	for (size_t i = 0; i < roster->n_members; i++)
 		n += trust_card(d->trust, roster->members[i].handle) != NULL;
 	find(d, FINE, NULL, "good cards of %zu of %zu members; the links bring the others", n, roster->n_members);
+	check_second_cards(d);
 }
 
 static void check_own_card(struct doctor *d)
@@ -202,6 +234,29 @@ static void check_own_card(struct doctor *d)
 	}
 	problems_deinit(&problems);
 	config_keys_free(keys);
+}
+
+/* What the running node says of a key that must be renewed. */
+static void check_key_age(struct doctor *d)
+{
+	long long number = (long long)json_integer_value(cli_get(d->node, "key.number"));
+	long long due = (long long)json_integer_value(cli_get(d->node, "key.due_days"));
+	long long overdue = (long long)json_integer_value(cli_get(d->node, "key.overdue_days"));
+	long long newer = (long long)json_integer_value(cli_get(d->node, "key.newer"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (newer > 0)
+		find(d, WARN, "restart the node when the others have the card (enlight peers)",
+			"the card lists node key %lld, which is newer than the %lld in use", newer, number);
+	else if (overdue > 0)
+		find(d, FAIL, "renew it: enlight keys new FOLDER", "node key %lld passed its age limit %lld days ago",
+			number, overdue);
+	else if (due > 0)
+		find(d, WARN, "renew it: enlight keys new FOLDER", "node key %lld passes its age limit in %lld days",
+			number, due);
+	else
+		find(d, FINE, NULL, "node key %lld is within its age limit", number);
 }
 
 /* ---- the machine ---- */
@@ -344,6 +399,8 @@ static const struct {
 	{"dispute", check_dispute, EX_DATAERR},
 	{"cards", check_cards, EX_CONFIG},
 	{"own card", check_own_card, EX_CONFIG},
+	{"node key", check_key_age, EX_CONFIG},
+	{"forks", check_forks, EX_DATAERR},
 	{"clock", check_clock, EX_CONFIG},
 	{"disk", check_disk, EX_CANTCREAT},
 	{"socket", check_socket, EX_UNAVAILABLE},
@@ -413,7 +470,8 @@ static int run_doctor(struct cli *c, int argc, char **argv)
 
 const struct command doctor_commands[] = {
 	{"doctor", NULL, "Look at everything that can be wrong with this node, and say what to do",
-		"Checks configuration, keys, roster, cards, clock, disk, socket, readiness and links. Each line says "
+		"Checks configuration, keys and their age, roster, cards, forks, clock, disk, socket, readiness and "
+		"links. Each line says "
 		"ok, warn, FAIL or "
 		"skip. Ends with an error status when something failed. Best run as root.",
 		"sudo enlight doctor", 0, 0, NULL, run_doctor},

@@ -72,21 +72,8 @@ static int add_readers(json_t *rows, const json_t *channel, const json_t *peers)
 	return r;
 }
 
-static bool is_wanted(const struct cli *c, const json_t *channel)
-{
-	const char *source = cli_value(c, "source"), *audience = cli_value(c, "audience");
-	char *normal = NULL;
-	bool wanted = source == NULL || strcmp(source, cli_text(channel, "publisher")) == 0;
-
-	if (audience != NULL)
-		normal = audience_normalise(audience, cli_text(channel, "publisher"));
-	wanted = wanted && (audience == NULL || (normal != NULL && strcmp(normal, cli_text(channel, "audience")) == 0));
-	free(normal);
-	return wanted;
-}
-
 /* `member` is this node's: its channels have readers, those of others have its own receipt. */
-static json_t *receipt_rows(const struct cli *c, const json_t *channels, const json_t *peers, const char *member)
+static json_t *receipt_rows(const json_t *channels, const json_t *peers, const char *member)
 {
 	json_t *rows = json_array();
 	const json_t *channel;
@@ -95,8 +82,8 @@ static json_t *receipt_rows(const struct cli *c, const json_t *channels, const j
 
 	json_array_foreach(channels, i, channel)
 	{
-		if (r != 0 || !is_wanted(c, channel))
-			continue;
+		if (r != 0)
+			break;
 		if (strcmp(cli_text(channel, "publisher"), member) == 0)
 			r = add_readers(rows, channel, peers);
 		else
@@ -108,17 +95,33 @@ static json_t *receipt_rows(const struct cli *c, const json_t *channels, const j
 	return NULL;
 }
 
+static int get_channels(const struct cli *c, json_t **out)
+{
+	struct buffer path = {0};
+	int r = EX_OSERR;
+
+	buffer_str(&path, "/v1/channels");
+	http_query(&path, "source", cli_value(c, "source"));
+	http_query(&path, "audience", cli_value(c, "audience"));
+	if (buffer_cstr(&path) != NULL)
+		r = http_get(c, out, buffer_cstr(&path));
+	else
+		cli_error("out of memory");
+	buffer_deinit(&path);
+	return r;
+}
+
 static int run_receipts(struct cli *c, int argc, char **argv)
 {
 	json_t *channels = NULL, *peers = NULL, *status = NULL, *rows = NULL;
-	int r = http_get(c, &channels, "/v1/channels");
+	int r = get_channels(c, &channels);
 
 	if (r == EX_OK)
 		r = http_get(c, &peers, "/v1/peers");
 	if (r == EX_OK)
 		r = http_get(c, &status, "/v1/status");
 	if (r == EX_OK) {
-		rows = receipt_rows(c, json_object_get(channels, "channels"), json_object_get(peers, "peers"),
+		rows = receipt_rows(json_object_get(channels, "channels"), json_object_get(peers, "peers"),
 			cli_text(status, "member"));
 		if (rows == NULL)
 			cli_error("out of memory");

@@ -28,6 +28,8 @@ static const struct {
 } alarms[] = {
 	{"roster.disputed", "rosters compete with one in force that has their number: see enlight rosters, then "
 			    "enlight roster pin"},
+	{"second_cards",
+		"cards came with the number of another one of their member: see the log, ask that member by telephone"},
 	{"key.overdue_days", "days since the node key passed its age limit: renew it (enlight keys new)"},
 	{"key.due_days", "days until the node key passes its age limit: renew it (enlight keys new)"},
 	{"key.newer", "is the number of a newer key on this member's card: restart the node, then it uses it"},

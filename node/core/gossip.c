@@ -232,6 +232,19 @@ static void take_newer(
 	node_log(n, LOG_LEVEL_INFO, "trust: changed by=%s", name);
 }
 
+/* A second text with a number that is held, signed as well: of a roster one too many to keep, or of a card. A card is not kept:
+ * nobody has to choose between two of them, since the next one puts an end to both. */
+static void tell_second(struct node *n, const char *name, struct bytes text)
+{
+	struct note_job note = {.text = text};
+
+	if (describe(&note) != 0)
+		return;
+	n->counters.second_cards += note.member[0] != '\0';
+	node_log(n, LOG_LEVEL_ERROR, "trust: another text with a number that is held by=%s kind=%s member=%s number=%u",
+		name, note.kind, note.member, note.number);
+}
+
 int gossip_note(
 	struct node *n, const char *name, struct bytes text, const struct node_input *in, struct problems *problems)
 {
@@ -245,7 +258,7 @@ int gossip_note(
 	} else if (r == TRUST_FORK && next != NULL) {
 		take_rival(n, name, next, text, in);
 	} else if (r == TRUST_FORK) {
-		node_log(n, LOG_LEVEL_ERROR, "trust: fork by=%s: another text with a number that is held", name);
+		tell_second(n, name, text);
 	}
 	return r;
 }

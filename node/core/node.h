@@ -174,6 +174,7 @@ struct node_counters {
 	uint64_t no_session;         /* frames of a session that is not ours */
 	uint64_t refused_by_readers; /* batches or heads of ours */
 	uint64_t lost;               /* sessions that ended since a frame was lost */
+	uint64_t second_cards;       /* cards with the number of another one of their member */
 	uint64_t same_keys;          /* sessions of members whose keys two nodes use */
 	size_t disputes;             /* rosters that compete with one in force, unsettled */
 };

@@ -141,7 +141,8 @@ const char *node_why_not_ready(const struct node *n)
 	const struct card_key *key = card == NULL ? NULL : card_key(card, n->keys.number);
 
 	if (!trust_is_member(n->trust, n->member))
-		return "this member is not in the roster";
+		return "this member is not in the roster: it waits for one that lists it, which the others send, or "
+		       "enlight roster import";
 	if (card == NULL)
 		return "there is no card of this member: make one (enlight card new) and import it (enlight card "
 		       "import)";

@@ -78,15 +78,15 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 {
 	struct channel *c = node_channel(n, h->publisher, h->audience);
 	bool own = strcmp(h->publisher, n->member) == 0;
+	const char *what = own ? "this node published anew in place of what it had lost"
+			       : (c != NULL && c->row.stopped != 0 ? "stopped" : "its publisher went back behind both");
 
 	if (c != NULL && !own &&
 		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
 		n->short_of_memory = true;
-
 	node_log(n, LOG_LEVEL_ERROR,
-		"channel: fork, both headers are kept publisher=%s audience=%s shown_by=%s channel=%s", h->publisher,
-		h->audience, a->witness[0] == '\0' ? a->peer : a->witness,
-		own ? "goes-back" : (c != NULL && c->row.stopped != 0 ? "stopped" : "goes-on"));
+		"channel: fork publisher=%s audience=%s shown_by=%s what=\"%s, both headers are kept\"", h->publisher,
+		h->audience, a->witness[0] == '\0' ? a->peer : a->witness, what);
 	for (size_t i = 0; c != NULL && i < n->n_peers; i++) {
 		struct session *s = n->peers[i]->session;
 

@@ -10,12 +10,8 @@ from harness.node import course
 from plugins import World
 
 
-def enlight(node, *words, expect=0):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect)
-
-
 def trail(node, *words):
-    return json.loads(enlight(node, "audit", "--json", *words).stdout)
+    return json.loads(node.enlight("audit", "--json", *words).stdout)
 
 
 def is_trail(node, acts, what):
@@ -34,17 +30,17 @@ def test_trail():
     plugin = world.plugin("registrar", rules=[{"subject": "CR/bad", "act": "reject"}])
     world.start(plugin)
     node, card = world.reader, world.folder / "ut.ee.card"
-    version = enlight(node, "--version").stdout.split()[-1]
+    version = node.enlight("--version").stdout.split()[-1]
     is_trail(node, [("node.start", f"enlightd {version}", "done", None, None)], "a fresh node")
     world.publish("CR/bad")
     wait_until(lambda: len(world.letters()) == 1, "the letter is dead")
     place = world.letters()[0]["place"]
     card.write_text(world.network.members["ut.ee"].card(number=2))
-    enlight(node, "peers", "block", "ut.ee", "--reason", "floods us")
-    enlight(node, "peers", "unblock", "ut.ee", "--reason", "they mended it")
-    enlight(node, "card", "import", card, "--reason", "sent by Tartu")
-    enlight(node, "card", "import", card)
-    enlight(node, "dead", "drop", "registrar", place, "--reason", "a test record")
+    node.enlight("peers", "block", "ut.ee", "--reason", "floods us")
+    node.enlight("peers", "unblock", "ut.ee", "--reason", "they mended it")
+    node.enlight("card", "import", card, "--reason", "sent by Tartu")
+    node.enlight("card", "import", card)
+    node.enlight("dead", "drop", "registrar", place, "--reason", "a test record")
     world.reload()
     acts = [("node.start", f"enlightd {version}", "done", None, None), ("peers.block", "ut.ee", "done", us, "floods us"),
             ("peers.unblock", "ut.ee", "done", us, "they mended it"), ("card.import", "ut.ee 2", "done", us, "sent by Tartu"),
@@ -52,13 +48,13 @@ def test_trail():
             ("config.reload", "plugins", "done", us, None)]
     wait_until(lambda: len(trail(node)) == len(acts), "the signal's act is there")
     equal(brief(trail(node)), acts, "the trail")
-    enlight(node, "events", "--data", "--json")
-    enlight(node, "events", "--data", "--json")
+    node.enlight("events", "--data", "--json")
+    node.enlight("events", "--data", "--json")
     acts.append(("events.read", "source=* topic=*", "done", us, None))
     equal(brief(trail(node)), acts, "the trail with what was read, once an hour")
     equal(brief(trail(node, "--limit", "2")), acts[-2:], "the newest")
     equal(trail(node, "--since", "2999-01-01"), [], "nothing since then")
-    table = enlight(node, "audit").stdout.splitlines()
+    table = node.enlight("audit").stdout.splitlines()
     check(re.search(rf"\({us}\)|\b{us}\b", table[2]) and "floods us" in table[2] and "the node" in table[1], "the table", *table)
 
     node.stop()
@@ -69,7 +65,7 @@ def test_trail():
     equal((channel["last"], channel["state"]), (len(acts), "live"), "the channel")
     events = node.events(topic="node.act", data="true")
     equal([event["sequence"] for event in events], list(range(1, len(acts) + 1)), "its sequence")
-    verdicts = {row["check"]: row["verdict"] for row in json.loads(enlight(node, "doctor", "--json", expect=None).stdout)}
+    verdicts = {row["check"]: row["verdict"] for row in json.loads(node.enlight("doctor", "--json", expect=None).stdout)}
     check("FAIL" not in verdicts.values(), "doctor", verdicts)
 
     equal([event["type"] for event in node.events() if "node.act" in event["type"]], [], "among other events")
@@ -90,7 +86,7 @@ def test_plugins_and_the_trail():
     for plugin in (named, all_own):
         plugin.yaml = plugin.yaml.replace('"topics"', '"own": true, "topics"')
     world.start(named, all_own, not_own)
-    enlight(world.reader, "peers", "block", "ut.ee", "--reason", "a test")
+    world.reader.enlight("peers", "block", "ut.ee", "--reason", "a test")
     world.reader.publish(course("ugent.be"))
     named.wait(2)
     equal([event["subject"].partition("/")[0] for event in all_own.wait(1)], ["course"], "what a star covers")

@@ -10,14 +10,10 @@ from harness import notes
 from harness.node import Network, course
 
 
-def enlight(node, *words, expect=0, **options):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect, **options)
-
-
 def network():
     made = Network(["rug.nl", "ugent.be"]).start("rug.nl", "ugent.be")
     wait_until(lambda: all(peer["state"] == "live" for name in ("rug.nl", "ugent.be")
-                           for peer in json.loads(enlight(made[name], "peers", "--json").stdout)), "a live link")
+                           for peer in json.loads(made[name].enlight("peers", "--json").stdout)), "a live link")
     return made["rug.nl"], made["ugent.be"]
 
 
@@ -25,20 +21,20 @@ def test_publish_and_read():
     """What publish sends at one node, events shows at the other; again it is known; what breaks a rule is named by line"""
     rug, ugent = network()
     text = "\n".join(json.dumps(course("rug.nl")) for _ in range(30))
-    check("30 published, 0 unchanged, 0 published before" in enlight(rug, "publish", input=text).stderr, "first")
-    check("0 published, 0 unchanged, 30 published before" in enlight(rug, "publish", input=text).stderr, "again")
+    check("30 published, 0 unchanged, 0 published before" in rug.enlight("publish", input=text).stderr, "first")
+    check("0 published, 0 unchanged, 30 published before" in rug.enlight("publish", input=text).stderr, "again")
     page = wait_until(lambda: (lambda p: p if len(p["events"]) == 30 else None)(
-        json.loads(enlight(ugent, "events", "--source", "rug.nl", "--json").stdout)), "30 events at the other")
+        json.loads(ugent.enlight("events", "--source", "rug.nl", "--json").stdout)), "30 events at the other")
     first = page["events"][0]["cursor"]
-    rest = json.loads(enlight(ugent, "events", "--after", first, "--limit", "10", "--json").stdout)["events"]
+    rest = json.loads(ugent.enlight("events", "--after", first, "--limit", "10", "--json").stdout)["events"]
     equal([event["sequence"] for event in rest], list(range(2, 12)), "a page behind a cursor")
-    shown = enlight(ugent, "tail", "--after", "0.0", "--limit", "30").stdout.splitlines()
+    shown = ugent.enlight("tail", "--after", "0.0", "--limit", "30").stdout.splitlines()
     check(len(shown) == 30 and "rug.nl -> network" in shown[0] and "course/" in shown[0], "tail", shown[:1])
     wrong = course("rug.nl")
     del wrong["data"]["courseId"]
-    said = enlight(rug, "publish", input="\n" + json.dumps(course("rug.nl")) + "\n" + json.dumps(wrong), expect=65).stderr
+    said = rug.enlight("publish", input="\n" + json.dumps(course("rug.nl")) + "\n" + json.dumps(wrong), expect=65).stderr
     check(said.startswith("-:3: /data/courseId: "), "the line, the place and the rule", said)
-    dry = enlight(rug, "publish", "--dry-run", input="\n\n" + json.dumps(wrong), expect=65).stderr
+    dry = rug.enlight("publish", "--dry-run", input="\n\n" + json.dumps(wrong), expect=65).stderr
     equal(dry.splitlines()[0], said.splitlines()[0], "a dry run says the same")
     equal(len(rug.events()), 30, "what the node holds")
 
@@ -69,27 +65,27 @@ def test_tail_and_restart():
 def test_look_after():
     """status, peers, channels and doctor agree with each other; blocking ends the link, unblocking brings it back"""
     rug, ugent = network()
-    enlight(rug, "publish", input=json.dumps(course("rug.nl")))
-    said = enlight(rug, "status").stdout
+    rug.enlight("publish", input=json.dumps(course("rug.nl")))
+    said = rug.enlight("status").stdout
     check("ready\n" in said, "status", said)
-    wait_until(lambda: "ugent.be 1" in enlight(rug, "channels").stdout, "a receipt")
-    equal(json.loads(enlight(rug, "status", "--json").stdout)["links"], {"live": 1, "members": 2}, "links")
-    found = {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json").stdout)}
-    for name in ("configuration", "roster", "cards", "own card", "socket", "ready", "links"):
+    wait_until(lambda: "ugent.be 1" in rug.enlight("channels").stdout, "a receipt")
+    equal(json.loads(rug.enlight("status", "--json").stdout)["links"], {"live": 1, "members": 2}, "links")
+    found = {row["check"]: row for row in json.loads(rug.enlight("doctor", "--json").stdout)}
+    for name in ("configuration", "roster", "cards", "own card", "node key", "forks", "socket", "ready", "links"):
         equal(found[name]["verdict"], "ok", found[name])
     equal(found["links"]["found"], "links to 1 of 1 other members are live", "links")
-    enlight(rug, "peers", "block", "ugent.be", "--reason", "a test")
-    state = lambda: json.loads(enlight(rug, "peers", "--json").stdout)[0]["state"]
+    rug.enlight("peers", "block", "ugent.be", "--reason", "a test")
+    state = lambda: json.loads(rug.enlight("peers", "--json").stdout)[0]["state"]
     equal(state(), "blocked", "the peer's state")
-    enlight(rug, "peers", "unblock", "ugent.be")
+    rug.enlight("peers", "unblock", "ugent.be")
     wait_until(lambda: state() == "live", "the link is back")
-    said = enlight(rug, "peers", "block", "nobody.example", "--reason", "a test", expect=66).stderr
+    said = rug.enlight("peers", "block", "nobody.example", "--reason", "a test", expect=66).stderr
     check("no member of the network" in said, "a member that there is not", said)
-    said = enlight(rug, "peers", "block", "rug.nl", "--reason", "a test", expect=65).stderr
+    said = rug.enlight("peers", "block", "rug.nl", "--reason", "a test", expect=65).stderr
     check("this node's own member" in said, "the node's own member", said)
     card = harness.folder("card") / "spoilt.card"
     card.write_text((rug.folder / "cards/ugent.be.card").read_text().replace("\nnumber 1\n", "\nnumber 7\n"))
-    said = enlight(rug, "card", "import", card, expect=65).stderr.splitlines()
+    said = rug.enlight("card", "import", card, expect=65).stderr.splitlines()
     check(re.match(rf"{card}:\d+:1: error: the signature of ugent.be does not verify", said[0]), "a spoilt card", *said)
 
 
@@ -101,11 +97,11 @@ def test_what_the_node_learnt():
     harness.at_exit(rug.stop)
     rug.launch()
     wait_until(lambda: rug.socket.exists(), "the socket")
-    found = lambda: {row["check"]: row for row in json.loads(enlight(rug, "doctor", "--json", expect=None).stdout)}
+    found = lambda: {row["check"]: row for row in json.loads(rug.enlight("doctor", "--json", expect=None).stdout)}
     equal(found()["own card"]["verdict"], "FAIL", "no card anywhere")
     equal(rug.import_note(network.members["rug.nl"].card()).status // 100, 2, "the card by hand")
     equal((found()["own card"]["verdict"], found()["own card"]["found"]), ("ok", "the node has card 1"), "the node's card")
-    check("the node has roster" not in enlight(rug, "roster", "show").stderr, "nothing newer")
+    check("the node has roster" not in rug.enlight("roster", "show").stderr, "nothing newer")
     entries = [member.entry for member in network.members.values()]
     entries[0].name = "Rijksuniversiteit Groningen"
     first = network.rosters[0]
@@ -113,8 +109,19 @@ def test_what_the_node_learnt():
                           *[(name, network.members[name].identity) for name in ("rug.nl", "ugent.be")])
     equal(rug.import_note(second).status // 100, 2, "the second roster")
     newer = "the node has roster 2, this file is roster 1: enlight roster adopt ROSTER"
-    equal(enlight(rug, "roster", "show").stderr, f"enlight: {newer}\n", "roster show")
+    equal(rug.enlight("roster", "show").stderr, f"enlight: {newer}\n", "roster show")
     equal(found()["roster"]["found"], newer, "doctor")
+
+
+def test_doctor_tells_a_key_age():
+    """doctor says how many days a node key has left, and what to do"""
+    network = Network(["rug.nl", "ugent.be"])
+    rug = network["rug.nl"]
+    rug.configuration.write_text(rug.configuration.read_text().replace("  keys: keys\n", "  keys: keys\n  key_age: 30\n"))
+    network.start("rug.nl")
+    row = wait_until(lambda: [row for row in json.loads(rug.enlight("doctor", "--json", expect=None).stdout)
+                              if row["check"] == "node key" and row["verdict"] == "warn"], "doctor warns")[0]
+    equal((row["found"], row["advice"]), ("node key 1 passes its age limit in 30 days", "renew it: enlight keys new FOLDER"), "doctor")
 
 
 if __name__ == "__main__":

@@ -2,35 +2,12 @@
 network, with `enlight verify` and with proto/verify.py."""
 
 import json
-import pathlib
 import subprocess
-import sys
 
 import harness
-from harness import check, equal
+from harness import check, equal, wait_until
 from harness.node import Network, nomination
-
-VERIFY = pathlib.Path(__file__).resolve().parents[2] / "proto/verify.py"
-
-
-def enlight(node, *words, expect=0, **options):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], expect=expect, **options)
-
-
-def found(words, folder, expect):
-    """What a verifier says in JSON, run where nothing but the files is."""
-    said = subprocess.run(words, cwd=folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
-    equal((said.returncode, said.stderr), (expect, ""), words)
-    answer = json.loads(said.stdout)
-    return answer["proved"], sorted((f["kind"], f["what"], f["about"]) for f in answer["findings"])
-
-
-def judge(node, digest, folder, name, expect=0):
-    """Both verifiers on one file, which agree."""
-    ours = found([node.build / "node/enlight", "verify", "--json", "--network", digest, name], folder, expect)
-    other = found([sys.executable, VERIFY, "--json", "--network", digest, name], folder, expect)
-    equal(ours, other, f"two verifiers of {name}")
-    return ours[1]
+from harness.verifiers import judge
 
 
 def test_a_file_for_whoever_has_no_node():
@@ -41,18 +18,18 @@ def test_a_file_for_whoever_has_no_node():
     for event in events:
         rug.publish(event)
     rug.wait_receipt("ugent.be", "ugent.be", 5)
-    rows = json.loads(enlight(rug, "receipts", "--json").stdout)
+    rows = json.loads(rug.enlight("receipts", "--json").stdout)
     equal([(row["reader"], row["to"], row["last"], row["uncovered"]) for row in rows], [("ugent.be", 5, 5, 0)], "receipts")
-    rows = json.loads(enlight(ugent, "receipts", "--source", "rug.nl", "--json").stdout)
+    rows = json.loads(ugent.enlight("receipts", "--source", "rug.nl", "--json").stdout)
     equal([(row["reader"], row["to"]) for row in rows], [("ugent.be", 5)], "what the reader signed")
-    check("ugent.be" in enlight(rug, "receipts").stdout, "a table")
+    check("ugent.be" in rug.enlight("receipts").stdout, "a table")
 
     folder = harness.folder("verifier")
     event = events[2]
     for name, node in (("publisher", rug), ("reader", ugent)):
-        said = enlight(node, "evidence", "rug.nl", event["id"], "--output", folder / name).stderr
+        said = node.enlight("evidence", "rug.nl", event["id"], "--output", folder / name).stderr
         check("enlight verify" in said, "what to do with it", said)
-    digest = json.loads(enlight(rug, "roster", "show", "--json").stdout)["digest"]
+    digest = json.loads(rug.enlight("roster", "show", "--json").stdout)["digest"]
     for name in ("publisher", "reader"):
         said = judge(rug, digest, folder, name)
         for finding in (("proves", "published", "rug.nl"), ("proves", "member", "rug.nl"), ("proves", "receipt", "ugent.be"),
@@ -67,9 +44,35 @@ def test_a_file_for_whoever_has_no_node():
     data[data.index(b"Kadri")] ^= 1
     (folder / "changed").write_bytes(data)
     equal(judge(rug, digest, folder, "changed", expect=1), [("broken", "path", "event")], "a changed byte")
-    enlight(rug, "evidence", "rug.nl", "no-such-id", expect=66)
+    rug.enlight("evidence", "rug.nl", "no-such-id", expect=66)
     acts = [event["data"] for event in rug.events(topic="node.act", data="true")]
     check(any("events.read" in act.values() for act in acts), "the audit trail", acts)
+
+
+def test_a_checkpoint_of_the_day():
+    """What was published before midnight is named by the day's checkpoint, and the publisher's file has it with receipts of who cannot read it"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"])
+    rug = network["rug.nl"]
+    clock = network.folder / "ahead"
+    clock.write_text("0")
+    for node in network.nodes:
+        node.ahead = clock
+    network.start()
+    event = nomination("rug.nl", "ugent.be")
+    rug.publish(event)
+    rug.wait_receipt("ugent.be", "ugent.be", 1)
+    equal(rug.count(topic="node.checkpoint"), 0, "checkpoints on the first day")
+    (network.folder / "tomorrow").write_text("86400")
+    (network.folder / "tomorrow").rename(clock)
+    wait_until(lambda: rug.count(topic="node.checkpoint", source="rug.nl") == 1, "a checkpoint on the second")
+    for reader in ("ugent.be", "ut.ee"):
+        rug.wait_receipt("network", reader, 1)
+    equal(network["ut.ee"].count(topic="node.checkpoint", source="rug.nl"), 1, "checkpoints at who cannot read the event")
+    folder = harness.folder("verifier")
+    rug.enlight("evidence", "rug.nl", event["id"], "--output", folder / "older")
+    said = judge(rug, network.anchor, folder, "older")
+    for finding in (("proves", "checkpoint", ""), ("proves", "witness", "ut.ee"), ("proves", "receipt", "ugent.be")):
+        check(finding in said, finding, said)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,14 @@ def alone():
     return Network(["rug.nl", "ugent.be"]).start("rug.nl")["rug.nl"]
 
 
-def pair():
+def pair(n):
+    """A publisher and a reader, which has n events of it already, and these."""
     network = Network(["rug.nl", "ugent.be"]).start()
-    return network["rug.nl"], network["ugent.be"]
+    events = [course("rug.nl") for _ in range(n)]
+    if events:
+        network["rug.nl"].publish(events)
+        network["rug.nl"].wait_receipt("network", "ugent.be", n)
+    return network["rug.nl"], network["ugent.be"], events
 
 
 def quiet(node):
@@ -66,10 +71,7 @@ def not_tried_again(node, call):
 
 def test_publisher():
     """A publisher whose sync fails once ends, answers and sends nothing of that commit, and has all that it answered when it starts again"""
-    rug, ugent = pair()
-    before = [course("rug.nl") for _ in range(5)]
-    rug.publish(before)
-    rug.wait_receipt("network", "ugent.be", 5)
+    rug, ugent, before = pair(5)
     quiet(rug)
     Fault(rug, "fdatasync:error=EIO:when=1", [store(rug, "-wal")])
     unanswered = course("rug.nl")
@@ -87,9 +89,7 @@ def test_publisher():
 
 def test_reader():
     """A reader whose sync fails once ends and receipts nothing of that commit; started again it has and receipts all"""
-    rug, ugent = pair()
-    rug.publish(course("rug.nl"))
-    rug.wait_receipt("network", "ugent.be", 1)
+    rug, ugent, _ = pair(1)
     quiet(ugent)
     Fault(ugent, "fdatasync:error=EIO:when=1", [store(ugent, "-wal")])
     rug.publish(course("rug.nl"))
@@ -102,10 +102,7 @@ def test_reader():
 
 def test_for_good():
     """A disk that syncs no more lets no node start, which says why; what was answered is there when it syncs again"""
-    rug, ugent = pair()
-    events = [course("rug.nl") for _ in range(3)]
-    rug.publish(events)
-    rug.wait_receipt("network", "ugent.be", 3)
+    rug, ugent, events = pair(3)
     quiet(rug)
     Fault(rug, "fdatasync,fsync:error=EIO")
     post_unanswered(rug, course("rug.nl"))
@@ -155,14 +152,12 @@ def test_writes():
 
 def test_full_for_a_while():
     """Writes that find the disk full are answered 507 and lose nothing; when there is room the node goes on as it was"""
-    rug, ugent = pair()
-    first = course("rug.nl")
-    rug.publish(first)
+    rug, ugent, first = pair(1)
     fault = Fault(rug, "pwrite64:error=ENOSPC", [store(rug), store(rug, "-wal")])
     second = course("rug.nl")
     for _ in range(3):
         equal(rug.post(second).status, 507, "publishing")
-    equal(ids(rug), [first["id"]], "reading goes on")
+    equal(ids(rug), [first[0]["id"]], "reading goes on")
     equal(rug.get("/readyz").status, 503, "/readyz")
     ugent.publish(course("ugent.be"))
     check(fault.count >= 3, "writes failed", fault.count)
@@ -223,7 +218,7 @@ def test_opens():
 
 def test_no_more_opens():
     """A running node that can open nothing more publishes and reads on, refuses to reload and says why"""
-    rug, ugent = pair()
+    rug, ugent, _ = pair(0)
     for error, words in (("EMFILE", "Too many open files"), ("EACCES", "Permission denied"), ("EIO", "Input/output error")):
         fault = Fault(rug, f"openat:error={error}")
         rug.publish(course("rug.nl"))

@@ -1,19 +1,14 @@
 """How a network governs itself: two rosters with one number, and how they are healed."""
 
 import json
-import types
 
 import nacl.signing
 
 import harness
 from harness import check, equal, notes, wait_until
-from harness.node import Network, Node, course, free_port
+from harness.node import Network, course
 
 SMALL = ["rug.nl", "ugent.be", "ut.ee"]
-
-
-def enlight(node, *words, **options):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], **options)
 
 
 def write(node, event):
@@ -64,19 +59,19 @@ def test_two_rosters():
         mine, other = (two, one) if node is tartu else (one, two)
         equal(rows, {network.anchor: "followed", digest_of(mine): "in force", digest_of(other): "rival"}, "rosters held")
         for note in (one, two):
-            equal(enlight(node, "roster", "export", digest_of(note)[:12]).stdout, note, "a roster's file")
+            equal(node.enlight("roster", "export", digest_of(note)[:12]).stdout, note, "a roster's file")
         check("two rosters have one number" in node.log.read_text(), "the log says so")
-    check("competes" in enlight(rug, "status").stdout.replace("compete ", "competes "), "enlight status says so")
-    found = json.loads(enlight(rug, "--json", "doctor", expect=None).stdout)
+    check("competes" in rug.enlight("status").stdout.replace("compete ", "competes "), "enlight status says so")
+    found = json.loads(rug.enlight("--json", "doctor", expect=None).stdout)
     equal([row["verdict"] for row in found if row["check"] == "dispute"], ["FAIL"], "what enlight doctor finds")
 
     rug.stop()
     rug.start()
     equal(roster_of(rug)["disputed"], 1, "the dispute after a restart")
-    enlight(rug, "roster", "pin", "0" * 12, expect=65)
-    enlight(rug, "roster", "pin", digest_of(two)[:12], "--reason", "agreed by telephone")
+    rug.enlight("roster", "pin", "0" * 12, expect=65)
+    rug.enlight("roster", "pin", digest_of(two)[:12], "--reason", "agreed by telephone")
     acts = [[row.get(key) for key in ("act", "object", "result", "reason")]
-            for row in json.loads(enlight(rug, "audit", "--json").stdout) if row["act"].startswith("roster")]
+            for row in json.loads(rug.enlight("audit", "--json").stdout) if row["act"].startswith("roster")]
     equal(acts, [["roster.import", "2", "done", None], ["roster.pin", digest_of(two), "done", "agreed by telephone"]], "the trail")
     for _ in range(2):
         equal([roster_of(rug)[key] for key in ("digest", "disputed")], [digest_of(two), 0], "what counts now")
@@ -84,7 +79,7 @@ def test_two_rosters():
         rug.start()
     equal([roster_of(ghent)[key] for key in ("digest", "disputed")], [digest_of(one), 1], "what counts elsewhere")
     for node in (ghent, tartu):
-        enlight(node, "roster", "pin", digest_of(two))
+        node.enlight("roster", "pin", digest_of(two))
     three = next_roster(network, [m.entry for m in members] + newcomers[1:], members[:2], before=two, quorum=4)
     three = three + notes.signature_line(three.split("\n\n")[0] + "\n", "unibe.ch", newcomers[1].identity)
     equal(ghent.import_note(three).status, 201, "the roster after it")
@@ -92,6 +87,23 @@ def test_two_rosters():
         wait_until(lambda: roster_of(node)["number"] == 3, f"it is at {node.member.handle}")
     ghent.publish(course("ugent.be"))
     rug.wait_for("ugent.be", "network", 1)
+
+
+def test_two_cards():
+    """A second card of a member with one number is refused, and the node that it came to says that an identity key signs twice"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    equal(rug.import_note(tartu.member.card(number=2)).status, 201, "the next card")
+    wait_until(lambda: ghent.peer("ut.ee")["card"] == 2, "it is at the others")
+    equal(ghent.import_note(tartu.member.card(number=2, takes=("course.*",))).status, 422, "another one")
+    row, = ghent.logged("trust", "another text with a number that is held")
+    equal([row["level"], row["fields"]["member"], row["fields"]["number"]], ["error", "ut.ee", "2"], "the log")
+    equal([node.metric("enlight_second_cards_total") for node in network.nodes], [0, 1, 0], "the metric")
+    check("1 cards came with the number of another one" in ghent.enlight("status").stdout, "enlight status")
+    found = json.loads(ghent.enlight("--json", "doctor", expect=None).stdout)
+    equal([row["verdict"] for row in found if row["check"] == "cards"], ["ok", "warn"], "enlight doctor")
+    equal(rug.import_note(tartu.member.card(number=3)).status, 201, "the card after them")
+    wait_until(lambda: ghent.peer("ut.ee")["card"] == 3, "it is in force everywhere")
 
 
 def test_adopt_later():
@@ -107,7 +119,7 @@ def test_adopt_later():
     equal(rug.import_note(two).status, 201, "a roster without ut.ee and with another identity key")
     rug.stop()
     (rug.folder / "two.note").write_text(two)
-    enlight(rug, "roster", "adopt", rug.folder / "two.note")
+    rug.enlight("roster", "adopt", rug.folder / "two.note")
     for card in rug.folder.glob("cards/*"):
         card.unlink()
     before = len(rug.log.read_text())
@@ -118,65 +130,26 @@ def test_adopt_later():
     equal(rug.count(source="ut.ee"), 1, "events of the member that left")
 
 
-NINE = 9
-
-
-def sign_roster(text, *signers):
-    """Adds the signatures of (name, key) to a roster that may bear some."""
-    signed_part = text.split("\n\n")[0].rstrip("\n") + "\n"
-    text = text if "\n\n" in text else text + "\n"
-    return text + "".join(notes.signature_line(signed_part, name, key) for name, key in signers)
-
-
-def join(network, handle, inviter):
-    """A new member comes by the commands alone, but that the others' keys sign in Python; its node, not started."""
-    folder = network.folder / handle
-    invite, roster, draft = (network.folder / name for name in ("enlight.invite", "roster.note", "draft.note"))
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
-    enlight(inviter, "invite", "--output", invite)
+def test_invite():
+    """An invite in which anything was changed is refused, and nothing is written before its digest was compared"""
+    network = Network(SMALL).start()
+    inviter, folder, invite = network["rug.nl"], network.folder / "uibk.ac.at", network.folder / "enlight.invite"
+    inviter.enlight("invite", "--output", invite)
     told = roster_of(inviter)["digest"]
-    new = Node(types.SimpleNamespace(handle=handle), folder, None, network.build)
-    words = ["--invite", invite, "--member", handle, "--country", "AT", "--name", "Universität", "--listen", endpoint,
-             "--endpoint", endpoint, folder]
-    enlight(inviter, "init", *words, expect=64)
-    enlight(inviter, "init", "--digest", "0" * 64, *words, expect=65)
+    words = ["--invite", invite, "--member", "uibk.ac.at", "--country", "AT", "--name", "Universität", folder]
+    inviter.enlight("init", *words, expect=64)
+    inviter.enlight("init", "--digest", "0" * 64, *words, expect=65)
     good = invite.read_text()
-    for old, wrong, said in (("roster quorum 5", "roster quorum 6", "does not verify"),
+    for old, wrong, said in (("roster quorum 2", "roster quorum 3", "does not verify"),
                              ("digest " + told, "digest " + "0" * 64, "not that of the roster in it"),
                              ("card takes *", "card takes course.*", "the signature of"),
                              ("enlight invite 1", "enlight invite 2", "a later format")):
         invite.write_text(good.replace(old, wrong, 1))
-        done = enlight(inviter, "init", "--yes", *words, expect=65)
+        done = inviter.enlight("init", "--yes", *words, expect=65)
         check(said in done.stderr, f"an invite with {wrong!r} is refused", done.stderr)
-    invite.write_text(good)
     check(not folder.exists(), "nothing is written before the digest is compared")
-    enlight(inviter, "init", "--digest", told, *words)
-    enlight(inviter, "roster", "export", "--output", roster)
-    enlight(inviter, "roster", "next", "--add", folder / f"{handle}.member", "--output", draft, roster)
-    enlight(inviter, "roster", "sign", "--identity", folder / "identity.key", "--output", draft, draft)
-    enlight(new, "card", "new", folder)
-    draft.write_text(sign_roster(draft.read_text(), *[(m.handle, m.identity) for m in list(network.members.values())[:5]]))
-    enlight(inviter, "roster", "import", draft)
-    enlight(inviter, "card", "import", folder / "cards" / f"{handle}.card")
-    harness.at_exit(new.stop)
-    return new
-
-
-def test_join():
-    """A tenth member comes with an invite and one card import, gets the network's history from its beginning, and what names it"""
-    network = Network(NINE).start()
-    inviter, other = network["rug.nl"], network["universityofgalway.ie"]
-    for node in network.nodes:
-        node.publish(course(node.member.handle))
-    new = join(network, "uibk.ac.at", inviter).start()
-    equal(roster_of(new)["number"], 2, "the roster, which the links brought")
-    for node in network.nodes:
-        new.wait_for(node.member.handle, "network", 1)
-        wait_until(lambda: (node.peer("uibk.ac.at") or {"state": ""})["state"] == "live", f"{node.member.handle} is linked with it")
-    other.publish(course("universityofgalway.ie", "uibk.ac.at"))
-    new.wait_for("universityofgalway.ie", "uibk.ac.at", 1)
-    new.publish(course("uibk.ac.at"))
-    other.wait_for("uibk.ac.at", "network", 1)
+    invite.write_text(good)
+    inviter.enlight("init", "--digest", told, *words)
 
 
 def test_aliases():
@@ -190,13 +163,15 @@ def test_aliases():
     equal(rug.import_note(two).status, 201, "a roster with aliases")
     wait_until(lambda: roster_of(ghent)["number"] == 2, "it is at the others")
     equal(rug.publish(course("groningen.nl", "rug-ghent.be"))[0]["audience"], "ugent.be", "the audience by another name")
-    enlight(rug, "publish", write(rug, course("groningen.nl", "ut.ee,rug-ghent.be,groningen.nl")))
+    rug.enlight("publish", write(rug, course("groningen.nl", "ut.ee,rug-ghent.be,groningen.nl")))
     ghent.wait_for("rug.nl", "ugent.be", 1)
     ghent.wait_for("rug.nl", "ugent.be,ut.ee", 1)
     equal(ghent.count(source="groningen.nl"), 2, "events by another name of the source")
     equal(rug.count(audience="rug-ghent.be,ut.ee"), 1, "events by another name in the audience")
+    rows = json.loads(rug.enlight("receipts", "--source", "groningen.nl", "--audience", "rug-ghent.be", "--json").stdout)
+    equal([(row["publisher"], row["reader"]) for row in rows], [("rug.nl", "ugent.be")], "receipts by other names")
     equal(rug.post(course("rug-ghent.be", "ut.ee")).status, 403, "in another member's name")
-    enlight(rug, "peers", "block", "rug-ghent.be", "--reason", "test")
+    rug.enlight("peers", "block", "rug-ghent.be", "--reason", "test")
     equal(rug.peer("ugent.be")["state"], "blocked", "the peer that was blocked by another name")
     rug.stop()
     text = rug.configuration.read_text()
@@ -204,9 +179,9 @@ def test_aliases():
     rug.start()
     equal(rug.ask("/v1/status")["member"], "rug.nl", "who the node is")
     (rug.folder / "two.note").write_text(two)
-    enlight(rug, "roster", "adopt", rug.folder / "two.note")
-    equal(json.loads(enlight(rug, "--json", "card", "show").stdout)["member"], "rug.nl", "its own card")
-    drafted = enlight(rug, "roster", "next", "--remove", "rug-ghent.be", "--alias", "groningen.nl=rug.org", "two.note",
+    rug.enlight("roster", "adopt", rug.folder / "two.note")
+    equal(json.loads(rug.enlight("--json", "card", "show").stdout)["member"], "rug.nl", "its own card")
+    drafted = rug.enlight("roster", "next", "--remove", "rug-ghent.be", "--alias", "groningen.nl=rug.org", "two.note",
                       cwd=rug.folder).stdout
     check("ugent.be" not in drafted and "alias rug.nl rug.org" in drafted, "what the next roster says", drafted)
 

@@ -43,6 +43,7 @@ def test_files():
         prefix / "share/enlight/proto/enlight/link/v1/link.proto": 0o644,
         prefix / "share/enlight/proto/enlight/log/v1/log.proto": 0o644,
         prefix / "share/enlight/proto/enlight/plugin/v1/plugin.proto": 0o644,
+        prefix / "share/enlight/proto/verify.py": 0o755,
         prefix / "include/enlight/enlight-plugin.h": 0o644,
         prefix / "include/enlight/event/v1/course.pb-c.h": 0o644,
         prefix / "share/doc/enlight/README.md": 0o644,

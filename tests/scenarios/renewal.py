@@ -1,98 +1,24 @@
-"""How members renew their keys, take them back and are shown the door, among nine nodes that go on publishing meanwhile."""
+"""How members renew their keys and take them back, among nine nodes that go on publishing meanwhile."""
 
 import json
 import shutil
-import threading
-import time
-
-import nacl.signing
 
 import harness
-from harness import check, equal, notes, wait_until
-from harness.node import Network, Node, course, forgiving
+from harness import check, equal, wait_until
+from harness.node import Network, Node, course
+from harness.runbook import write_identity
+from harness.traffic import Traffic, check_all_hold, others, wait_gone, wait_links
 
 GHENT, AWAY = "ugent.be", "uu.se"
 NINE = 9
 
 
-def enlight(node, *words, **options):
-    return harness.run([node.build / "node/enlight", "--config", node.configuration, *words], **options)
-
-
-def write_identity(member):
-    """The member's identity key as the command reads it, beside its node; in life it is offline."""
-    path = member.node.folder / "identity.key"
-    path.write_text(f"enlight identity 1\nmember {member.handle}\npublic {notes.b64(bytes(member.identity.verify_key))}\n"
-                    f"secret {notes.b64(bytes(member.identity))}\n")
-    path.chmod(0o600)
-
-
 def new_card(node, *options):
     """Makes the node's next card and gives it to the running node."""
-    enlight(node, "card", "new", *options, node.folder)
+    node.enlight("card", "new", *options, node.folder)
     card = node.folder / "cards" / f"{node.member.handle}.card"
-    enlight(node, "card", "import", card)
-    return json.loads(enlight(node, "--json", "card", "show", card).stdout)["number"]
-
-
-class Traffic:
-    """Publishes at a node, one event after the other, until it is told to stop; what was not answered is sent again."""
-
-    def __init__(self, node):
-        self.node, self.sent, self.ending = node, [], threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        harness.at_exit(self.stop)
-
-    def run(self):
-        while not self.ending.is_set():
-            event, done = course(self.node.member.handle), False
-            while not done and not self.ending.is_set():
-                with forgiving():
-                    done = self.node.post(event).status in (200, 201)
-                time.sleep(harness.POLL_S)  # light traffic
-            if done:
-                self.sent.append(event["id"])
-
-    def more(self, n=3):
-        """Waits until so many more were accepted."""
-        wanted = len(self.sent) + n
-        wait_until(lambda: len(self.sent) >= wanted, f"{n} more events at {self.node.member.handle}")
-
-    def stop(self):
-        self.ending.set()
-        self.thread.join()
-        return self.sent
-
-
-def check_all_hold(network, traffic):
-    """Every node holds each event once and in order, and the publisher has everybody's receipt."""
-    sent, publisher = traffic.stop(), traffic.node
-    handle = publisher.member.handle
-    for node in network.nodes:
-        node.wait_for(handle, "network", len(sent))
-        equal([event["id"] for event in node.events(source=handle)], sent, f"events of {handle} at {node.member.handle}")
-        if node is not publisher:
-            publisher.wait_receipt("network", node.member.handle, len(sent))
-
-
-def others(network, *handles):
-    return [node for node in network.nodes if node.member.handle not in handles]
-
-
-def wait_links(network, handle, state, nodes=None):
-    """Waits until the member has this state at the others, and says in the report how long it took."""
-    began = time.monotonic()
-    for node in nodes or others(network, handle):
-        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] == state, f"{handle} is {state} at {node.member.handle}")
-    return time.monotonic() - began
-
-
-def wait_gone(network, handle, nodes=None):
-    began = time.monotonic()
-    for node in nodes or others(network, handle):
-        wait_until(lambda: (node.peer(handle) or {"state": ""})["state"] != "live", f"{handle} has no session with {node.member.handle}")
-    print(f"# all sessions of {handle} gone after {time.monotonic() - began:.2f} s", flush=True)
+    node.enlight("card", "import", card)
+    return json.loads(node.enlight("--json", "card", "show", card).stdout)["number"]
 
 
 def test_renewal():
@@ -102,7 +28,7 @@ def test_renewal():
     write_identity(ghent.member)
     traffic = Traffic(ghent)
     traffic.more()
-    enlight(ghent, "keys", "new", ghent.folder)
+    ghent.enlight("keys", "new", ghent.folder)
     ghent.stop()
     ghent.start()
     equal(ghent.ask("/v1/status")["key"]["number"], 1, "the key in use while no card lists the new one")
@@ -111,7 +37,7 @@ def test_renewal():
     equal(ghent.ask("/v1/status")["key"]["newer"], 2, "what the status says of the new key")
     for node in others(network, GHENT):
         wait_until(lambda: node.peer(GHENT)["card"] == number, f"{node.member.handle} has the card with both keys")
-    enlight(ghent, "keys", "destroy", "1", ghent.folder, expect=65)
+    ghent.enlight("keys", "destroy", "1", ghent.folder, expect=65)
     traffic.more()
     ghent.stop()
     ghent.start()
@@ -119,17 +45,17 @@ def test_renewal():
     equal([key["number"], key["newer"], key["due_days"]], [2, 0, 0], "the key in use")
     wait_links(network, GHENT, "live")
     traffic.more()
-    done = enlight(ghent, "keys", "destroy", "1", ghent.folder, expect=65)
+    done = ghent.enlight("keys", "destroy", "1", ghent.folder, expect=65)
     check("is in use by the card" in done.stderr, "a key that is not retired stays", done.stderr)
     number = new_card(ghent, "--retire", "1")
-    done = enlight(ghent, "keys", "destroy", "2", ghent.folder, expect=65)
+    done = ghent.enlight("keys", "destroy", "2", ghent.folder, expect=65)
     check("the running node uses" in done.stderr, "the key in use stays", done.stderr)
-    enlight(ghent, "keys", "destroy", "1", ghent.folder)
+    ghent.enlight("keys", "destroy", "1", ghent.folder)
     equal(sorted(path.name for path in ghent.folder.glob("keys/node-*")), ["node-2.key"], "node keys that are left")
     for node in others(network, GHENT):
         wait_until(lambda: node.peer(GHENT)["card"] == number, f"{node.member.handle} has the card without the old key")
     traffic.more()
-    check_all_hold(network, traffic)
+    check_all_hold(network.nodes, traffic)
 
 
 def steal(network, handle):
@@ -167,7 +93,7 @@ def test_revocation():
     ghent.publish(course(GHENT))
     present = others(network, GHENT, AWAY)
     wait_links(network, GHENT, "live", present)
-    enlight(ghent, "keys", "new", ghent.folder)
+    ghent.enlight("keys", "new", ghent.folder)
     new_card(ghent, "--revoke", "1")
     wait_gone(network, GHENT, present)
     refused = [node.metric("enlight_link_keys_refused_total") for node in present]
@@ -187,54 +113,7 @@ def test_revocation():
         equal(node.count(source=GHENT), 3, f"events of {GHENT} at {node.member.handle}")
         check(stolen["id"] not in [event["id"] for event in node.events()], f"the thief's event is not at {node.member.handle}")
     equal(thief.count(source="rug.nl"), 0, "events of others at the thief")
-    check_all_hold(network, traffic)
-
-
-def test_expulsion():
-    """A member that the roster leaves out loses all its sessions, and nothing more is sent to it"""
-    network = Network(NINE).start()
-    ghent, rug = network[GHENT], network["rug.nl"]
-    traffic = Traffic(rug)
-    traffic.more()
-    members = list(network.members.values())
-    left = [member for member in members if member.handle != GHENT]
-    roster = notes.signed(notes.roster_text([m.entry for m in left], number=2, previous=network.rosters[0], origin=network.rosters[0]),
-                          *[(m.handle, m.identity) for m in left[:5]])
-    equal(rug.import_note(roster).status, 201, "the roster without it")
-    wait_gone(network, GHENT)
-    for node in others(network, GHENT):
-        wait_until(lambda: node.ask("/v1/status")["roster"]["number"] == 2, f"the roster is at {node.member.handle}")
-    held = ghent.count(source="rug.nl")
-    traffic.more(10)
-    equal(ghent.count(source="rug.nl"), held, "events at the member that was expelled")
-    equal(ghent.post(course(GHENT)).status, 201, "what it publishes is its own affair")
-    sent = traffic.stop()
-    for node in others(network, GHENT):
-        node.wait_for("rug.nl", "network", len(sent))
-        equal(node.count(source=GHENT), 0, f"its events at {node.member.handle}")
-
-
-def test_lost_identity():
-    """A lost identity key is replaced by a quorum: the member goes on with a card under the new one, and the old one makes no card any more"""
-    network = Network(NINE).start()
-    ghent, rug = network[GHENT], network["rug.nl"]
-    traffic = Traffic(ghent)
-    traffic.more()
-    member = ghent.member
-    lost, member.identity = member.identity, nacl.signing.SigningKey.generate()
-    members = list(network.members.values())
-    roster = notes.signed(notes.roster_text([m.entry for m in members], number=2, previous=network.rosters[0], origin=network.rosters[0]),
-                          *[(m.handle, m.identity) for m in [m for m in members if m is not member][:5] + [member]])
-    equal(rug.import_note(roster).status, 201, "the roster with the new key")
-    wait_gone(network, GHENT)
-    for node in (ghent, rug):  # it has no session by which a card could travel
-        node.import_note(roster)
-        equal(node.import_note(member.card(number=2)).status, 201, f"a card under it, at {node.member.handle}")
-    wait_links(network, GHENT, "live")
-    old = notes.card(network.rosters[0], GHENT, lost, member.keys, endpoint=member.endpoint, number=9)
-    equal(rug.import_note(old).status, 422, "a card under the lost key")
-    traffic.more()
-    check_all_hold(network, traffic)
+    check_all_hold(network.nodes, traffic)
 
 
 if __name__ == "__main__":

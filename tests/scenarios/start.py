@@ -90,6 +90,23 @@ def test_mistakes_of_trust():
     equal(started.stderr.splitlines(), expected, "what a start says")
 
 
+def test_who_is_not_listed_yet():
+    """Who is in no roster yet is told what its node will wait for, and waits for that when it runs"""
+    network = Network(["rug.nl", "ut.ee"])
+    node = network["rug.nl"]
+    node.configuration.write_text(node.configuration.read_text().replace("member: rug.nl", "member: uibk.ac.at"))
+    (node.folder / "state").rmdir()
+    equal(check_config(node).stderr.splitlines(),
+          [f"{node.configuration}:1:9: error: member: uibk.ac.at is not in roster 1: the node waits for one that lists it, which it "
+           "gets from the others once it runs; or the name is wrong"], "what enlightd --check-config says")
+    (node.folder / "state").mkdir(mode=0o700)
+    equal(check_config(node).returncode, 0, "with a state folder it may have learnt more")
+    harness.at_exit(node.stop)
+    node.launch()
+    wait_until(lambda: node.socket.exists(), "it runs")
+    check(any("it waits for one that lists it" in rule for _, rule in node.get("/readyz").errors), "readyz", node.get("/readyz"))
+
+
 def test_systemd_is_told():
     """systemd is told when the node is ready, and when it ends"""
     network = Network(["rug.nl", "ugent.be"])

@@ -46,15 +46,28 @@ static void publish_some(struct network *w, unsigned n)
 		ck_assert_msg(bad_ == NULL, "seed %d: %s", _i, bad_ == NULL ? "" : bad_);                              \
 	} while (0)
 
+/* Everything has arrived within this time, once and in order; the network ends. */
+static void arrives(struct network *w, uint64_t within_ms, int _i)
+{
+	ck_assert_msg(network_settle(w, within_ms), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+
+static void heal_all(struct network *w, size_t n_members)
+{
+	for (size_t i = 0; i < n_members; i++)
+		for (size_t k = 0; k < i; k++)
+			network_heal(w, i, k);
+}
+
 /* In a quiet network every event reaches its audience, once and in order, and nobody else. */
 START_TEST(test_quiet_network)
 {
 	struct network *w = network_new((uint64_t)_i + 1, 5);
 
 	publish_some(w, 60);
-	ck_assert_msg(network_settle(w, 60000), "seed %d", _i);
-	ck_network(network_check_complete(w));
-	network_free(w);
+	arrives(w, 60000, _i);
 }
 END_TEST
 
@@ -72,18 +85,13 @@ START_TEST(test_broken_connections)
 		else if (a != b)
 			network_drop(w, a, b);
 		network_run(w, network_random(w, 3000));
-		for (size_t i = 0; i < 5 && round % 5 == 4; i++)
-			for (size_t k = 0; k < i; k++)
-				network_heal(w, i, k);
+		if (round % 5 == 4)
+			heal_all(w, 5);
 		if (round % 10 == 9)
 			ck_network(network_check(w));
 	}
-	for (size_t i = 0; i < 5; i++)
-		for (size_t k = 0; k < i; k++)
-			network_heal(w, i, k);
-	ck_assert_msg(network_settle(w, 180000), "seed %d", _i);
-	ck_network(network_check_complete(w));
-	network_free(w);
+	heal_all(w, 5);
+	arrives(w, 180000, _i);
 }
 END_TEST
 
@@ -105,9 +113,7 @@ START_TEST(test_crashes)
 		if (round % 10 == 9)
 			ck_network(network_check(w));
 	}
-	ck_assert_msg(network_settle(w, 180000), "seed %d", _i);
-	ck_network(network_check_complete(w));
-	network_free(w);
+	arrives(w, 180000, _i);
 }
 END_TEST
 
@@ -123,9 +129,7 @@ START_TEST(test_catching_up)
 		network_run(w, 1000);
 	}
 	network_start(w, 2);
-	ck_assert_msg(network_settle(w, 120000), "seed %d", _i);
-	ck_network(network_check_complete(w));
-	network_free(w);
+	arrives(w, 120000, _i);
 }
 END_TEST
 

@@ -297,7 +297,15 @@ static int op_held_retry_all(void *context, const char *plugin, const struct hel
 	return strcmp(plugin, "registrar") == 0 ? n->result : -ENOENT;
 }
 
-static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
+/* Two channels of a member that has another name, one of another. */
+static json_t *op_channels(void *context)
+{
+	return json_pack("{s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]}", "channels", "publisher", "universityofgalway.ie",
+		"audience", "network", "publisher", "universityofgalway.ie", "audience", "rug.nl,ut.ee", "publisher",
+		"ut.ee", "audience", "rug.nl,universityofgalway.ie");
+}
+
+static const struct api_ops ops = {op_status, op_list, op_channels, op_not_ready, op_full, op_last_number, op_metrics,
 	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_list, op_roster_text, op_pin, op_list,
 	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now};
 
@@ -1247,6 +1255,50 @@ START_TEST(test_fork)
 	answer_deinit(&a);
 	a = ask(&n, "GET /v1/channels/ut.ee/nobody/fork", "", NULL);
 	assert_problem("audience", &a, 400, "parameter");
+	answer_deinit(&a);
+	node_stop(&n);
+}
+END_TEST
+
+static const struct {
+	const char *query, *found;
+} channel_queries[] = {
+	{"", "universityofgalway.ie>network universityofgalway.ie>rug.nl,ut.ee ut.ee>rug.nl,universityofgalway.ie "},
+	{"?source=nuigalway.ie", "universityofgalway.ie>network universityofgalway.ie>rug.nl,ut.ee "},
+	{"?audience=network", "universityofgalway.ie>network "},
+	{"?audience=ut.ee,rug.nl", "universityofgalway.ie>rug.nl,ut.ee "},
+	{"?source=ut.ee&audience=ut.ee,nuigalway.ie,rug.nl", "ut.ee>rug.nl,universityofgalway.ie "},
+	{"?source=ut.ee&audience=network", ""},
+	{"?source=Ut", NULL},
+	{"?audience=nobody", NULL},
+};
+
+/* Channels are found by publisher and audience, by whatever name and in whatever order. */
+START_TEST(test_channels)
+{
+	const char *expected = channel_queries[_i].found;
+	char head[128], found[512] = "";
+	struct node_double n;
+	struct answer a;
+	json_t *json, *channel;
+	size_t i;
+
+	node_start(&n);
+	snprintf(head, sizeof head, "GET /v1/channels%s", channel_queries[_i].query);
+	a = ask(&n, head, "", NULL);
+	if (expected == NULL) {
+		assert_problem(head, &a, 400, "parameter");
+	} else {
+		json = json_loads(a.body, 0, NULL);
+		json_array_foreach(json_object_get(json, "channels"), i, channel)
+		{
+			strcat(found, json_string_value(json_object_get(channel, "publisher")));
+			strcat(strcat(strcat(found, ">"), json_string_value(json_object_get(channel, "audience"))),
+				" ");
+		}
+		ck_assert_str_eq(found, expected);
+		json_decref(json);
+	}
 	answer_deinit(&a);
 	node_stop(&n);
 }
@@ -2369,6 +2421,7 @@ int main(void)
 	tcase_add_test(tc, test_one_event);
 	tcase_add_test(tc, test_evidence);
 	tcase_add_test(tc, test_fork);
+	tcase_add_loop_test(tc, test_channels, 0, sizeof channel_queries / sizeof *channel_queries);
 	tcase_add_test(tc, test_beyond);
 	tcase_add_loop_test(tc, test_parameters, 0, sizeof parameters / sizeof *parameters);
 	tcase_add_loop_test(tc, test_letters, 0, sizeof letters / sizeof *letters);

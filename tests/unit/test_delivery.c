@@ -425,6 +425,18 @@ static struct play *play_new(void)
 	return p;
 }
 
+/* A plugin with a window of so many events that is ready for `n_events`, which are in turn of so many lanes. */
+static struct play *play_with(int n_events, int n_lanes, unsigned window)
+{
+	struct play *p = play_new();
+
+	for (int i = 0; i < n_events; i++)
+		add(p, i % n_lanes);
+	begin(p);
+	ready(p, "lanes", window);
+	return p;
+}
+
 static void play_free(struct play *p)
 {
 	delivery_free(p->d);
@@ -453,12 +465,8 @@ static size_t index_of(const struct play *p, uint64_t sequence)
 /* Of each lane one event is out at a time, of all lanes as many as the window holds. */
 START_TEST(test_lanes)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(6, 3, 2);
 
-	for (int i = 0; i < 6; i++)
-		add(p, i % 3);
-	begin(p);
-	ready(p, "lanes", 2);
 	ck_assert_uint_eq(p->n_open, 2);
 	ck_assert(has(p, 1) && has(p, 2));
 	result(p, 0, "done"); /* lane 0: the third event is of lane 2 */
@@ -516,12 +524,8 @@ END_TEST
 /* Results in any order: the cursor stands before the first that is not settled. */
 START_TEST(test_cursor)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 4, 4);
 
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 4);
 	result(p, index_of(p, 3), "done");
 	result(p, index_of(p, 2), "done");
 	ck_assert_uint_eq(p->cursor.number, 0);
@@ -537,13 +541,9 @@ END_TEST
  * after a crash, so it does not count. */
 START_TEST(test_settled)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(6, 6, 1);
 	struct job *job;
 
-	for (int i = 0; i < 6; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 1);
 	ck_assert_uint_eq(p->open[0].settled, 0);
 	p->hold_commits = true;
 	result(p, 0, "done");
@@ -569,13 +569,9 @@ END_TEST
 /* A long log is given out page by page, all of it, in order. */
 START_TEST(test_many)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(3000, 200, 1);
 	uint64_t next = 1;
 
-	for (int i = 0; i < 3000; i++)
-		add(p, i % 200);
-	begin(p);
-	ready(p, "lanes", 1);
 	while (p->n_open > 0) {
 		ck_assert_uint_eq(p->open[0].sequence, next++);
 		result(p, 0, "done");
@@ -714,13 +710,9 @@ END_TEST
 /* Rejected: dead; later ones of its lane park behind it, others go on; after a retry all come, in order. */
 START_TEST(test_dead_and_parked)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(6, 2, 1);
 	struct delivery_counters c;
 
-	for (int i = 0; i < 6; i++)
-		add(p, i % 2);
-	begin(p);
-	ready(p, "lanes", 1);
 	result(p, 0, "reject");
 	while (p->n_open > 0)
 		result(p, 0, "done");
@@ -745,12 +737,8 @@ END_TEST
 /* One that is dropped is gone, and the next of its lane is tried. */
 START_TEST(test_drop)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(2, 1, 1);
 
-	add(p, 0);
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	result(p, 0, "reject");
 	ck_assert_uint_eq(p->n_open, 0);
 	ck_assert_int_eq(operate(p, DELIVERY_DROP, 1), 0);
@@ -766,12 +754,9 @@ END_TEST
 /* The pause grows, up to its limit. */
 START_TEST(test_back_off)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 	uint64_t pause = DELIVERY_RETRY_MIN_MS;
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	for (int i = 0; i < 12; i++) {
 		uint64_t waited = 0;
 
@@ -792,12 +777,8 @@ END_TEST
 /* Rows that are retried fill the window: a plugin whose database is down is not given the whole log. */
 START_TEST(test_ailing_plugin)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(500, 250, 8);
 
-	for (int i = 0; i < 500; i++)
-		add(p, i % 250);
-	begin(p);
-	ready(p, "lanes", 8);
 	for (int i = 0; i < 8; i++)
 		result(p, 0, "retry");
 	ck_assert_uint_eq(p->n_open, 0);
@@ -817,11 +798,8 @@ START_TEST(test_retry_in_an_hour)
 {
 	FromPlugin frame = ENLIGHT__PLUGIN__V1__FROM_PLUGIN__INIT;
 	Enlight__Plugin__V1__Result r = ENLIGHT__PLUGIN__V1__RESULT__INIT;
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	r.number = p->open[0].number;
 	r.outcome = (char *)"retry";
 	r.has_retry_after_ms = true;
@@ -842,11 +820,8 @@ END_TEST
 /* A clock that was set back makes nobody wait for years. */
 START_TEST(test_clock_set_back)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	result(p, 0, "retry");
 	p->time_ms -= 86400000;
 	tick(p);
@@ -886,12 +861,8 @@ END_TEST
 /* A held row whose batch the disk changed is dead, and says why; everything else goes on. */
 START_TEST(test_unreadable_row)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(3, 3, 3);
 
-	for (int i = 0; i < 3; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 3);
 	result(p, index_of(p, 1), "retry");
 	result(p, index_of(p, 2), "retry");
 	p->events[0].unreadable = true;
@@ -910,12 +881,8 @@ END_TEST
 /* What was held before the plugin was changed is retried, done and committed after it. */
 START_TEST(test_change_with_held_rows)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 2, 2);
 
-	for (int i = 0; i < 4; i++)
-		add(p, i % 2);
-	begin(p);
-	ready(p, "lanes", 2);
 	result(p, index_of(p, 1), "reject");
 	result(p, index_of(p, 2), "retry");
 	reload(p, "course.*");
@@ -934,11 +901,8 @@ END_TEST
 /* A last commit that failed while the plugin was changed is made up for by the one that follows. */
 START_TEST(test_change_without_commit)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	p->fail_commits = true;
 	result(p, 0, "reject");
 	reload(p, "course.*");
@@ -1016,12 +980,8 @@ END_TEST
  * incarnation brings is given, with nothing settled. */
 START_TEST(test_incarnation_raised)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 4, 4);
 
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 4);
 	result(p, index_of(p, 1), "reject");
 	result(p, index_of(p, 2), "retry");
 	p->events[1].gone = p->events[2].gone = p->events[3].gone = true;
@@ -1050,13 +1010,9 @@ END_TEST
 /* What was open when the process died goes out one at a time; who is alone then is counted, and is dead after three deaths. */
 START_TEST(test_deaths)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 4, 4);
 	struct delivery_counters c;
 
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 4);
 	ck_assert_uint_eq(p->n_open, 4);
 	ended(p);
 	wait_ms(p, DELIVERY_RESTART_MIN_MS);
@@ -1114,11 +1070,8 @@ END_TEST
 /* One that has events and says nothing for its deadline is killed; a sign of life keeps it. */
 START_TEST(test_deadline)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	wait_ms(p, 4900);
 	beat(p);
 	wait_ms(p, 4900);
@@ -1132,11 +1085,8 @@ END_TEST
 /* An event without a Result for ten deadlines is forgotten by the plugin: it is killed, whatever else it says. */
 START_TEST(test_forgotten)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	for (int i = 0; i < 49; i++) {
 		wait_ms(p, 1000);
 		beat(p);
@@ -1180,13 +1130,10 @@ static void publish(struct play *p)
 /* While the node itself does not listen, because too much is being published, neither silence nor a Result that is late is the plugin's. */
 START_TEST(test_not_listened_to)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 	struct delivery_answer answer = {.run = 1, .status = 503};
 	struct delivery_input in = {.kind = DELIVERY_PUBLISHED, .answer = &answer};
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	for (int i = 0; i < DELIVERY_PUBLISH_MAX; i++)
 		publish(p);
 	ck_assert(!delivery_listens(p->d));
@@ -1205,11 +1152,8 @@ END_TEST
 /* A node that was held up itself reads first what the plugin said meanwhile. */
 START_TEST(test_node_held_up)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	p->now_ms += 2 * 5000;
 	stored(p);
 	ck_assert_uint_eq(p->kills, 0);
@@ -1445,12 +1389,8 @@ END_TEST
 /* After a crash of the node what was not durable comes again, what was on record is as it was. */
 START_TEST(test_crash)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 2, 2);
 
-	for (int i = 0; i < 4; i++)
-		add(p, i % 2);
-	begin(p);
-	ready(p, "lanes", 2);
 	result(p, index_of(p, 1), "reject");
 	p->hold_commits = true;
 	result(p, index_of(p, 2), "done"); /* not durable */
@@ -1472,12 +1412,8 @@ END_TEST
 /* A row can be durable before the cursor has passed its event. After a crash the event, read again, is known, and does not wait behind itself. */
 START_TEST(test_crash_with_a_row_ahead)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(2, 2, 2);
 
-	add(p, 0);
-	add(p, 1);
-	begin(p);
-	ready(p, "lanes", 2);
 	result(p, index_of(p, 2), "reject");
 	ck_assert_uint_eq(p->cursor.number, 0);
 	ck_assert_uint_eq(p->n_held, 1);
@@ -1498,13 +1434,9 @@ END_TEST
 /* While one commit runs the next gathers: nothing waits for the disk, and nothing is committed twice. */
 START_TEST(test_commits_gather)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(10, 10, 10);
 	struct job *job;
 
-	for (int i = 0; i < 10; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 10);
 	p->hold_commits = true;
 	while (p->n_open > 0)
 		result(p, 0, "done");
@@ -1572,13 +1504,9 @@ END_TEST
 /* Asked to end: nothing new is given out, what is open may be finished, then all is durable. */
 START_TEST(test_drain)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(4, 4, 2);
 	struct delivery_input in = {.kind = DELIVERY_DRAIN, .drain_ms = 1000};
 
-	for (int i = 0; i < 4; i++)
-		add(p, i);
-	begin(p);
-	ready(p, "lanes", 2);
 	feed(p, &in);
 	ck_assert_uint_eq(p->drains, 1);
 	result(p, 0, "done");
@@ -1595,12 +1523,9 @@ END_TEST
 /* One that does not end when it is asked to is killed, and nothing is held against what it had. */
 START_TEST(test_drain_deadline)
 {
-	struct play *p = play_new();
+	struct play *p = play_with(1, 1, 1);
 	struct delivery_input in = {.kind = DELIVERY_DRAIN, .drain_ms = 1000};
 
-	add(p, 0);
-	begin(p);
-	ready(p, "lanes", 1);
 	feed(p, &in);
 	wait_ms(p, 1000);
 	ck_assert_uint_eq(p->kills, 1);

@@ -178,6 +178,16 @@ static void sign_for(struct driven *d, uint64_t to)
 	commit(d, job, 0);
 }
 
+/* A node published `a`, which its reader signed for, and a day passed: its checkpoint is due. */
+static void drive_past_midnight(struct driven *d)
+{
+	drive(d);
+	publish(d, "a");
+	sign_for(d, 1);
+	tick(d, 0);
+	tick(d, DAY_MS);
+}
+
 static struct query *query_of(struct driven *d, const char *id)
 {
 	struct query *q = query_new(QUERY_EVIDENCE);
@@ -335,11 +345,7 @@ START_TEST(test_a_changed_bit_adds_nothing)
 	uint8_t *file;
 	size_t len;
 
-	drive(&d);
-	publish(&d, "a");
-	sign_for(&d, 1);
-	tick(&d, 0);
-	tick(&d, DAY_MS);
+	drive_past_midnight(&d);
 	commit_due(&d, 0);
 	q = evidence_of(&d, "a");
 	before = verify(&d, q->evidence.file);
@@ -427,10 +433,7 @@ START_TEST(test_one_id_a_day)
 	struct driven d;
 	uint64_t before;
 
-	drive(&d);
-	publish(&d, "a");
-	tick(&d, 0);
-	tick(&d, DAY_MS);
+	drive_past_midnight(&d);
 	commit_due(&d, 0);
 	before = memory_archive_ops.last_number(d.w.publisher);
 	start_node(&d, false);
@@ -449,10 +452,7 @@ START_TEST(test_checkpoint_on_a_full_disk)
 {
 	struct driven d;
 
-	drive(&d);
-	publish(&d, "a");
-	tick(&d, 0);
-	tick(&d, DAY_MS);
+	drive_past_midnight(&d);
 	commit_due(&d, LEDGER_FULL);
 	tick(&d, 1000);
 	ck_assert_ptr_null(d.job);
@@ -472,11 +472,7 @@ START_TEST(test_without_memory)
 	int result = -ENOMEM;
 	long n;
 
-	drive(&d);
-	publish(&d, "a");
-	sign_for(&d, 1);
-	tick(&d, 0);
-	tick(&d, DAY_MS);
+	drive_past_midnight(&d);
 	commit_due(&d, 0);
 	querier = querier_new(&d.w.store_keys);
 	for (n = 0; result == -ENOMEM; n++) {

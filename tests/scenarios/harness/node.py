@@ -104,18 +104,21 @@ class Node:
         self.log = folder / "log"
         self.process = None
         self.paused = False
+        self.ahead = None  # a file that says how many seconds its clocks are ahead of ours
 
     # the process
 
     @property
     def command(self):
-        return [str(self.build / "node" / "enlightd"), "--config", str(self.configuration)]
+        program = "tests/tools/enlightd_another_day" if self.ahead else "node/enlightd"
+        return [str(self.build / program), "--config", str(self.configuration)]
 
     def launch(self):
         """Starts the process without waiting for it to be ready."""
         harness.check(self.process is None, f"{self.member.handle} runs already")
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, "ENLIGHT_TEST_AHEAD": str(self.ahead)})
 
     def start(self):
         self.launch()
@@ -181,10 +184,19 @@ class Node:
         text = text[found[0]:][:40] if found else text[-lines:]
         return f"--- log of {self.member.handle}\n" + "\n".join(text)
 
+    def logged(self, subject, message):
+        """The lines of its log about this."""
+        rows = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [row for row in rows if (row["subject"], row["message"]) == (subject, message)]
+
     def memory_kb(self, row="VmRSS"):
         """Resident memory now; with VmHWM the most there ever was."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{row}:\s+(\d+) kB", status, re.M).group(1))
+
+    def enlight(self, *words, **options):
+        """Runs the command as this node's operator would. Options are those of harness.run()."""
+        return harness.run([self.build / "node/enlight", "--config", self.configuration, *words], **options)
 
     # the API
 
@@ -341,6 +353,7 @@ class Network:
         (node.folder / "roster.note").write_text(self.rosters[0])
         for other in self.members.values():
             (node.folder / "cards" / f"{other.handle}.card").write_text(other.card())
+        (node.folder / "card.lines").write_text((f"endpoint {member.endpoint}\n" if member.port else "") + "takes *\n")
         listen = f"link: {{listen: \"{member.endpoint}\"}}\n" if member.port else ""
         node.configuration.write_text(
             f"member: {member.handle}\nstate: {node.folder}/state\n"
