@@ -658,6 +658,60 @@ START_TEST(test_busy_node_ticks)
 }
 END_TEST
 
+/* One event of this node's own that stood in a history which it went back behind. */
+static void leave_out_one(struct driven *d)
+{
+	struct draft draft = world_draft(
+		READER, "course.offering", "course/CR/1", "network", "left-out", "{\"courseId\": \"CR/1\"}");
+	struct job *job = world_publish_job(&d->w, &draft, 1);
+	struct commit_changes *changes = NULL;
+	struct channel_row row;
+
+	ck_assert_int_eq(world_run(&d->w, d->w.reading, d->w.reader, job, &changes), 0);
+	commit_changes_free(changes);
+	job_free(job);
+	memory_ledger_begin(d->w.reader);
+	ck_assert_int_eq(memory_ledger_ops.channel_find(d->w.reader, READER, "network", &row), 0);
+	ck_assert_int_eq(memory_ledger_ops.set_aside(d->w.reader, row.id, 0, true), 0);
+	row.last = row.incarnation = 0;
+	row.next_incarnation = 2;
+	row.head = digest_zero;
+	ck_assert_int_eq(memory_ledger_ops.channel_put(d->w.reader, &row), 0);
+	memory_ledger_commit(d->w.reader);
+	channel_row_deinit(&row);
+}
+
+/* What was to be published again when the node ended is published again after its start, and nothing else before; a full disk holds others up
+ * no longer than that one try. */
+START_TEST(test_published_again_after_a_start)
+{
+	struct driven d;
+	struct index_key key;
+	struct place place;
+
+	drive(&d);
+	leave_out_one(&d);
+	ck_assert_ptr_null(node_why_not_ready(d.node));
+	node_load_again(d.node);
+	ck_assert_ptr_nonnull(node_why_not_ready(d.node));
+	tick(&d, 1000);
+	ck_assert_int_eq(d.job->kind, JOB_REPUBLISH);
+	commit(&d, true);
+	ck_assert_ptr_null(node_why_not_ready(d.node));
+	ck_assert_ptr_null(d.job);
+	tick(&d, 5000);
+	commit(&d, false);
+	ck_assert_ptr_nonnull(node_why_not_ready(d.node)); /* there may be more */
+	commit(&d, false);
+	ck_assert_ptr_null(d.job);
+	ck_assert_ptr_null(node_why_not_ready(d.node));
+	index_event(&key, &d.w.store_keys, READER, "left-out");
+	ck_assert_int_eq(memory_archive_ops.event(d.w.reader, &key, &place), 0);
+	ck_assert_int_eq(memory_archive_ops.aside_pends(d.w.reader), LEDGER_NONE);
+	stop(&d);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("keep");
@@ -678,6 +732,7 @@ int main(void)
 	tcase_add_test(tc, test_key_goes);
 	tcase_add_test(tc, test_key_goes_meanwhile);
 	tcase_add_test(tc, test_kept_late);
+	tcase_add_test(tc, test_published_again_after_a_start);
 	tcase_add_test(tc, test_busy_node_ticks);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
