@@ -236,6 +236,11 @@ static int remember_receipt(void *context, const struct receipt_row *row)
 	return node_load_receipt(((struct daemon *)context)->loop.node, row);
 }
 
+static int remember_fork(void *context, const struct fork_row *row)
+{
+	return node_load_fork(((struct daemon *)context)->loop.node, row);
+}
+
 static int remember_setting(void *context, const char *name, const char *value)
 {
 	struct node *n = ((struct daemon *)context)->loop.node;
@@ -292,9 +297,17 @@ static int remember(struct daemon *d)
 	if (r == 0)
 		r = ops->receipts(d->archive, remember_receipt, d);
 	if (r == 0)
+		r = ops->forks(d->archive, remember_fork, d);
+	if (r == 0)
 		r = ops->settings(d->archive, remember_setting, d);
 	for (size_t i = 0; i < c->peers.n_blocked && r == 0; i++)
 		r = node_load_blocked(d->loop.node, c->peers.blocked[i], "by the configuration");
+	if (r == 0) {
+		r = ops->aside_pends(d->archive);
+		if (r == 0)
+			node_load_again(d->loop.node);
+		r = r == LEDGER_NONE ? 0 : r;
+	}
 	if (r == 0)
 		node_load_last_number(d->loop.node, ops->last_number(d->archive));
 	return r == 0 ? 0 : failed("what the store remembers", r, NULL);
@@ -320,6 +333,13 @@ static int open_store(struct daemon *d)
 	return r == 0 ? 0 : failed(c->store.url, r, NULL);
 }
 
+static int remember_restored(void *context, const char *name, const char *value)
+{
+	struct daemon *d = context;
+
+	return strcmp(name, RESTORED_SETTING) == 0 ? committer_restored(d->loop.committer, value) : 0;
+}
+
 static int start_workers(struct daemon *d)
 {
 	struct loop *l = &d->loop;
@@ -336,6 +356,9 @@ static int start_workers(struct daemon *d)
 	l->querier = querier_new(&d->keys->store);
 	if (l->committer == NULL || l->querier == NULL)
 		return failed("workers", -ENOMEM, NULL);
+	r = store_archive_ops.settings(d->archive, remember_restored, d);
+	if (r != 0)
+		return failed("what the store remembers", r, NULL);
 	r = writer_open(&l->writer, l->store, &writer);
 	if (r != 0)
 		return failed("commit worker", r, NULL);

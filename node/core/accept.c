@@ -17,7 +17,9 @@ struct accepting {
 	const struct opened *o;
 	const struct header *header;
 	struct channel_work *cw;
-	bool set_aside; /* the batch raises the incarnation: what is above `header->after_sequence` goes */
+	bool set_aside; /* what is above `kept` leaves the history */
+	bool aside;     /* the batch itself is kept apart, above `kept` */
+	uint64_t kept;
 	struct place place;
 	uint64_t *erased; /* sequences that erasures in this batch list */
 	size_t n_erased;
@@ -46,6 +48,18 @@ static bool own(const struct accepting *a)
 static bool accepted(const struct accepting *a)
 {
 	return a->job->outcome == ACCEPT_OK;
+}
+
+/* Where a digest stands at the end of our history up to `last`; an empty history ends with zero. 0, LEDGER_NONE, or an error. */
+static int stands(struct accepting *a, uint64_t last, const struct digest *digest)
+{
+	struct batch_row held;
+	int r;
+
+	if (last == 0)
+		return digest_equal(digest, &digest_zero) ? 0 : LEDGER_NONE;
+	r = a->w->ops->batch_ending(a->w->ledger, a->cw->row.id, last, &held);
+	return r == 0 && !digest_equal(&held.digest, digest) ? LEDGER_NONE : r;
 }
 
 /* Whom it is from and for. */
@@ -84,24 +98,100 @@ static int check_signature(struct accepting *a)
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
-/* Two signed headers of one place: the publisher showed two histories. Both are kept and the channel stops. */
-static int fork_found(struct accepting *a, const struct batch_row *held)
+/* Slots that go are not counted any longer. */
+static int set_aside(struct accepting *a)
+{
+	struct channel_row *row = &a->cw->row;
+	int r = 0;
+
+	a->job->set_aside = row->last - a->kept;
+	for (uint64_t i = a->kept + 1; i <= row->last && row->uncovered > 0 && r == 0; i++) {
+		r = a->w->ops->uncovered_remove(a->w->ledger, row->id, i);
+		if (r == 0)
+			row->uncovered--;
+		else if (r == LEDGER_NONE)
+			r = 0;
+	}
+	if (r != 0)
+		return r;
+	row->last = a->kept;
+	return a->w->ops->set_aside(a->w->ledger, row->id, a->kept, own(a));
+}
+
+/* The header that ends our history after some of it was set aside; none when all of it was. */
+static int take_head_back(struct accepting *a)
+{
+	struct channel_work *cw = a->cw;
+	struct batch_row head = {0};
+	int r = cw->row.last == 0 ? 0 : a->w->ops->batch_ending(a->w->ledger, cw->row.id, cw->row.last, &head);
+
+	free((void *)cw->header.data);
+	cw->header = (struct bytes){0};
+	if (r != 0)
+		return r == LEDGER_NONE ? -EBADMSG : r;
+	cw->row.incarnation = head.incarnation;
+	cw->row.head = head.digest;
+	cw->changed = true;
+	if (cw->row.last == 0)
+		return 0;
+	cw->header = bytes_of(bytes_dup(head.header), head.header.len);
+	memcpy(cw->signature, head.signature.data, SIGNATURE_LEN);
+	return cw->header.data == NULL ? -ENOMEM : 0;
+}
+
+/* Our next batch begins an incarnation that is later than all we know of, where the history ends now. */
+static void raise_incarnation(struct accepting *a)
+{
+	struct channel_row *row = &a->cw->row;
+	uint32_t highest = row->incarnation > a->header->incarnation ? row->incarnation : a->header->incarnation;
+
+	if (row->next_incarnation > highest)
+		return;
+	row->next_incarnation = highest + 1;
+	a->cw->changed = true;
+}
+
+/* What this node published above `kept` leaves its history, to be published again. */
+static int go_back(struct accepting *a)
+{
+	int r;
+
+	raise_incarnation(a);
+	r = set_aside(a);
+	return r != 0 ? r : take_head_back(a);
+}
+
+static int keep_evidence(struct accepting *a, const struct batch_row *held)
 {
 	struct accept_job *job = a->job;
-	int r;
 
 	free((void *)job->contradicted.data); /* of a try before */
 	job->contradicted = bytes_of(bytes_dup(held->header), held->header.len);
 	if (job->contradicted.data == NULL)
 		return -ENOMEM;
 	memcpy(job->contradicted_signature, held->signature.data, SIGNATURE_LEN);
-	r = a->w->ops->fork_put(a->w->ledger, a->cw->row.id, job->contradicted,
+	return a->w->ops->fork_put(a->w->ledger, a->cw->row.id, job->contradicted,
 		bytes_of(job->contradicted_signature, SIGNATURE_LEN), job->batch.header,
 		bytes_of(job->batch.signature, SIGNATURE_LEN));
+}
+
+/* Two signed headers of one place: the publisher showed two histories. Both are kept and the channel stops. One that sees it of itself goes
+ * back behind neither of them, and on in a later incarnation; that starts the channel again. */
+static int fork_found(struct accepting *a, const struct batch_row *held)
+{
+	int r = keep_evidence(a, held);
+
 	if (r != 0)
 		return r;
-	a->cw->row.stopped = !own(a); /* this node itself went back and published anew: it goes on, and people look */
-	a->cw->changed = true;
+	a->kept = held->first - 1;
+	if (own(a)) {
+		r = go_back(a);
+		if (r != 0)
+			return r;
+	} else {
+		a->cw->row.stopped = held->first < a->header->first ? held->first : a->header->first;
+		a->cw->changed = true;
+	}
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
 }
 
@@ -128,19 +218,94 @@ static int check_raised(struct accepting *a)
 {
 	const struct header *h = a->header;
 	const struct channel_row *row = &a->cw->row;
-	struct batch_row held;
 	int r;
 
 	if (!h->has_after || h->after_sequence > row->last)
 		return refuse(a, ACCEPT_GAP, "a later incarnation that continues after what is not held");
 	a->set_aside = h->after_sequence < row->last;
+	a->kept = h->after_sequence;
 	a->job->raised = row->incarnation != 0;
-	if (h->after_sequence == 0)
+	r = stands(a, h->after_sequence, &h->after_digest);
+	return r == LEDGER_NONE ? refuse(a, ACCEPT_FORGED, "a later incarnation that continues after what is not held")
+				: r;
+}
+
+/* Above which place of our history a batch of ours goes on that is not in it: where its previous one stands, or left the history. LEDGER_NONE:
+ * that one is not known. */
+static int find_branch(struct accepting *a)
+{
+	const struct header *h = a->header;
+	int r = stands(a, h->first - 1, &h->previous);
+
+	a->kept = h->first - 1;
+	return r == LEDGER_NONE ? a->w->ops->aside_find(a->w->ledger, a->cw->row.id, &h->previous, &a->kept) : r;
+}
+
+/* A batch of ours that stands elsewhere: this node published something else in its place, or went on in a later incarnation. It is kept apart.
+ * Who holds it can follow only a later incarnation that begins where the two part; unless our history has one there already, it goes back
+ * to that place, and what is left out is published again. */
+static int check_surplus(struct accepting *a)
+{
+	const struct channel_row *row = &a->cw->row;
+	struct batch_row held;
+	int r = find_branch(a);
+
+	if (r == LEDGER_NONE)
+		return refuse(a, ACCEPT_GAP, "of another history of this node's, and the batch before it is missing");
+	if (r != 0)
+		return r;
+	a->aside = true;
+	if (row->last == a->kept)
 		return 0;
-	r = a->w->ops->batch_ending(a->w->ledger, row->id, h->after_sequence, &held);
-	if (r == LEDGER_NONE || (r == 0 && !digest_equal(&held.digest, &h->after_digest)))
-		return refuse(a, ACCEPT_FORGED, "a later incarnation that continues after what is not held");
-	return r;
+	r = a->w->ops->batch_holding(a->w->ledger, row->id, a->kept + 1, &held);
+	if (r != 0)
+		return r == LEDGER_NONE ? -EBADMSG : r;
+	a->set_aside = held.incarnation <= a->header->incarnation;
+	return held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
+}
+
+/* Whether a batch of ours is in our history, or kept apart. */
+static int known(struct accepting *a)
+{
+	uint64_t above;
+	int r = stands(a, header_last(a->header), &a->o->digest);
+
+	return r == LEDGER_NONE ? a->w->ops->aside_find(a->w->ledger, a->cw->row.id, &a->o->digest, &above) : r;
+}
+
+/* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is. */
+static int check_own(struct accepting *a)
+{
+	const struct header *h = a->header;
+	const struct channel_row *row = &a->cw->row;
+	int r = known(a);
+
+	if (r != LEDGER_NONE)
+		return r == 0 ? refuse(a, ACCEPT_HELD, "held already") : r;
+	if (a->cw->n_segments > 0)
+		return refuse(a, ACCEPT_GAP, "something was published in its place just now");
+	if (witnessed(a))
+		return h->incarnation == row->incarnation && h->first <= row->last && row->next_incarnation == 0
+			       ? check_held(a)
+			       : refuse(a, ACCEPT_SURPLUS, "published in another history of this channel");
+	if (row->next_incarnation == 0 && h->incarnation == row->incarnation && !h->has_after &&
+		h->first == row->last + 1 && digest_equal(&h->previous, &row->head))
+		return 0;
+	if (row->next_incarnation == 0 && h->incarnation > row->incarnation && h->has_after &&
+		h->after_sequence <= row->last) {
+		r = stands(a, h->after_sequence, &h->after_digest);
+		if (r != LEDGER_NONE)
+			return r == 0 ? check_raised(a) : r;
+	}
+	return check_surplus(a);
+}
+
+/* A publisher that showed two histories goes on in a later incarnation, which begins before the place where they part. */
+static bool disowned(const struct accepting *a)
+{
+	const struct header *h = a->header;
+
+	return h->incarnation > a->cw->row.incarnation && h->has_after && h->after_sequence < a->cw->row.stopped;
 }
 
 static int check_position(struct accepting *a)
@@ -148,7 +313,9 @@ static int check_position(struct accepting *a)
 	const struct header *h = a->header;
 	const struct channel_row *row = &a->cw->row;
 
-	if (row->stopped)
+	if (own(a))
+		return check_own(a);
+	if (row->stopped != 0 && !disowned(a))
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
 	if (h->incarnation <= row->incarnation && h->first <= row->last)
 		return check_held(a);
@@ -343,23 +510,14 @@ static int check_uncovered(struct accepting *a)
 	return r;
 }
 
-static int add_batch(struct accepting *a)
+/* The batch as the ledger keeps it; `wrapped` has room for its key. */
+static struct batch_row stored(struct accepting *a, uint8_t wrapped[static WRAPPED_KEY_LEN])
 {
-	struct channel_row *row = &a->cw->row;
 	const struct header *h = a->header;
-	uint8_t wrapped[WRAPPED_KEY_LEN];
-	struct batch_row batch;
 
 	key_wrap(wrapped, a->w->c->store_keys.wrap, &a->o->digest, a->o->key, &a->w->entropy);
-	row->incarnation = h->incarnation;
-	row->last = header_last(h);
-	row->head = a->o->digest;
-	row->key = h->key;
-	row->bytes += a->job->batch.body.len + a->job->batch.header.len;
-	if (row->first == 0)
-		row->first = h->first;
-	batch = (struct batch_row){.number = a->place.number,
-		.channel = row->id,
+	return (struct batch_row){.number = a->place.number,
+		.channel = a->cw->row.id,
 		.incarnation = h->incarnation,
 		.first = h->first,
 		.count = h->count,
@@ -367,30 +525,64 @@ static int add_batch(struct accepting *a)
 		.header = a->job->batch.header,
 		.signature = bytes_of(a->job->batch.signature, SIGNATURE_LEN),
 		.body = a->job->batch.body,
-		.wrapped = bytes_of(wrapped, sizeof wrapped),
+		.wrapped = bytes_of(wrapped, WRAPPED_KEY_LEN),
 		.stored_ms = a->w->now_ms,
 		.erases = a->erases};
+}
+
+static int add_batch(struct accepting *a)
+{
+	struct channel_row *row = &a->cw->row;
+	const struct header *h = a->header;
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+	struct batch_row batch = stored(a, wrapped);
+
+	row->incarnation = h->incarnation;
+	row->last = header_last(h);
+	row->head = a->o->digest;
+	row->key = h->key;
+	row->bytes += a->job->batch.body.len + a->job->batch.header.len;
+	row->stopped = 0;
+	if (row->first == 0)
+		row->first = h->first;
 	return a->w->ops->batch_add(a->w->ledger, &batch);
 }
 
-/* Slots that go are not counted any longer. */
-static int set_aside(struct accepting *a)
+/* The ids and revisions in a batch that is kept apart: what is published again has higher ones. */
+static int note_events(struct accepting *a)
 {
-	struct channel_row *row = &a->cw->row;
 	int r = 0;
 
-	a->job->set_aside = row->last - a->header->after_sequence;
-	for (uint64_t i = a->header->after_sequence + 1; i <= row->last && row->uncovered > 0 && r == 0; i++) {
-		r = a->w->ops->uncovered_remove(a->w->ledger, row->id, i);
-		if (r == 0)
-			row->uncovered--;
-		else if (r == LEDGER_NONE)
-			r = 0;
+	for (size_t i = 0; i < a->o->slots.n && r == 0; i++) {
+		const struct opened_event *e = &a->o->events[i];
+		struct object_row object = {.revision = e->event.revision,
+			.leaf = a->o->slots.items[i].leaf,
+			.place = {a->place.number, (uint32_t)i}};
+
+		if (a->o->slots.items[i].event.data == NULL)
+			return refuse(a, ACCEPT_WITHHELD, "a slot is empty");
+		if (e->result == 0)
+			r = a->w->ops->aside_event(a->w->ledger, &e->id, &object.place);
+		if (r == 0 && e->result == 0 && e->has_object)
+			r = a->w->ops->aside_object(a->w->ledger, &e->object, &object);
 	}
-	if (r != 0)
+	return r;
+}
+
+static int put_aside(struct accepting *a)
+{
+	uint8_t wrapped[WRAPPED_KEY_LEN];
+	struct batch_row batch;
+	int r = note_events(a);
+
+	if (r == 0 && accepted(a) && a->set_aside)
+		r = go_back(a);
+	if (r != 0 || !accepted(a))
 		return r;
-	row->last = a->header->after_sequence;
-	return a->w->ops->set_aside(a->w->ledger, row->id, a->header->after_sequence);
+	if (a->cw->row.last == a->kept || a->cw->row.next_incarnation != 0)
+		raise_incarnation(a);
+	batch = stored(a, wrapped);
+	return a->w->ops->aside_add(a->w->ledger, &batch, a->kept);
 }
 
 /* Writes what has passed all checks that need no writing. */
@@ -401,9 +593,11 @@ static int write_batch(struct accepting *a)
 
 	if (a->cw->row.id == 0)
 		r = w->ops->channel_put(w->ledger, &a->cw->row); /* a batch points at its channel's row */
-	if (r == 0 && a->set_aside)
+	if (r == 0 && a->set_aside && !a->aside)
 		r = set_aside(a);
 	a->place.number = w->ops->next_number(w->ledger);
+	if (r != 0 || a->aside)
+		return r != 0 ? r : put_aside(a);
 	for (size_t i = 0; i < a->o->slots.n && r == 0; i++) {
 		a->place.index = (uint32_t)i;
 		if (a->o->slots.items[i].event.data != NULL)
@@ -459,6 +653,8 @@ static int take(struct accepting *a)
 		return r;
 	if (accepted(a)) {
 		r = a->w->ops->release(a->w->ledger);
+		if (a->aside)
+			return r != 0 ? r : refuse(a, ACCEPT_ASIDE, "published in another history of this channel");
 		return r != 0 ? r : become_head(a);
 	}
 	a->cw->row = before;

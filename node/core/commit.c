@@ -59,6 +59,9 @@ void job_free(struct job *j)
 		free(j->checkpoint.heads);
 		publish_job_deinit(&j->checkpoint.publish);
 		break;
+	case JOB_REPUBLISH:
+		publish_job_deinit(&j->republish.publish);
+		break;
 	case JOB_ACT:
 		break;
 	}
@@ -100,7 +103,19 @@ struct committer *committer_new(const char *member, const struct node_keys *keys
 	strcpy(c->member, member);
 	c->keys = *keys;
 	c->store_keys = *store_keys;
+	c->incarnation = 1;
 	return c;
+}
+
+int committer_restored(struct committer *c, const char *value)
+{
+	char *end;
+	unsigned long incarnation = strtoul(value, &end, 10);
+
+	if (end == value || *end != '\0' || incarnation == 0 || incarnation > INT32_MAX)
+		return -EBADMSG;
+	c->incarnation = (uint32_t)incarnation;
+	return 0;
 }
 
 void committer_free(struct committer *c)
@@ -258,6 +273,8 @@ static int run_kind(struct work *w, struct job *j)
 		break;
 	case JOB_CHECKPOINT:
 		return work_checkpoint(w, &j->checkpoint);
+	case JOB_REPUBLISH:
+		return work_republish(w, &j->republish);
 	}
 	return 0;
 }
@@ -311,6 +328,9 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 			break;
 		case JOB_CHECKPOINT:
 			jobs[i]->checkpoint.publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
+			break;
+		case JOB_REPUBLISH:
+			jobs[i]->republish.publish.outcome = full ? PUBLISH_FULL : PUBLISH_FAILED;
 			break;
 		case JOB_ACCEPT:
 			jobs[i]->accept.outcome = full ? ACCEPT_FULL : ACCEPT_FAILED;

@@ -20,6 +20,7 @@ enum job_kind {
 	JOB_DELIVERY,
 	JOB_ACT,
 	JOB_CHECKPOINT,
+	JOB_REPUBLISH,
 };
 
 /* What became of one event that was asked to be published. */
@@ -48,6 +49,9 @@ enum publish_outcome {
 struct publish_job {
 	struct draft *drafts; /* owned by the job; complete (draft_complete) and valid (event_validate) */
 	size_t n_drafts;
+	/* They were published before, in another history and that incarnation: only what an id names already is left out. */
+	enum origin again;
+	uint32_t incarnation;
 	enum publish_outcome outcome;
 	struct published *results; /* n_drafts; only with PUBLISH_OK */
 	struct problems
@@ -67,6 +71,8 @@ enum accept_outcome {
 	ACCEPT_LATER,    /* a format of a later version: cannot be taken in by this node */
 	ACCEPT_FULL,     /* the disk or its limit is full */
 	ACCEPT_FAILED,   /* out of memory and the like */
+	ACCEPT_ASIDE,    /* published by this node in another history of its channel: kept, to be published again */
+	ACCEPT_SURPLUS,  /* the same, shown as a head: it is to be fetched */
 };
 struct accept_job {
 	char peer[HANDLE_MAX + 1]; /* who delivered; of a head that another reader showed, its publisher */
@@ -83,7 +89,7 @@ struct accept_job {
 	uint8_t contradicted_signature[SIGNATURE_LEN];
 	struct opened *opened;       /* what was found in it so far; owned */
 	bool raised;                 /* the batch began a new incarnation of a channel we held */
-	uint64_t set_aside;          /* events of ours that the new incarnation left out */
+	uint64_t set_aside;          /* events of ours that left the history */
 	unsigned n_refused, n_stale; /* events in it marked so */
 };
 
@@ -129,11 +135,17 @@ struct checkpoint_job {
 	struct publish_job publish; /* made by the commit; PUBLISH_CONFLICT: this day has one already */
 };
 
+/* Publishes again what this node published in another history of its channel, one batch of it (republish.c). */
+struct republish_job {
+	bool none;                  /* there was nothing */
+	struct publish_job publish; /* made by the commit */
+};
+
 struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	/* Of PUBLISH, ACCEPT, RECEIPT, ACT and CHECKPOINT, made in its order; a reference, given up by job_free(). */
+	/* Of PUBLISH, ACCEPT, RECEIPT, ACT, CHECKPOINT and REPUBLISH, made in its order; a reference, given up by job_free(). */
 	struct trust *trust;
 	struct publish_job
 		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
@@ -146,6 +158,7 @@ struct job {
 		struct setting_job setting;
 		struct delivery_job delivery;
 		struct checkpoint_job checkpoint;
+		struct republish_job republish;
 	};
 };
 struct job *job_new(enum job_kind kind, struct trust *trust); /* takes a new reference; NULL: out of memory */
@@ -192,6 +205,12 @@ struct committer;
 /* Holds what the worker needs: the member, its keys (copied, wiped by committer_free()). */
 struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys);
 void committer_free(struct committer *c);
+
+/* The store was restored from a backup: what its readers hold beyond it may be anything. `value` is what the ledger's settings keep of that
+ * under RESTORED_SETTING: an incarnation, as a decimal number, that no channel had in the backup; every channel goes on in it, or in a later
+ * one. 0, or -EBADMSG: not such a number. */
+#define RESTORED_SETTING "restored"
+int committer_restored(struct committer *c, const char *value);
 
 /* Does what a job needs neither the ledger nor the jobs before it for: verifies and opens what was delivered, unpacks its events and checks
  * their rules. For a thread beside the one that commits, which does itself what is not done; never both with one job at a time. */

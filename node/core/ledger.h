@@ -28,14 +28,15 @@ struct channel_row {
 	uint64_t id; /* 0: not in the ledger yet */
 	char publisher[HANDLE_MAX + 1];
 	char *audience;
-	uint32_t incarnation; /* of the head; 0: empty */
-	uint64_t first;       /* lowest sequence held */
-	uint64_t last;        /* highest; 0: empty */
-	struct digest head;   /* digest of the last header; zero: empty */
-	uint32_t key;         /* highest key number met; it never falls */
-	uint64_t uncovered;   /* leaf-only slots that no erasure lists */
-	uint64_t bytes;       /* of all batches held */
-	bool stopped;         /* a fork was proved: nothing more is accepted */
+	uint32_t incarnation;      /* of the head; 0: empty */
+	uint64_t first;            /* lowest sequence held */
+	uint64_t last;             /* highest; 0: empty */
+	struct digest head;        /* digest of the last header; zero: empty */
+	uint32_t key;              /* highest key number met; it never falls */
+	uint64_t uncovered;        /* leaf-only slots that no erasure lists */
+	uint64_t bytes;            /* of all batches held */
+	uint64_t stopped;          /* a fork was proved: from this sequence on nothing more is accepted; 0: none */
+	uint32_t next_incarnation; /* our own: the incarnation that the next batch begins; 0: it goes on in this one */
 };
 void channel_row_deinit(struct channel_row *row);
 
@@ -61,6 +62,13 @@ struct object_row {
 
 /* What this node found out about an event when it took it in. */
 enum mark_kind { MARK_REFUSED = 1, MARK_STALE };
+
+/* Whence a batch comes that is kept apart, and whose events are published again. */
+enum origin {
+	ORIGIN_NONE,    /* they are not: another's channel, or not kept apart */
+	ORIGIN_READERS, /* readers gave it back: it is older than what this node put in its place */
+	ORIGIN_OWN,     /* it stood in this node's own history */
+};
 
 /* A reader's receipt, or this node's own (then `reader` is this member). */
 struct receipt_row {
@@ -119,8 +127,22 @@ struct ledger_ops {
 	int (*batch_ending)(void *ledger, uint64_t channel, uint64_t last, struct batch_row *out);
 	/* The batch of the present history that holds this sequence. */
 	int (*batch_holding)(void *ledger, uint64_t channel, uint64_t sequence, struct batch_row *out);
-	/* Takes every batch above this sequence out of the history and keeps it apart, with what was indexed for it. */
-	int (*set_aside)(void *ledger, uint64_t channel, uint64_t above);
+	/* Takes every batch above this sequence out of the history and keeps it apart, with what was indexed for it. `again`: its events are
+	 * to be published again (ORIGIN_OWN). */
+	int (*set_aside)(void *ledger, uint64_t channel, uint64_t above, bool again);
+	/* Keeps a batch apart that never was in the history here, to be published again (ORIGIN_READERS), with the events and revisions in it. It
+	 * goes on above this sequence of the present history. Also LEDGER_FULL. */
+	int (*aside_add)(void *ledger, const struct batch_row *row, uint64_t above);
+	int (*aside_event)(void *ledger, const struct index_key *key, const struct place *place);
+	int (*aside_object)(void *ledger, const struct index_key *key, const struct object_row *row);
+	/* Of a batch that is kept apart, by its header's digest: above which sequence it left the present history. LEDGER_NONE. */
+	int (*aside_find)(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above);
+	/* The first to be published again, those of readers before our own; LEDGER_NONE. And that it was. */
+	int (*aside_next)(void *ledger, struct batch_row *out, enum origin *origin);
+	int (*aside_done)(void *ledger, uint64_t number);
+	int (*aside_origin)(void *ledger, const struct index_key *event, enum origin *out); /* of an event */
+	/* An object's highest revision in what is kept apart; 0: none. */
+	int (*aside_revision)(void *ledger, const struct index_key *key, uint64_t *out);
 
 	int (*event_find)(void *ledger, const struct index_key *key, struct place *out);
 	int (*event_add)(void *ledger, const struct index_key *key, const struct place *place); /* also LEDGER_HELD */
@@ -178,6 +200,9 @@ struct archive_ops {
 	/* Batches of one channel's present history that hold events above `after`, rising by sequence. */
 	int (*channel_batches)(void *archive, uint64_t channel, uint64_t after, batch_visit visit, void *context);
 	int (*batch_ending)(void *archive, uint64_t channel, uint64_t last, batch_visit visit, void *context);
+	int (*aside)(void *archive, uint64_t channel,
+		const struct digest *digest); /* whether it is kept apart; LEDGER_NONE */
+	int (*aside_pends)(void *archive);    /* whether any is to be published again; LEDGER_NONE */
 	int (*event)(void *archive, const struct index_key *key, struct place *out);
 	int (*batch)(void *archive, uint64_t number, batch_visit visit, void *context); /* LEDGER_NONE */
 	int (*marks)(void *archive, uint64_t number, mark_visit visit, void *context);

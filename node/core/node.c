@@ -298,7 +298,11 @@ static struct channel *put_channel(
 	channel_row_deinit(&c->row);
 	c->row = *row;
 	c->row.audience = audience;
-	if (header.data != NULL) {
+	if (row->last == 0 && c->header.data != NULL) { /* all of it was set aside */
+		free((void *)c->header.data);
+		c->header = (struct bytes){0};
+		c->version = ++n->version;
+	} else if (header.data != NULL) {
 		free((void *)c->header.data);
 		c->header = dup_bytes(header);
 		memcpy(c->signature, signature, SIGNATURE_LEN);
@@ -342,6 +346,31 @@ static int keep_own_receipt(struct channel *c, struct bytes receipt, const uint8
 	c->receipt = copy;
 	memcpy(c->receipt_signature, signature, SIGNATURE_LEN);
 	return 0;
+}
+
+static bool take_header(struct shown_header *out, struct bytes header, const uint8_t *signature)
+{
+	free((void *)out->header.data);
+	out->header = dup_bytes(header);
+	memcpy(out->signature, signature, SIGNATURE_LEN);
+	return out->header.data != NULL;
+}
+
+bool channel_note_fork(struct channel *c, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
+	const uint8_t *signature_b)
+{
+	return take_header(&c->fork[0], header_a, signature_a) && take_header(&c->fork[1], header_b, signature_b);
+}
+
+int node_load_fork(struct node *n, const struct fork_row *row)
+{
+	struct channel *c = node_channel_id(n, row->channel);
+
+	if (c == NULL || c->row.stopped == 0)
+		return 0;
+	return channel_note_fork(c, row->header_a, row->signature_a.data, row->header_b, row->signature_b.data)
+		       ? 0
+		       : -ENOMEM;
 }
 
 int node_load_receipt(struct node *n, const struct receipt_row *row)
@@ -479,13 +508,23 @@ static void count_receipt(struct node *n, const struct receipt_job *r)
 		node_log(n, LOG_LEVEL_WARN, "receipt: refused peer=%s why=\"%s\"", r->peer, r->why);
 }
 
+size_t newly_published(const struct publish_job *p)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; p->outcome == PUBLISH_OK && i < p->n_drafts; i++)
+		count += p->results[i].state == PUBLISH_NEW;
+	return count;
+}
+
 static void count_job(struct node *n, const struct job *j)
 {
 	if (j->kind == JOB_CHECKPOINT)
 		n->counters.published += j->checkpoint.publish.outcome == PUBLISH_OK;
-	if (j->kind == JOB_PUBLISH && j->publish.outcome == PUBLISH_OK)
-		for (size_t i = 0; i < j->publish.n_drafts; i++)
-			n->counters.published += j->publish.results[i].state == PUBLISH_NEW;
+	if (j->kind == JOB_PUBLISH)
+		n->counters.published += newly_published(&j->publish);
+	if (j->kind == JOB_REPUBLISH)
+		n->counters.published += newly_published(&j->republish.publish);
 	if (j->kind == JOB_RECEIPT)
 		count_receipt(n, &j->receipt);
 }
@@ -537,6 +576,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 			read_accepted(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_CHECKPOINT)
 			checkpoint_committed(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_REPUBLISH)
+			republish_committed(n, in->jobs[i]);
 		keep_committed(n, in->jobs[i]);
 	}
 }
@@ -631,6 +672,8 @@ static void channel_free(struct channel *c)
 	channel_row_deinit(&c->row);
 	free((void *)c->header.data);
 	free((void *)c->receipt.data);
+	free((void *)c->fork[0].header.data);
+	free((void *)c->fork[1].header.data);
 	free(c->readers);
 	free(c);
 }
@@ -663,6 +706,7 @@ static void tick(struct node *n)
 	key_age_tick(n);
 	keep_tick(n);
 	checkpoint_tick(n);
+	republish_tick(n);
 	meet_tick(n);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		if (n->peers[i]->session == NULL)

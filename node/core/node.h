@@ -48,6 +48,7 @@ void node_free(struct node *n);
 /* What is remembered, before the first step. `header` and `signature` are the head's. All borrowed. 0 or -ENOMEM. */
 int node_load_channel(struct node *n, const struct channel_row *row, struct bytes header, const uint8_t *signature);
 int node_load_receipt(struct node *n, const struct receipt_row *row);
+int node_load_fork(struct node *n, const struct fork_row *row); /* after its channel */
 void node_load_last_number(struct node *n, uint64_t number);
 
 /* The setting in which a pin is kept, for one number, and what it says: the roster's digest and the anchor under which the operator chose
@@ -56,6 +57,7 @@ void node_load_last_number(struct node *n, uint64_t number);
 /* The trust with a pin that was remembered; `name` begins with NODE_PIN_SETTING. As trust_pin(); TRUST_KNOWN also for one of another anchor. */
 int node_remember_pin(struct trust **out, struct trust *t, const char *name, const char *value);
 int node_load_blocked(struct node *n, const char *member, const char *reason);
+void node_load_again(struct node *n); /* the ledger keeps batches apart whose events are to be published again */
 int node_load_checkpoint(struct node *n, const char *value); /* of CHECKPOINT_SETTING; -EBADMSG: not one of ours */
 
 /* The setting that says since when a node key is in use, for one number: milliseconds since 1970. */

@@ -1,5 +1,5 @@
 /* node_state - what the parts of node share. Private to node.c, checkpoint.c, gossip.c, keep.c, key_age.c, meet.c, read.c, recover.c,
- * serve.c, view.c and witness.c. */
+ * republish.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -16,6 +16,11 @@ struct reader_receipt {
 	uint64_t to, uncovered, time_ms;
 };
 
+struct shown_header {
+	struct bytes header; /* owned; data NULL: none */
+	uint8_t signature[SIGNATURE_LEN];
+};
+
 /* A channel as this node holds it. */
 struct channel {
 	struct channel_row row;
@@ -23,6 +28,7 @@ struct channel {
 	uint8_t signature[SIGNATURE_LEN];
 	struct bytes receipt; /* ours; owned; data NULL: none yet */
 	uint8_t receipt_signature[SIGNATURE_LEN];
+	struct shown_header fork[2];    /* of a stopped one: what it was stopped for */
 	struct reader_receipt *readers; /* of our own channels */
 	size_t n_readers;
 	uint64_t version; /* rises with each change of any channel's head (node.version) */
@@ -35,6 +41,7 @@ struct reading {
 	uint32_t incarnation; /* of the head the peer announced */
 	uint64_t announced;
 	bool open;            /* a Fetch is out */
+	bool from_start;      /* it named no place */
 	uint64_t reopened_at; /* our last sequence when a gap made us ask again */
 	bool reopened;
 	uint64_t retry_ms; /* when to ask again after a refusal; 0: not refused */
@@ -120,13 +127,16 @@ struct peer {
 	uint64_t bytes_in, bytes_out; /* of earlier sessions */
 };
 
-/* How far a channel of ours went by a head that we signed and a reader showed, beyond what we held then. */
+/* A batch of a channel of ours whose header a reader showed, and that we do not have. */
 struct lost {
 	char *audience;
+	char reader[HANDLE_MAX + 1];
+	struct digest head;
 	uint32_t incarnation;
-	uint64_t last;
-	uint64_t moved_ms; /* when it was shown first, or something came back last */
-	bool given_up;     /* it does not go on where our copy ends */
+	uint64_t first;
+	uint64_t moved_ms; /* when it was shown, or something came back last */
+	bool from_start;   /* our place is not in the reader's history */
+	bool given_up;     /* the reader does not give it */
 };
 
 /* Somebody's Hello that waits for the third message. */
@@ -178,6 +188,13 @@ struct node {
 		bool running;
 		uint64_t retry_ms; /* none before; 0: no tick so far */
 	} checkpoint;
+	struct {
+		bool due;     /* there may be something to publish again */
+		bool pending; /* there is: nothing new is published before */
+		bool running;
+		uint64_t retry_ms; /* none before */
+		uint64_t n_events; /* that were published again */
+	} republish;
 	struct node_counters counters;
 
 	/* Of the present step. */
@@ -204,9 +221,13 @@ void node_refuse_channel(struct node *n, struct session *s, enum refuse_code cod
 	const char *publisher, const char *audience);
 struct peer *node_peer(const struct node *n, const char *member); /* NULL: none */
 struct channel *node_channel(const struct node *n, const char *publisher, const char *audience);
+/* Remembers two headers that contradict each other (borrowed). False: out of memory. */
+bool channel_note_fork(struct channel *c, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
+	const uint8_t *signature_b);
 struct channel *node_channel_id(const struct node *n, uint64_t id);
 struct session *node_session(const struct node *n, uint64_t serial);
 ProtobufCBinaryData wire_bytes(const void *data, size_t len);
+size_t newly_published(const struct publish_job *p);  /* events that were not before */
 void node_adopt(struct node *n, struct trust *trust); /* taken: puts newer rosters and cards in force */
 
 /* gossip.c */
@@ -271,12 +292,27 @@ void judge_head(
 /* recover.c */
 void recover_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
 	const uint8_t *signature); /* of a channel of ours */
-bool recover_wants(
-	const struct node *n, const struct reading *rd);           /* false: it is one of ours, and all of it is here */
+bool recover_from_start(const struct node *n, const struct session *s,
+	const struct reading *rd); /* our place is not in the reader's history */
+bool recover_wants(const struct node *n, const struct session *s,
+	const struct reading *rd);                                 /* false: it is one of ours, and all of it is here */
 bool recover_reads(const struct node *n, const struct session *s); /* something of ours is asked for in this session */
-void recover_accepted(struct node *n, struct reading *rd, enum accept_outcome outcome);
-void recover_refused(struct node *n, struct reading *rd); /* our place is not in the reader's history */
+void recover_committed(
+	struct node *n, const struct accept_job *a, const struct header *h); /* whatever became of its session */
+void recover_accepted(
+	struct node *n, struct session *s, struct reading *rd, const struct accept_job *a, const struct header *h);
+void recover_refused(
+	struct node *n, struct session *s, struct reading *rd); /* our place is not in the reader's history */
+bool recover_waits(const struct node *n);                       /* something may come yet */
+/* Whether the peer is told of a later incarnation though it may hold what we lack. */
+bool recover_gave_up(const struct node *n, const struct session *s, const char *audience);
 void recover_free(struct node *n);
+
+/* republish.c */
+void republish_due(struct node *n); /* there is something to publish again */
+bool republish_pends(const struct node *n);
+void republish_tick(struct node *n);
+void republish_committed(struct node *n, const struct job *job);
 
 /* serve.c */
 void serve_begin(struct node *n, struct session *s);
@@ -295,7 +331,9 @@ void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not 
 /* witness.c */
 void witness_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,
 	const uint8_t *signature); /* of a channel that is not the peer's */
-void witness_judged(struct node *n, struct session *s, const struct accept_job *a);    /* `s` may be NULL */
+void witness_judged(struct node *n, struct session *s, const struct accept_job *a); /* `s` may be NULL */
+void witness_stopped(struct node *n, struct session *s, const struct channel *c,
+	struct bytes packed); /* a head of a channel that is stopped */
 void witness_tell(struct node *n, const struct accept_job *a, const struct header *h); /* of a fork that was found */
 
 #endif

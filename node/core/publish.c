@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RESTATED "again-" /* how ids of the node's own begin */
+
 /* What one draft's handling shares. */
 struct publishing {
 	struct work *w;
@@ -21,6 +23,7 @@ struct publishing {
 	struct index_key event_key, object_key;
 	struct digest data;
 	struct object_row object; /* the last revision; revision 0: none */
+	uint64_t last_revision;   /* of the object, also in what left the history: its readers have seen it */
 	size_t body_before;       /* the segment's length without this event */
 };
 
@@ -46,12 +49,21 @@ static void refuse_revision(struct publishing *p, const char *place, const char 
 	refuse(p, PUBLISH_CONFLICT, place, rule);
 }
 
+/* After the disk went back the channel goes on in a later incarnation than any that readers may hold. */
+static uint32_t next_incarnation(const struct work *w, const struct channel_row *row)
+{
+	uint32_t next = row->incarnation > w->c->incarnation ? row->incarnation : w->c->incarnation;
+
+	return row->next_incarnation > next ? row->next_incarnation : next;
+}
+
 /* Where an event of an own channel stands: among those of this commit that are not sealed yet, or in a stored batch. The event is
  * unpacked into `out`. */
 struct found {
 	struct event event;
 	struct digest leaf;
 	uint64_t sequence;
+	uint32_t incarnation;
 	bool same_channel;
 };
 
@@ -88,6 +100,7 @@ static int find_stored(struct found *out, struct publishing *p, const struct pla
 	if (r != 0)
 		return r == LEDGER_NONE ? -EBADMSG : r;
 	out->same_channel = row.channel == p->cw->row.id;
+	out->incarnation = row.incarnation;
 	out->sequence = row.first + place->index;
 	r = header_decode(&header, row.header);
 	if (r == 0) {
@@ -117,6 +130,7 @@ static int find_event(struct found *out, struct publishing *p, const struct plac
 		for (size_t k = 0; k < cw->n_segments; k++)
 			if (cw->segments[k].number == place->number) {
 				out->same_channel = cw == p->cw;
+				out->incarnation = next_incarnation(p->w, &cw->row);
 				return find_unsealed(out, &cw->segments[k], place->index);
 			}
 	}
@@ -344,7 +358,7 @@ static int publish_new(struct publishing *p)
 	size_t len;
 	int r;
 
-	e->revision = p->object.revision + 1;
+	e->revision = p->last_revision + 1;
 	entropy_fill(&p->w->entropy, e->salt, sizeof e->salt);
 	r = event_pack(&packed, &len, e);
 	if (r == EVENT_TOO_LARGE) {
@@ -366,6 +380,72 @@ static int publish_new(struct publishing *p)
 	return r;
 }
 
+static void name_event(struct publishing *p)
+{
+	const struct event *e = &p->draft->event;
+	const struct committer *c = p->w->c;
+
+	index_event(&p->event_key, &c->store_keys, c->member, e->id);
+	index_object(&p->object_key, &c->store_keys, c->member, e->topic->name, e->subject);
+	index_data(&p->data, &c->store_keys, e->data);
+}
+
+static int find_last_revision(struct publishing *p)
+{
+	int r = p->w->ops->aside_revision(p->w->ledger, &p->object_key, &p->last_revision);
+
+	if (p->object.revision > p->last_revision)
+		p->last_revision = p->object.revision;
+	return r;
+}
+
+/* Publishes what the event says once more, under an id of the node's own: so it comes last also to whom that event is known. */
+static int restate(struct publishing *p, const struct event *e, const struct digest *leaf)
+{
+	struct draft *drafted = p->draft, draft = {.event = *e, .audience = p->draft->audience};
+	char id[sizeof RESTATED + 2 * DIGEST_LEN / 2];
+	int r;
+
+	memcpy(id, RESTATED, sizeof RESTATED);
+	hex_encode(id + strlen(RESTATED), leaf->bytes, DIGEST_LEN / 2);
+	draft.event.id = id;
+	p->draft = &draft;
+	name_event(p);
+	r = p->w->ops->object_find(p->w->ledger, &p->object_key, &p->object);
+	if (r == 0)
+		r = find_last_revision(p);
+	if (r == 0)
+		r = publish_new(p);
+	p->draft = drafted;
+	return r == LEDGER_NONE ? -EBADMSG : r;
+}
+
+/* Publishes again what stood in another history. Readers may know any part of both, and act on an id once; so where the object has another
+ * last revision by now, the newer of the two states comes again behind both. */
+static int republish(struct publishing *p)
+{
+	struct found last = {0};
+	enum origin origin = ORIGIN_NONE;
+	struct index_key key;
+	bool both = false, own;
+	int r = p->object.revision == 0 ? 0 : find_event(&last, p, &p->object.place);
+
+	if (r == 0 && last.same_channel && last.incarnation > p->job->incarnation) {
+		index_event(&key, &p->w->c->store_keys, p->w->c->member, last.event.id);
+		r = p->w->ops->aside_origin(p->w->ledger, &key, &origin);
+		both = origin != p->job->again;
+	}
+	own = p->job->again == ORIGIN_OWN &&
+	      (origin == ORIGIN_READERS || (both && strncmp(last.event.id, RESTATED, strlen(RESTATED)) == 0));
+	if (r == 0)
+		r = publish_new(p);
+	if (r == 0 && both)
+		r = own ? restate(p, &p->draft->event, &p->job->results[p->i].leaf)
+			: restate(p, &last.event, &last.leaf);
+	event_deinit(&last.event);
+	return r;
+}
+
 static int publish_draft(struct publishing *p)
 {
 	const struct event *e = &p->draft->event;
@@ -375,25 +455,25 @@ static int publish_draft(struct publishing *p)
 	int r;
 
 	r = resolve_audience(p);
-	if (r == 0)
+	if (r == 0 && !p->job->again)
 		r = check_audience(p);
 	if (r == 0)
 		r = work_channel(&p->cw, w, w->c->member, p->draft->audience);
 	if (r != 0)
 		return r;
-	index_event(&p->event_key, &w->c->store_keys, w->c->member, e->id);
-	index_object(&p->object_key, &w->c->store_keys, w->c->member, e->topic->name, e->subject);
-	index_data(&p->data, &w->c->store_keys, e->data);
-
+	name_event(p);
 	r = w->ops->object_find(w->ledger, &p->object_key, &p->object);
 	if (r == LEDGER_NONE)
 		p->object = (struct object_row){0}; /* so the event is hardly known: see when its id is added */
 	else if (r == 0)
 		r = w->ops->event_find(w->ledger, &p->event_key, &place);
 	if (r == 0)
-		return publish_again(p, &place);
+		return p->job->again ? 0 : publish_again(p, &place);
 	if (r != LEDGER_NONE)
 		return r;
+	r = find_last_revision(p);
+	if (r != 0 || p->job->again != ORIGIN_NONE)
+		return r != 0 ? r : republish(p);
 	r = check_judged(p);
 	if (r == 0)
 		r = check_withdrawn(p);
@@ -402,8 +482,8 @@ static int publish_draft(struct publishing *p)
 	r = publish_unchanged(p, &unchanged);
 	if (r != 0 || unchanged)
 		return r;
-	if (e->revision != 0 && e->revision != p->object.revision + 1)
-		refuse_revision(p, "/enlightrevision", "not the next revision", p->object.revision);
+	if (e->revision != 0 && e->revision != p->last_revision + 1)
+		refuse_revision(p, "/enlightrevision", "not the next revision", p->last_revision);
 	return p->job->outcome == PUBLISH_OK ? publish_new(p) : 0;
 }
 
@@ -462,11 +542,14 @@ int work_publish(struct work *w, struct publish_job *job)
 static int seal_segment(struct work *w, struct channel_work *cw, struct segment *s, struct own_batch *out)
 {
 	struct channel_row *row = &cw->row;
+	uint32_t incarnation = next_incarnation(w, row);
 	struct header h = {.audience = row->audience,
-		.incarnation = row->incarnation == 0 ? 1 : row->incarnation,
+		.incarnation = incarnation,
 		.first = row->last + 1,
 		.previous = row->head,
-		.has_after = row->incarnation == 0,
+		.has_after = incarnation != row->incarnation,
+		.after_sequence = row->last,
+		.after_digest = row->head,
 		.time_ms = w->now_ms,
 		.key = w->c->keys.number};
 	uint8_t wrapped[WRAPPED_KEY_LEN];
@@ -491,6 +574,7 @@ static int seal_segment(struct work *w, struct channel_work *cw, struct segment 
 	out->number = s->number;
 
 	row->incarnation = h.incarnation;
+	row->next_incarnation = 0;
 	row->last = out->last;
 	row->head = out->digest;
 	row->key = h.key;

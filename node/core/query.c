@@ -329,6 +329,7 @@ struct fetching {
 	struct entropy entropy;
 	size_t bytes;
 	bool found;           /* the place asked for is in the history */
+	bool raised;          /* it is not, but a later incarnation goes on below it */
 	uint64_t start_after; /* where to begin */
 };
 
@@ -348,7 +349,7 @@ static int at_raise(void *context, const struct batch_row *row)
 
 	if (row->incarnation <= fe->f->incarnation)
 		return 0;
-	fe->found = row->first <= fe->f->sequence + 1;
+	fe->found = fe->raised = row->first <= fe->f->sequence + 1;
 	fe->start_after = row->first - 1;
 	return PAGE_END;
 }
@@ -401,6 +402,12 @@ static int run_fetch(const struct querier *q, const struct archive_ops *ops, voi
 		r = ops->channel_batches(archive, f->channel, 0, at_raise, &fe);
 	if (r == PAGE_END)
 		r = 0;
+	if (r == 0 && fe.found && fe.raised && f->own)
+		r = ops->aside(archive, f->channel, &f->digest);
+	if (r == LEDGER_NONE) { /* it holds what we had published: not before that was fetched back */
+		fe.found = false;
+		r = 0;
+	}
 	f->no_such_place = !fe.found;
 	if (r == 0 && fe.found)
 		r = ops->channel_batches(archive, f->channel, fe.start_after, fetch_batch, &fe);

@@ -43,6 +43,7 @@ struct fetch_query {
 	uint64_t sequence;
 	struct digest digest;
 	bool headers_only;
+	bool own; /* our own channel: where it is in a later incarnation, the place must be one that is kept apart here */
 	size_t max_bytes; /* stop when this much is gathered; at least one batch */
 	uint8_t session_key[32];
 	/* Answer: */

@@ -99,6 +99,7 @@ static void grant(struct node *n, struct session *s)
 void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 {
 	const struct channel *c = node_channel(n, rd->publisher, rd->audience);
+	bool from_start = recover_from_start(n, s, rd);
 	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 	Enlight__Link__V1__Fetch fetch = ENLIGHT__LINK__V1__FETCH__INIT;
 	Enlight__Link__V1__Channel channel = ENLIGHT__LINK__V1__CHANNEL__INIT;
@@ -112,7 +113,8 @@ void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 	channel.n_audience = audience_split(copy, parts);
 	channel.audience = parts;
 	fetch.channel = &channel;
-	if (c != NULL && c->row.last > 0) {
+	rd->from_start = c == NULL || c->row.last == 0 || from_start;
+	if (!rd->from_start) {
 		fetch.has_incarnation = fetch.has_sequence = fetch.has_digest = true;
 		fetch.incarnation = c->row.incarnation;
 		fetch.sequence = c->row.last;
@@ -201,6 +203,12 @@ static bool receipt_outlived_key(const struct node *n, const struct channel *c)
 	return outlived;
 }
 
+/* A publisher that showed two histories can go on in a later incarnation alone. */
+static bool stays_stopped(const struct channel *c, uint32_t incarnation)
+{
+	return c->row.stopped != 0 && incarnation <= c->row.incarnation;
+}
+
 static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
 {
 	struct bytes packed = bytes_of(head->header.data, head->header.len);
@@ -236,8 +244,10 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		goto out;
 	}
 	c = node_channel(n, publisher, h.audience);
-	if (c != NULL && c->row.stopped)
+	if (c != NULL && stays_stopped(c, h.incarnation)) {
+		witness_stopped(n, s, c, packed);
 		goto out;
+	}
 	rd = find_reading(s, publisher, h.audience);
 	if (rd == NULL && c == NULL && too_many(n, s)) {
 		refuse_head(n, s, "more channels than a publisher may have");
@@ -367,6 +377,8 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 	switch (a->outcome) {
 	case ACCEPT_OK:
 	case ACCEPT_HELD:
+	case ACCEPT_ASIDE:
+	case ACCEPT_SURPLUS:
 		break;
 	case ACCEPT_GAP:
 		n->counters.gaps++;
@@ -403,7 +415,7 @@ static void note_accepted(struct node *n, const struct accept_job *a, const stru
 	if (a->n_refused > 0)
 		node_log(n, LOG_LEVEL_WARN, "channel: events refused publisher=%s audience=%s count=%u", h->publisher,
 			h->audience, a->n_refused);
-	if (a->raised)
+	if (a->raised && strcmp(h->publisher, n->member) != 0)
 		node_log(n, LOG_LEVEL_ERROR, "channel: incarnation raised publisher=%s audience=%s set_aside=%llu",
 			h->publisher, h->audience, (unsigned long long)a->set_aside);
 }
@@ -430,11 +442,12 @@ void read_accepted(struct node *n, struct job *job)
 	}
 	if (a->witness[0] != '\0')
 		witness_judged(n, p == NULL ? NULL : p->session, a);
+	recover_committed(n, a, &h);
 	if (s != NULL)
 		rd = find_reading(s, h.publisher, h.audience);
 	if (rd != NULL) {
 		accept_failed(n, s, rd, a);
-		recover_accepted(n, rd, a->outcome);
+		recover_accepted(n, s, rd, a, &h);
 	}
 	if (p != NULL && p->session != NULL)
 		grant(n, p->session);
@@ -494,7 +507,7 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 	rd->retry_ms = refuse->code == REFUSE_ENTITLEMENT ? UINT64_MAX : n->now_ms + RETRY_MS;
 	rd->why = refuse_text((enum refuse_code)refuse->code);
 	if (refuse->code == REFUSE_POSITION)
-		recover_refused(n, rd);
+		recover_refused(n, s, rd);
 }
 
 void read_tick(struct node *n, struct session *s)
@@ -504,9 +517,9 @@ void read_tick(struct node *n, struct session *s)
 		struct reading *rd = &s->readings[i];
 		const struct channel *c = node_channel(n, rd->publisher, rd->audience);
 
-		if (c != NULL && c->row.stopped)
+		if (c != NULL && stays_stopped(c, rd->incarnation))
 			continue;
-		if (!rd->open && rd->retry_ms != 0 && n->now_ms >= rd->retry_ms && recover_wants(n, rd))
+		if (!rd->open && rd->retry_ms != 0 && n->now_ms >= rd->retry_ms && recover_wants(n, s, rd))
 			fetch_channel(n, s, rd);
 	}
 }

@@ -143,6 +143,7 @@ static struct stream *next_behind(struct node *n, struct session *s)
 /* Asks the store for the next page of a stream that is behind. */
 static void pump(struct node *n, struct session *s)
 {
+	const struct channel *c;
 	struct stream *st;
 	struct query *q;
 
@@ -164,6 +165,8 @@ static void pump(struct node *n, struct session *s)
 	q->fetch.digest = st->digest;
 	q->fetch.headers_only = st->headers_only;
 	q->fetch.max_bytes = s->credit < PAGE_BYTES ? (size_t)s->credit : PAGE_BYTES;
+	c = node_channel_id(n, st->channel);
+	q->fetch.own = strcmp(c->row.publisher, n->member) == 0 && !recover_gave_up(n, s, c->row.audience);
 	memcpy(q->fetch.session_key, s->key, sizeof q->fetch.session_key);
 	if (!node_act_query(n, q))
 		return; /* the next tick asks again */

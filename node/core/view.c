@@ -75,7 +75,7 @@ static const char *channel_trouble(const struct node *n, const struct channel *c
 	const struct peer *p = node_peer(n, c->row.publisher);
 	const struct reading *rd;
 
-	if (c->row.stopped)
+	if (c->row.stopped != 0)
 		return "fork: two histories were shown";
 	if (p == NULL || p->session == NULL)
 		return NULL;
@@ -121,7 +121,7 @@ static json_t *channel_json(const struct node *n, const struct channel *c)
 		(json_int_t)c->row.first, "last", (json_int_t)c->row.last, "digest", digest, "events",
 		(json_int_t)(c->row.last == 0 ? 0 : c->row.last - c->row.first + 1), "bytes", (json_int_t)c->row.bytes,
 		"uncovered", (json_int_t)c->row.uncovered, "state",
-		c->row.stopped ? "stopped" : (trouble != NULL ? "refused" : "live"), "reason", trouble, "receipts",
+		c->row.stopped != 0 ? "stopped" : (trouble != NULL ? "refused" : "live"), "reason", trouble, "receipts",
 		receipts_json(c), "own_receipt", own_receipt_json(c));
 }
 
@@ -130,7 +130,7 @@ json_t *node_channels(const struct node *n)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < n->n_channels && array != NULL; i++)
-		if (n->channels[i]->row.last > 0 || n->channels[i]->row.stopped)
+		if (n->channels[i]->row.last > 0 || n->channels[i]->row.stopped != 0)
 			json_array_append_new(array, channel_json(n, n->channels[i]));
 	return array == NULL ? NULL : json_pack("{s:o}", "channels", array);
 }
@@ -152,7 +152,7 @@ const char *node_why_not_ready(const struct node *n)
 		sodium_memcmp(key->link, n->keys.link_public, LINK_PUBLIC_LEN) != 0)
 		return "this member's card lists another key under the number in use";
 	if (node_recovers(n))
-		return "this node's disk went back: what it had published is being fetched from a reader";
+		return "this node's disk went back: what it had published is being fetched from its readers";
 	return NULL;
 }
 
@@ -224,7 +224,7 @@ void node_counters(const struct node *n, struct node_counters *out)
 	}
 	for (size_t i = 0; i < n->n_channels; i++) {
 		out->channels += n->channels[i]->row.last > 0;
-		out->stopped += n->channels[i]->row.stopped;
+		out->stopped += n->channels[i]->row.stopped != 0;
 		out->withheld += n->channels[i]->row.uncovered > 0;
 	}
 }

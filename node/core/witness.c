@@ -33,9 +33,9 @@ static struct digest *told(struct node *n, struct session *s, uint64_t channel)
 	return &all[s->n_told++].head;
 }
 
-/* The channel is stopped here; the peer may have come to it since the others learnt of the fork. A head that does not change any more is
- * answered once: it may be of one that has stopped as well. */
-static void answer_stopped(struct node *n, struct session *s, const struct channel *c, struct bytes packed)
+/* The channel is stopped here; the peer may not know why: a reader that came to it since the others learnt of the fork, or a publisher whose
+ * disk went back behind it. A head that does not change any more is answered once: it may be of one that has stopped as well. */
+void witness_stopped(struct node *n, struct session *s, const struct channel *c, struct bytes packed)
 {
 	struct digest *last = told(n, s, c->row.id), head;
 
@@ -43,7 +43,13 @@ static void answer_stopped(struct node *n, struct session *s, const struct chann
 	if (last == NULL || digest_equal(last, &head))
 		return;
 	*last = head;
-	serve_head(n, s, c->header, c->signature);
+	if (strcmp(c->row.publisher, s->peer->member) != 0) {
+		serve_head(n, s, c->header, c->signature);
+		return;
+	}
+	for (size_t i = 0; i < sizeof c->fork / sizeof *c->fork; i++)
+		if (c->fork[i].header.data != NULL)
+			serve_head(n, s, c->fork[i].header, c->fork[i].signature);
 }
 
 void witness_head(
@@ -53,8 +59,8 @@ void witness_head(
 
 	if (c == NULL || !serve_shows(n, s, c) || bytes_equal(c->header, packed))
 		return;
-	if (c->row.stopped)
-		answer_stopped(n, s, c, packed);
+	if (c->row.stopped != 0)
+		witness_stopped(n, s, c, packed);
 	else if (comparable(c, h)) /* who holds more than we do finds out when it sees ours */
 		judge_head(n, s, h->publisher, packed, signature);
 }
@@ -70,8 +76,12 @@ void witness_judged(struct node *n, struct session *s, const struct accept_job *
 
 void witness_tell(struct node *n, const struct accept_job *a, const struct header *h)
 {
-	const struct channel *c = node_channel(n, h->publisher, h->audience);
+	struct channel *c = node_channel(n, h->publisher, h->audience);
 	bool own = strcmp(h->publisher, n->member) == 0;
+
+	if (c != NULL && !own &&
+		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
+		n->short_of_memory = true;
 
 	node_log(n, LOG_LEVEL_ERROR,
 		"channel: fork publisher=%s audience=%s shown_by=%s what=\"%s, both headers are kept\"", h->publisher,

@@ -1,4 +1,5 @@
-/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c and checkpoint.c.
+/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, checkpoint.c and
+ * republish.c.
  *
  * Channels are loaded once and written back at the end. Events to publish gather in segments, each of which becomes one batch when
  * all jobs have been run; a segment's number is taken when it opens, so that what is indexed can point at it. */
@@ -11,6 +12,7 @@ struct committer {
 	char member[HANDLE_MAX + 1];
 	struct node_keys keys;
 	struct store_keys store_keys;
+	uint32_t incarnation; /* the lowest that a channel goes on in */
 };
 
 /* What a delivered batch holds (open.c). Each result is that of the function named, 0 when the rest beside it is filled in. */
@@ -82,6 +84,7 @@ int work_publish(struct work *w, struct publish_job *job);
 int work_accept(struct work *w, struct accept_job *job);
 int work_receipt(struct work *w, struct receipt_job *job);
 int work_checkpoint(struct work *w, struct checkpoint_job *job);
+int work_republish(struct work *w, struct republish_job *job);
 
 /* What a withdrawal of ours took back says nothing any more: to publish the same data again is news. No other event does anything. */
 int work_forget_withdrawn(struct work *w, const struct event *e);

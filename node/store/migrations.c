@@ -84,6 +84,15 @@ const char *const migrations[] = {
 	"  SELECT kind, member, number, text FROM note ORDER BY rowid;"
 	"DROP TABLE note;"
 	"ALTER TABLE accepted_note RENAME TO note;",
+
+	/* What a later incarnation left out is published again (enum origin); below 0: it was. */
+	"ALTER TABLE channel ADD COLUMN next_incarnation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE aside_batch ADD COLUMN above INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE aside_batch ADD COLUMN again INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX aside_batch_by_digest ON aside_batch(channel, digest);"
+	"CREATE INDEX aside_batch_again ON aside_batch(again, number) WHERE again > 0;"
+	"CREATE INDEX aside_event_by_key ON aside_event(key);"
+	"CREATE INDEX aside_object_by_key ON aside_object(key, revision);",
 };
 const size_t n_migrations = sizeof migrations / sizeof *migrations;
 

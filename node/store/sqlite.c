@@ -32,6 +32,14 @@ enum statement {
 	SQL_BATCH_GET,
 	SQL_BATCH_ENDING,
 	SQL_BATCH_HOLDING,
+	SQL_ASIDE_ADD,
+	SQL_ASIDE_EVENT,
+	SQL_ASIDE_OBJECT,
+	SQL_ASIDE_FIND,
+	SQL_ASIDE_NEXT,
+	SQL_ASIDE_DONE,
+	SQL_ASIDE_ORIGIN,
+	SQL_ASIDE_REVISION,
 	SQL_EVENT_FIND,
 	SQL_EVENT_ADD,
 	SQL_OBJECT_FIND,
@@ -52,6 +60,8 @@ enum statement {
 	N_STATEMENTS,
 };
 
+#define OBJECT_COLUMNS "key, number, slot, revision, data, leaf"
+
 static const char *const statements[N_STATEMENTS] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -62,16 +72,27 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_PAGE_COUNT] = "PRAGMA page_count",
 	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
 	[SQL_CHANNEL_FIND] = "SELECT " CHANNEL_COLUMNS " FROM channel WHERE publisher = ?1 AND audience = ?2",
-	[SQL_CHANNEL_ADD] =
-		"INSERT INTO channel(incarnation, first, last, head, key, uncovered, bytes, stopped, publisher,"
-		" audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[SQL_CHANNEL_ADD] = "INSERT INTO channel(incarnation, first, last, head, key, uncovered, bytes, stopped, "
+			    "next_incarnation, publisher,"
+			    " audience) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_CHANNEL_REPLACE] = "UPDATE channel SET incarnation = ?1, first = ?2, last = ?3, head = ?4, key = ?5,"
-				" uncovered = ?6, bytes = ?7, stopped = ?8 WHERE id = ?9",
+				" uncovered = ?6, bytes = ?7, stopped = ?8, next_incarnation = ?9 WHERE id = ?10",
 	[SQL_BATCH_ADD] = "INSERT INTO batch(" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number = ?1",
 	[SQL_BATCH_ENDING] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last = ?2",
 	[SQL_BATCH_HOLDING] =
 		"SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last >= ?2 ORDER BY last LIMIT 1",
+	[SQL_ASIDE_ADD] = "INSERT INTO aside_batch(" BATCH_COLUMNS
+			  ", above, again) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1)",
+	[SQL_ASIDE_EVENT] = "INSERT OR REPLACE INTO aside_event(key, number, slot) VALUES (?1, ?2, ?3)",
+	[SQL_ASIDE_OBJECT] = "INSERT OR REPLACE INTO aside_object(" OBJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[SQL_ASIDE_FIND] = "SELECT above FROM aside_batch WHERE channel = ?1 AND digest = ?2",
+	[SQL_ASIDE_NEXT] =
+		"SELECT " BATCH_COLUMNS ", again FROM aside_batch WHERE again > 0 ORDER BY again, number LIMIT 1",
+	[SQL_ASIDE_DONE] = "UPDATE aside_batch SET again = -again WHERE number = ?1",
+	[SQL_ASIDE_ORIGIN] = "SELECT abs(again) FROM aside_batch WHERE number IN"
+			     " (SELECT number FROM aside_event WHERE key = ?1) ORDER BY number DESC LIMIT 1",
+	[SQL_ASIDE_REVISION] = "SELECT coalesce(max(revision), 0) FROM aside_object WHERE key = ?1",
 	[SQL_EVENT_FIND] = "SELECT number, slot FROM event WHERE key = ?1",
 	[SQL_EVENT_ADD] = "INSERT INTO event(key, number, slot) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
 	[SQL_OBJECT_FIND] = "SELECT number, slot, revision, data, leaf FROM object WHERE key = ?1"
@@ -130,6 +151,7 @@ struct store {
 	uint64_t added_bytes; /* by batches of this transaction, which are not in the WAL yet */
 	uint64_t wal_bytes;
 	_Atomic uint64_t bytes;
+	bool has_aside; /* there may be something that is kept apart */
 	bool in_transaction;
 	bool wal_stays; /* the WAL could not be moved, which was said */
 	int lost;       /* what ended the transaction by itself; 0: it is alive */
@@ -354,6 +376,7 @@ static int open_database(struct store *s)
 	if (rc == SQLITE_OK)
 		rc = sqlite_prepare(s->db, s->statements, statements, N_STATEMENTS);
 	s->next_number = (in_use > set_aside ? in_use : set_aside) + 1;
+	s->has_aside = set_aside > 0;
 	sqlite3_wal_hook(s->db, committed, s);
 	return rc;
 }
@@ -517,7 +540,8 @@ static int channel_put(void *ledger, struct channel_row *row)
 	call_u64(&c, row->key);
 	call_u64(&c, row->uncovered);
 	call_u64(&c, row->bytes);
-	call_u64(&c, row->stopped);
+	call_position(&c, row->stopped);
+	call_u64(&c, row->next_incarnation);
 	if (add) {
 		call_text(&c, row->publisher);
 		call_text(&c, row->audience);
@@ -601,6 +625,21 @@ const char *store_lacks_room(const struct store *s)
 	}
 }
 
+static void call_batch(struct call *c, const struct batch_row *row)
+{
+	call_position(c, row->number);
+	call_position(c, row->channel);
+	call_u64(c, row->incarnation);
+	call_position(c, row->first);
+	call_position(c, row->first + row->count - 1);
+	call_bytes(c, bytes_of(row->digest.bytes, DIGEST_LEN));
+	call_u64(c, row->stored_ms);
+	call_bytes(c, row->header);
+	call_bytes(c, row->signature);
+	call_bytes(c, row->wrapped);
+	call_bytes_or_null(c, row->body);
+}
+
 static int batch_add(void *ledger, const struct batch_row *row)
 {
 	struct store *s = ledger;
@@ -611,17 +650,7 @@ static int batch_add(void *ledger, const struct batch_row *row)
 	if (r != 0)
 		return r;
 	c = call(s, SQL_BATCH_ADD);
-	call_position(&c, row->number);
-	call_position(&c, row->channel);
-	call_u64(&c, row->incarnation);
-	call_position(&c, row->first);
-	call_position(&c, row->first + row->count - 1);
-	call_bytes(&c, bytes_of(row->digest.bytes, DIGEST_LEN));
-	call_u64(&c, row->stored_ms);
-	call_bytes(&c, row->header);
-	call_bytes(&c, row->signature);
-	call_bytes(&c, row->wrapped);
-	call_bytes_or_null(&c, row->body);
+	call_batch(&c, row);
 	return run(s, &c);
 }
 
@@ -660,10 +689,10 @@ static int batch_holding(void *ledger, uint64_t channel, uint64_t sequence, stru
 }
 
 /* In this order: the batches say which rows are theirs. Rare, so a scan of the indexes will do. */
-#define OBJECT_COLUMNS "key, number, slot, revision, data, leaf"
 #define ABOVE "channel = ?1 AND last > ?2 AND first > ?2"
 #define THEIRS "number IN (SELECT number FROM batch WHERE " ABOVE ")"
 static const char *const set_aside_steps[] = {
+	"UPDATE aside_batch SET above = ?2 WHERE channel = ?1 AND above > ?2",
 	"INSERT INTO aside_event(key, number, slot) SELECT key, number, slot FROM event WHERE " THEIRS,
 	"INSERT INTO aside_object(" OBJECT_COLUMNS ") SELECT " OBJECT_COLUMNS " FROM object WHERE " THEIRS,
 	"INSERT INTO aside_person(number, key) SELECT number, key FROM person WHERE " THEIRS,
@@ -673,11 +702,12 @@ static const char *const set_aside_steps[] = {
 	"DELETE FROM person WHERE " THEIRS,
 	"DELETE FROM mark WHERE " THEIRS,
 	"DELETE FROM uncovered WHERE channel = ?1 AND sequence > ?2",
-	"INSERT INTO aside_batch(" BATCH_COLUMNS ") SELECT " BATCH_COLUMNS " FROM batch WHERE " ABOVE,
+	"INSERT INTO aside_batch(" BATCH_COLUMNS ", above, again) SELECT " BATCH_COLUMNS
+	", ?2, ?3 FROM batch WHERE " ABOVE,
 	("DELETE FROM batch WHERE " ABOVE),
 };
 
-static int set_aside_step(struct store *s, const char *sql, uint64_t channel, uint64_t above)
+static int set_aside_step(struct store *s, const char *sql, uint64_t channel, uint64_t above, bool again)
 {
 	struct call c = {0};
 	int r, rc;
@@ -687,21 +717,74 @@ static int set_aside_step(struct store *s, const char *sql, uint64_t channel, ui
 		return wrong(s, rc);
 	call_position(&c, channel);
 	call_position(&c, above);
+	if (sqlite3_bind_parameter_count(c.stmt) > 2)
+		call_u64(&c, again ? ORIGIN_OWN : ORIGIN_NONE);
 	r = run(s, &c);
 	sqlite3_finalize(c.stmt);
 	return r;
 }
 
-static int set_aside(void *ledger, uint64_t channel, uint64_t above)
+static int set_aside(void *ledger, uint64_t channel, uint64_t above, bool again)
 {
 	struct store *s = ledger;
 	int r = s->lost;
 
 	if (above > INT64_MAX)
 		return r;
+	s->has_aside = true;
 	for (size_t i = 0; i < sizeof set_aside_steps / sizeof *set_aside_steps && r == 0; i++)
-		r = set_aside_step(s, set_aside_steps[i], channel, above);
+		r = set_aside_step(s, set_aside_steps[i], channel, above, again);
 	return r;
+}
+
+static int aside_add(void *ledger, const struct batch_row *row, uint64_t above)
+{
+	struct store *s = ledger;
+	struct call c;
+	int r;
+
+	r = check_space(s, row);
+	if (r != 0)
+		return r;
+	c = call(s, SQL_ASIDE_ADD);
+	call_batch(&c, row);
+	call_position(&c, above);
+	return run(s, &c);
+}
+
+static int aside_find(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_FIND);
+	int r;
+
+	call_position(&c, channel);
+	call_bytes(&c, bytes_of(digest->bytes, DIGEST_LEN));
+	r = find(s, &c);
+	if (r == 0)
+		*above = column_u64(c.stmt, 0);
+	return r;
+}
+
+static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_NEXT);
+	int r = find(s, &c);
+
+	if (r != 0)
+		return r;
+	*origin = (enum origin)column_u64(c.stmt, 11);
+	return batch_row_read(out, c.stmt);
+}
+
+static int aside_done(void *ledger, uint64_t number)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_DONE);
+
+	call_position(&c, number);
+	return run(s, &c);
 }
 
 static void call_key(struct call *c, const struct index_key *key)
@@ -733,6 +816,29 @@ static int event_find(void *ledger, const struct index_key *key, struct place *o
 	return r;
 }
 
+static int aside_event(void *ledger, const struct index_key *key, const struct place *place)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_EVENT);
+
+	s->has_aside = true;
+	call_key(&c, key);
+	call_place(&c, place);
+	return run(s, &c);
+}
+
+static int aside_origin(void *ledger, const struct index_key *event, enum origin *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_ORIGIN);
+	int r;
+
+	call_key(&c, event);
+	r = find(s, &c);
+	*out = r == 0 ? (enum origin)column_u64(c.stmt, 0) : ORIGIN_NONE;
+	return r == LEDGER_NONE ? 0 : r;
+}
+
 static int event_add(void *ledger, const struct index_key *key, const struct place *place)
 {
 	struct store *s = ledger;
@@ -760,10 +866,9 @@ static int object_find(void *ledger, const struct index_key *key, struct object_
 	return column_digest(&out->data, c.stmt, 3) && column_digest(&out->leaf, c.stmt, 4) ? 0 : -EBADMSG;
 }
 
-static int object_put(void *ledger, const struct index_key *key, const struct object_row *row)
+static int put_object(struct store *s, enum statement which, const struct index_key *key, const struct object_row *row)
 {
-	struct store *s = ledger;
-	struct call c = call(s, SQL_OBJECT_PUT);
+	struct call c = call(s, which);
 
 	call_key(&c, key);
 	call_place(&c, &row->place);
@@ -771,6 +876,36 @@ static int object_put(void *ledger, const struct index_key *key, const struct ob
 	call_bytes(&c, bytes_of(row->data.bytes, DIGEST_LEN));
 	call_bytes(&c, bytes_of(row->leaf.bytes, DIGEST_LEN));
 	return run(s, &c);
+}
+
+static int object_put(void *ledger, const struct index_key *key, const struct object_row *row)
+{
+	return put_object(ledger, SQL_OBJECT_PUT, key, row);
+}
+
+static int aside_object(void *ledger, const struct index_key *key, const struct object_row *row)
+{
+	struct store *s = ledger;
+
+	s->has_aside = true;
+	return put_object(ledger, SQL_ASIDE_OBJECT, key, row);
+}
+
+static int aside_revision(void *ledger, const struct index_key *key, uint64_t *out)
+{
+	struct store *s = ledger;
+	struct call c;
+	int r;
+
+	*out = 0;
+	if (!s->has_aside) /* so it is as a rule, and this is asked for every event */
+		return s->lost;
+	c = call(s, SQL_ASIDE_REVISION);
+	call_key(&c, key);
+	r = find(s, &c);
+	if (r == 0)
+		*out = column_u64(c.stmt, 0);
+	return r;
 }
 
 static int person_add(void *ledger, const struct index_key *key, uint64_t number)
@@ -952,6 +1087,14 @@ const struct ledger_ops store_ledger_ops = {
 	.batch_ending = batch_ending,
 	.batch_holding = batch_holding,
 	.set_aside = set_aside,
+	.aside_add = aside_add,
+	.aside_event = aside_event,
+	.aside_object = aside_object,
+	.aside_find = aside_find,
+	.aside_next = aside_next,
+	.aside_done = aside_done,
+	.aside_origin = aside_origin,
+	.aside_revision = aside_revision,
 	.event_find = event_find,
 	.event_add = event_add,
 	.object_find = object_find,

@@ -53,7 +53,8 @@ bool column_digest(struct digest *out, sqlite3_stmt *stmt, int column);
 
 /* Rows as the statements with these columns give them: 0, -EBADMSG (damaged) or -ENOMEM. */
 #define BATCH_COLUMNS "number, channel, incarnation, first, last, digest, stored_ms, header, signature, wrapped, body"
-#define CHANNEL_COLUMNS "id, publisher, audience, incarnation, first, last, head, key, uncovered, bytes, stopped"
+#define CHANNEL_COLUMNS                                                                                                \
+	"id, publisher, audience, incarnation, first, last, head, key, uncovered, bytes, stopped, next_incarnation"
 #define RECEIPT_COLUMNS "channel, reader, incarnation, upto, uncovered, time_ms, packed, signature"
 #define HELD_COLUMNS                                                                                                   \
 	"plugin, number, slot, channel, sequence, source, topic, lane, state, attempts, deaths, next_ms, since_ms, "   \

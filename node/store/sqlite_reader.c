@@ -15,6 +15,8 @@ enum statement {
 	SQL_BATCHES,
 	SQL_CHANNEL_BATCHES,
 	SQL_BATCH_ENDING,
+	SQL_ASIDE,
+	SQL_ASIDE_PENDS,
 	SQL_EVENT,
 	SQL_BATCH,
 	SQL_MARKS,
@@ -33,6 +35,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_BATCHES] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number >= ?1 ORDER BY number",
 	[SQL_CHANNEL_BATCHES] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last > ?2 ORDER BY last",
 	[SQL_BATCH_ENDING] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last = ?2",
+	[SQL_ASIDE] = "SELECT 1 FROM aside_batch WHERE channel = ?1 AND digest = ?2",
+	[SQL_ASIDE_PENDS] = "SELECT 1 FROM aside_batch WHERE again > 0 LIMIT 1",
 	[SQL_EVENT] = "SELECT number, slot FROM event WHERE key = ?1",
 	[SQL_BATCH] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number = ?1",
 	[SQL_MARKS] = "SELECT slot, kind, text FROM mark WHERE number = ?1 ORDER BY slot, kind",
@@ -293,20 +297,49 @@ static int batch_ending(void *archive, uint64_t channel, uint64_t last, batch_vi
 	return r == 0 && !w.met ? LEDGER_NONE : r;
 }
 
+/* The only row; to be reset by the caller. */
+static int find(struct call *c)
+{
+	int rc = call_step(c);
+
+	if (rc == SQLITE_ROW)
+		return 0;
+	return rc == SQLITE_DONE ? LEDGER_NONE : sqlite_error(rc);
+}
+
+static int aside(void *archive, uint64_t channel, const struct digest *digest)
+{
+	struct store_reader *reader = archive;
+	struct call c = call_to(reader->statements[SQL_ASIDE]);
+	int r;
+
+	call_position(&c, channel);
+	call_bytes(&c, bytes_of(digest->bytes, DIGEST_LEN));
+	r = find(&c);
+	sqlite3_reset(c.stmt);
+	return r;
+}
+
+static int aside_pends(void *archive)
+{
+	struct store_reader *reader = archive;
+	struct call c = call_to(reader->statements[SQL_ASIDE_PENDS]);
+	int r = find(&c);
+
+	sqlite3_reset(c.stmt);
+	return r;
+}
+
 static int event(void *archive, const struct index_key *key, struct place *out)
 {
 	struct store_reader *reader = archive;
 	struct call c = call_to(reader->statements[SQL_EVENT]);
-	int r = LEDGER_NONE, rc;
+	int r;
 
 	call_bytes(&c, bytes_of(key->bytes, sizeof key->bytes));
-	rc = call_step(&c);
-	if (rc == SQLITE_ROW) {
+	r = find(&c);
+	if (r == 0)
 		*out = (struct place){.number = column_u64(c.stmt, 0), .index = (uint32_t)column_u64(c.stmt, 1)};
-		r = 0;
-	} else if (rc != SQLITE_DONE) {
-		r = sqlite_error(rc);
-	}
 	sqlite3_reset(c.stmt);
 	return r;
 }
@@ -354,6 +387,8 @@ const struct archive_ops store_archive_ops = {
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = batch_ending,
+	.aside = aside,
+	.aside_pends = aside_pends,
 	.event = event,
 	.batch = batch,
 	.marks = marks,

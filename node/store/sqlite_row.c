@@ -175,7 +175,8 @@ int channel_row_read(struct channel_row *out, sqlite3_stmt *stmt)
 		.key = (uint32_t)column_u64(stmt, 7),
 		.uncovered = column_u64(stmt, 8),
 		.bytes = column_u64(stmt, 9),
-		.stopped = column_u64(stmt, 10) != 0,
+		.stopped = column_u64(stmt, 10),
+		.next_incarnation = (uint32_t)column_u64(stmt, 11),
 	};
 	if (strlen(publisher) > HANDLE_MAX || !column_digest(&out->head, stmt, 6))
 		return -EBADMSG;

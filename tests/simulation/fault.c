@@ -321,7 +321,7 @@ static bool leave_begin(struct network *w, struct trouble *t)
 
 static bool restore_begin(struct network *w, struct trouble *t)
 {
-	return pick(w, t) && liar_keep_old(w, t->a);
+	return pick(w, t) && operate_keep_old(w, t->a);
 }
 
 /* The member's operator puts back an old copy of the disk while the reader that holds most of what the member has published since is away. */
@@ -332,7 +332,7 @@ static void restore_end(struct network *w, struct trouble *t)
 		return;
 	}
 	t->b = network_longest_copy(w, t->a);
-	liar_rewind(w, t->a);
+	operate_go_back(w, t->a, true);
 	network_cut(w, t->a, t->b);
 	t->until_ms = w->now_ms + 1 + network_random(w, 60000);
 }
@@ -397,12 +397,12 @@ static bool bogus_begin(struct network *w, struct trouble *t)
 
 static bool rewind_begin(struct network *w, struct trouble *t)
 {
-	return pick(w, t) && liar_keep_old(w, t->a);
+	return pick(w, t) && operate_keep_old(w, t->a);
 }
 
 static void rewind_end(struct network *w, struct trouble *t)
 {
-	liar_rewind(w, t->a);
+	operate_go_back(w, t->a, false);
 }
 
 const struct fault faults[] = {
@@ -441,11 +441,11 @@ const struct fault faults[] = {
 	{"raise", "a liar raises a channel's incarnation", 60000, raise_begin, raise_end},
 	{"reorder", "every connection has a pace of its own", 60000, reorder_begin, reorder_end},
 	{"renew", "a member gets another node key, and retires the one it had", 30000, renew_begin, renew_end},
-	{"restore", "a member goes on from an old copy of its disk while the reader with the longest copy is away",
-		60000, restore_begin, restore_end},
+	{"restore", "an operator restores an old copy of a disk while the reader with the longest copy is away", 60000,
+		restore_begin, restore_end},
 	{"revoke", "a member's node key may be stolen: it gets another", 0, revoke_begin, NULL},
-	{"rewind", "a liar goes on from an old copy of its disk, as if nothing had been after it", 60000, rewind_begin,
-		rewind_end},
+	{"rewind", "a member goes on from an old copy of its disk, as if nothing had been after it", 60000,
+		rewind_begin, rewind_end},
 	{"silent", "a member takes nothing", 90000, silent_begin, silent_end},
 	{"slow", "whatever a member does takes seconds", 60000, slow_begin, slow_end},
 	{"stale", "frames of an earlier connection come in a new one", 60000, stale_begin, stale_end},

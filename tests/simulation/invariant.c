@@ -116,13 +116,27 @@ static void break_channel(const struct walking *k, const char *what, uint64_t se
 		k->row->publisher, k->row->audience, (unsigned long long)sequence);
 }
 
+static bool counts(const struct member *m)
+{
+	return m->joined && m->in_roster;
+}
+
+/* One of them may be in another history than the other, until all has arrived; for ever when they have no link any more. */
+static bool is_mending(const struct network *w, size_t a, size_t b)
+{
+	const struct member *one = &w->members[a], *other = &w->members[b];
+
+	return (one->went_back || other->went_back) &&
+	       (!w->at_rest || !counts(one) || !counts(other) || one->liar || other->liar);
+}
+
 /* What is held is what the publisher holds; of one who lied, unless the channel is stopped. */
 static void check_same(const struct walking *k, const struct batch_row *batch)
 {
 	struct batch_row own;
 	uint64_t last = batch->first + batch->count - 1;
 
-	if (k->reader == k->publisher || k->w->members[k->publisher].liar)
+	if (k->reader == k->publisher || k->w->members[k->publisher].liar || is_mending(k->w, k->publisher, k->reader))
 		return;
 	if (k->theirs.id == 0 ||
 		memory_ledger_ops.batch_ending(k->w->members[k->publisher].ledger, k->theirs.id, last, &own) != 0 ||
@@ -201,7 +215,7 @@ static void check_stopped(const struct walking *k)
 	const char *lacks;
 	char what[160];
 
-	if (!k->w->members[k->publisher].liar) {
+	if (!k->w->members[k->publisher].liar && !is_mending(k->w, k->publisher, k->reader)) {
 		break_channel(k, "an honest publisher was stopped", k->row->last);
 		return;
 	}
@@ -232,7 +246,8 @@ void check_accepted(struct network *w, size_t member, const struct accept_job *j
 	enum card_key_state state = CARD_KEY_CURRENT;
 	bool forked;
 
-	if (k.publisher == w->n || !w->members[k.publisher].liar || header_decode(&h, job->batch.header) != 0)
+	if (k.publisher == w->n || k.publisher == member || !w->members[k.publisher].liar ||
+		header_decode(&h, job->batch.header) != 0)
 		return;
 	k.row = &row;
 	if (job->witness[0] != '\0')
@@ -279,7 +294,8 @@ static int check_kept_receipt(void *context, const struct receipt_row *receipt)
 	struct receipt r = {0};
 	struct channel_row row = {0};
 
-	if (reader == k->w->n || k->w->members[reader].liar || receipt_decode(&r, receipt->packed) != 0)
+	if (reader == k->w->n || k->w->members[reader].liar || is_mending(k->w, reader, k->reader) ||
+		receipt_decode(&r, receipt->packed) != 0)
 		return 0;
 	if (memory_ledger_ops.channel_find(k->w->members[reader].ledger, r.publisher, r.audience, &row) != 0 ||
 		row.last < receipt->to)
@@ -313,14 +329,14 @@ static void check_acknowledged(struct network *w, const struct acknowledged *a)
 	struct place place;
 	struct finding f = {0};
 
-	if (m->liar)
+	if (m->liar || a->lost || is_mending(w, a->publisher, a->publisher))
 		return;
 	index_event(&key, &m->store_keys, m->handle, a->id);
 	if (memory_archive_ops.event(m->ledger, &key, &place) == 0) {
 		f.index = place.index;
 		memory_archive_ops.batch(m->ledger, place.number, note_sequence, &f);
 	}
-	if (f.sequence != a->sequence)
+	if (m->went_back ? f.sequence == 0 : f.sequence != a->sequence)
 		network_break(w, "acknowledged and not there: publisher %s, audience %s, sequence %llu, found at %llu",
 			m->handle, a->audience, (unsigned long long)a->sequence, (unsigned long long)f.sequence);
 }
@@ -467,7 +483,8 @@ static int check_opened(void *context, const struct channel_row *row)
 	memory_archive_ops.channel_batches(m->ledger, row->id, 0, open_batch, &k);
 	if (k.empty != row->uncovered)
 		break_channel(&k, "empty slots that are not counted", row->last);
-	if (memory_ledger_ops.channel_find(k.w->members[k.publisher].ledger, row->publisher, row->audience, &own) ==
+	if (!k.w->members[k.publisher].went_back && /* then its head is no longer where it was */
+		memory_ledger_ops.channel_find(k.w->members[k.publisher].ledger, row->publisher, row->audience, &own) ==
 			0 &&
 		own.last == row->last && k.empty_at_head > 0)
 		break_channel(&k, "empty slots at the head were taken", row->last);
@@ -504,11 +521,6 @@ void check_bodies(struct network *w)
 
 /* ---- at the end ---- */
 
-static bool counts(const struct member *m)
-{
-	return m->joined && m->in_roster;
-}
-
 struct arriving {
 	struct network *w;
 	size_t publisher;
@@ -533,7 +545,8 @@ static int check_copies(void *context, const struct channel_row *row)
 			continue;
 		memory_ledger_ops.channel_find(w->members[i].ledger, row->publisher, row->audience, &copy);
 		memory_ledger_ops.receipt_find(publisher->ledger, row->id, w->members[i].handle, &receipt);
-		a->missing = copy.last < row->last || receipt.to < row->last;
+		a->missing = !digest_equal(&copy.head, &row->head) || receipt.incarnation < row->incarnation ||
+			     receipt.to < row->last;
 		if (a->missing)
 			snprintf(a->why, a->size,
 				"channel %s/%s: published to %llu, reader %s holds to %llu, its receipt is to %llu",
@@ -567,6 +580,10 @@ bool check_arrived(struct network *w, char *why, size_t size)
 		memory_archive_ops.channels(m->ledger, check_copies, &a);
 		if (a.missing)
 			return false;
+		if (node_recovers(m->node)) {
+			snprintf(why, size, "member %s takes back what it had published", m->handle);
+			return false;
+		}
 		if (m->plugin != NULL && !plugin_is_settled(m->plugin)) {
 			char state[160];
 
@@ -578,15 +595,115 @@ bool check_arrived(struct network *w, char *why, size_t size)
 	return true;
 }
 
+/* ---- what the plugins end with ---- */
+
+/* A state of an object in the publisher's own history. */
+struct state {
+	char *subject;
+	uint64_t content;
+	bool last;
+};
+
+struct ending {
+	const struct member *m;
+	struct state *states;
+	size_t n;
+};
+
+static void note_state(struct ending *x, const struct event *e)
+{
+	for (size_t i = 0; i < x->n; i++)
+		if (strcmp(x->states[i].subject, e->subject) == 0)
+			x->states[i].last = false;
+	x->states = realloc(x->states, (x->n + 1) * sizeof *x->states);
+	assert(x->states != NULL);
+	x->states[x->n++] = (struct state){strdup(e->subject), plugin_content(e), true};
+}
+
+/* The state that a plugin ended with is the last one, unless its event went with the publisher's disk. */
+static bool is_older(const struct ending *x, const char *subject, uint64_t content)
+{
+	bool older = false;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (strcmp(x->states[i].subject, subject) == 0 && x->states[i].content == content)
+			older = !x->states[i].last;
+	return older;
+}
+
+static int note_states(void *context, const struct batch_row *row)
+{
+	struct ending *x = context;
+	struct archived o;
+	int r = archived_read(&o, &x->m->store_keys, row);
+
+	assert(r == 0);
+	for (size_t i = 0; i < o.slots.n; i++) {
+		struct event e = {0};
+
+		r = event_unpack(&e, o.slots.items[i].event);
+		assert(r == 0);
+		if (strcmp(e.subject, "course/" PLUGIN_COURSE) !=
+			0) /* in several channels, which have no order between them */
+			note_state(x, &e);
+		event_deinit(&e);
+	}
+	archived_deinit(&o);
+	return 0;
+}
+
+struct comparing {
+	struct network *w;
+	size_t publisher;
+};
+
+static int compare_states(void *context, const struct channel_row *row)
+{
+	struct comparing *c = context;
+	struct network *w = c->w;
+	const struct member *m = &w->members[c->publisher];
+	struct ending x = {.m = m};
+
+	if (strcmp(row->publisher, m->handle) != 0 || strcmp(row->audience, m->handle) == 0)
+		return 0;
+	memory_archive_ops.channel_batches(m->ledger, row->id, 0, note_states, &x);
+	for (size_t i = 0; i < x.n; i++) {
+		for (size_t r = x.states[i].last ? 0 : w->n; r < w->n && w->broken[0] == '\0'; r++)
+			if (r != c->publisher && counts(&w->members[r]) && !w->members[r].liar &&
+				audience_has(row->audience, w->members[r].handle) &&
+				is_older(&x, x.states[i].subject,
+					plugin_state(w->members[r].plugin, m->handle, x.states[i].subject)))
+				network_break(w,
+					"a plugin ends with an older state: member %s, channel %s/%s, object %s",
+					w->members[r].handle, m->handle, row->audience, x.states[i].subject);
+	}
+	for (size_t i = 0; i < x.n; i++)
+		free(x.states[i].subject);
+	free(x.states);
+	return w->broken[0] != '\0';
+}
+
+static void check_states(struct network *w)
+{
+	for (size_t i = 0; i < w->n && w->with_plugins && w->broken[0] == '\0'; i++) {
+		struct comparing c = {w, i};
+
+		if (counts(&w->members[i]) && !w->members[i].liar)
+			memory_archive_ops.channels(w->members[i].ledger, compare_states, &c);
+	}
+}
+
 void check_end(struct network *w)
 {
+	w->at_rest = true;
 	check_bodies(w);
 	check_at_rest(w);
+	check_states(w);
 	for (size_t i = 0; i < w->n_acknowledged && w->with_plugins; i++) {
 		const struct acknowledged *a = &w->acknowledged[i];
 		const struct member *publisher = &w->members[a->publisher];
 
-		if (publisher->liar || !counts(publisher))
+		if (publisher->liar || a->lost || !counts(publisher))
 			continue;
 		for (size_t r = 0; r < w->n && w->broken[0] == '\0'; r++)
 			if (r != a->publisher && counts(&w->members[r]) && !w->members[r].liar &&
@@ -672,6 +789,19 @@ static bool first_of_channel(const struct network *w, size_t i)
 	return true;
 }
 
+/* Where the answer said; anywhere, when its publisher's disk went back and it may have been published again. */
+static bool is_shown(const json_t *events, const struct acknowledged *a, bool anywhere)
+{
+	bool shown = a->lost;
+
+	for (size_t i = 0; i < json_array_size(events) && !shown; i++) {
+		const char *id = json_string_value(json_object_get(json_array_get(events, i), "id"));
+
+		shown = (anywhere || i + 1 == a->sequence) && id != NULL && strcmp(id, a->id) == 0;
+	}
+	return shown;
+}
+
 /* Every acknowledged event of a channel is in the publisher's own log where the answer said. */
 static const char *missing_acknowledged(struct network *w, const struct acknowledged *channel)
 {
@@ -680,9 +810,7 @@ static const char *missing_acknowledged(struct network *w, const struct acknowle
 
 	for (size_t i = 0; i < w->n_acknowledged && bad == NULL; i++) {
 		const struct acknowledged *a = &w->acknowledged[i];
-		const char *id = json_string_value(json_object_get(json_array_get(own, a->sequence - 1), "id"));
-
-		if (same_channel(a, channel) && (id == NULL || strcmp(id, a->id) != 0))
+		if (same_channel(a, channel) && !is_shown(own, a, w->members[channel->publisher].went_back))
 			bad = wrong(w, "acknowledged and not there", w->members[a->publisher].handle, a->audience,
 				a->sequence);
 	}

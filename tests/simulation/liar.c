@@ -355,6 +355,7 @@ static bool may_lie(struct network *w, size_t member)
 	if (!w->members[member].liar && n >= w->n / 3)
 		return false;
 	w->members[member].liar = true;
+	network_count_lost(w);
 	w->lie = lie;
 	return true;
 }
@@ -431,27 +432,4 @@ bool liar_claim_key(struct network *w, size_t member, size_t victim)
 	network_give_note(w, network_random(w, (uint32_t)w->n), &text);
 	w->n_lies++;
 	return true;
-}
-
-bool liar_keep_old(struct network *w, size_t member)
-{
-	struct member *m = &w->members[member];
-
-	if (m->old != NULL || !may_lie(w, member))
-		return false;
-	m->old = memory_ledger_copy(m->ledger);
-	assert(m->old != NULL);
-	return true;
-}
-
-void liar_rewind(struct network *w, size_t member)
-{
-	struct member *m = &w->members[member];
-
-	if (m->old == NULL)
-		return;
-	network_trace(w, "%s goes back", m->handle);
-	network_go_back(w, member, m->old);
-	m->old = NULL;
-	w->n_lies++;
 }

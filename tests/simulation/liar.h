@@ -30,8 +30,4 @@ bool liar_publish(struct network *w, size_t member);
 /* Lists a key of another on its card. */
 bool liar_claim_key(struct network *w, size_t member, size_t victim);
 
-/* Keeps a copy of what is on its disk; starts again with that. */
-bool liar_keep_old(struct network *w, size_t member);
-void liar_rewind(struct network *w, size_t member);
-
 #endif

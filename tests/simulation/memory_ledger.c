@@ -15,6 +15,11 @@ enum table {
 	BATCHES,     /* number -> stored_batch */
 	ENDS,        /* channel, last -> number */
 	ASIDE,       /* number -> stored_batch */
+	BRANCHES,    /* channel, digest of a batch in ASIDE -> above */
+	LEFT_OUT,    /* name, number, slot -> object_row, of batches in ASIDE */
+	LEFT_EVENTS, /* name, number -> nothing */
+	ORIGINS,     /* number -> enum origin */
+	AGAIN,       /* enum origin, number -> nothing */
 	EVENTS,      /* name -> place */
 	OBJECTS,     /* name, number, slot -> object_row */
 	PERSONS,     /* number, name -> nothing */
@@ -604,6 +609,11 @@ static struct row *find_pair_from(const struct memory_ledger *m, enum table tabl
 	return row != NULL && read_u64(row->key) == a ? row : NULL;
 }
 
+static bool is_full(const struct memory_ledger *m, const struct batch_row *row)
+{
+	return m->limit_bytes != 0 && !row->erases && m->bytes + row->header.len + row->body.len > m->limit_bytes;
+}
+
 static int batch_add(void *ledger, const struct batch_row *row)
 {
 	struct memory_ledger *m = ledger;
@@ -615,7 +625,7 @@ static int batch_add(void *ledger, const struct batch_row *row)
 
 	if (!position(row->number) || !position(row->first) || !position(last))
 		return -ERANGE;
-	if (m->limit_bytes != 0 && !row->erases && m->bytes + row->header.len + row->body.len > m->limit_bytes)
+	if (is_full(m, row))
 		return LEDGER_FULL;
 	if (find_number(m, CHANNEL_IDS, row->channel) == NULL)
 		return -EINVAL;
@@ -691,23 +701,85 @@ static int drop_number(struct memory_ledger *m, enum table table, int where, uin
 	return 0;
 }
 
-static int set_batch_aside(struct memory_ledger *m, const struct row *end)
+static int leave_event_out(struct memory_ledger *m, struct bytes name, uint64_t number)
+{
+	struct key key = {0};
+
+	key_add(&key, name.data, name.len);
+	key_u64(&key, number);
+	return put(m, LEFT_EVENTS, &key, bytes_of(NULL, 0));
+}
+
+/* Moves every event and revision in the batch to where those of batches that are kept apart stand. */
+static int leave_out(struct memory_ledger *m, uint64_t number)
+{
+	int r = 0;
+
+	for (size_t i = m->tables[EVENTS].n; i-- > 0 && r == 0;) {
+		const struct row *row = m->tables[EVENTS].rows[i];
+		struct place place;
+
+		memcpy(&place, row->value, sizeof place);
+		if (place.number != number)
+			continue;
+		r = leave_event_out(m, row_key(row), number);
+		if (r == 0)
+			r = drop(m, EVENTS, row);
+	}
+
+	for (size_t i = m->tables[OBJECTS].n; i-- > 0 && r == 0;) {
+		const struct row *row = m->tables[OBJECTS].rows[i];
+		struct key key = {0};
+
+		if (read_u64(row->key + NUMBER_AFTER_NAME) != number)
+			continue;
+		key_add(&key, row->key, row->key_len);
+		r = put(m, LEFT_OUT, &key, row_value(row));
+		if (r == 0)
+			r = drop(m, OBJECTS, row);
+	}
+	return r;
+}
+
+static int keep_apart(
+	struct memory_ledger *m, const struct batch_row *batch, struct bytes stored, uint64_t above, enum origin again)
+{
+	struct key number = {0}, branch = {0}, origin = {0}, turn = {0};
+	int r;
+
+	key_u64(&number, batch->number);
+	r = put(m, ASIDE, &number, stored);
+	key_u64(&branch, batch->channel);
+	key_add(&branch, batch->digest.bytes, DIGEST_LEN);
+	if (r == 0)
+		r = put(m, BRANCHES, &branch, bytes_of(&above, sizeof above));
+	if (r == 0) {
+		key_u64(&origin, batch->number);
+		r = put(m, ORIGINS, &origin, bytes_of(&again, sizeof again));
+	}
+	key_u64(&turn, again);
+	key_u64(&turn, batch->number);
+	return r != 0 || again == ORIGIN_NONE ? r : put(m, AGAIN, &turn, bytes_of(NULL, 0));
+}
+
+static int set_batch_aside(struct memory_ledger *m, const struct row *end, uint64_t above, bool again)
 {
 	static const struct {
 		enum table table;
 		int where;
-	} indexes[] = {{EVENTS, NUMBER_IN_VALUE}, {OBJECTS, NUMBER_AFTER_NAME}, {PERSONS, NUMBER_FIRST},
-		{MARKS, NUMBER_FIRST}};
+	} indexes[] = {{PERSONS, NUMBER_FIRST}, {MARKS, NUMBER_FIRST}};
 	const struct row *batch;
-	struct key key = {0};
+	struct batch_row view;
 	uint64_t number;
 	int r;
 
 	memcpy(&number, end->value, sizeof number);
 	batch = find_number(m, BATCHES, number);
 	assert(batch != NULL);
-	key_u64(&key, number);
-	r = put(m, ASIDE, &key, row_value(batch));
+	view = batch_view(batch);
+	r = keep_apart(m, &view, row_value(batch), above, again ? ORIGIN_OWN : ORIGIN_NONE);
+	if (r == 0)
+		r = leave_out(m, number);
 	if (r == 0)
 		r = drop(m, BATCHES, batch);
 	if (r == 0)
@@ -717,25 +789,118 @@ static int set_batch_aside(struct memory_ledger *m, const struct row *end)
 	return r;
 }
 
-static int set_aside(void *ledger, uint64_t channel, uint64_t above)
+/* What left the history above this place goes on at it, once the history has gone back so far. */
+static int lower_branches(struct memory_ledger *m, uint64_t channel, uint64_t above)
+{
+	struct key from = {0};
+	int r = 0;
+
+	key_u64(&from, channel);
+	for (size_t i = seek(m, BRANCHES, key_view(&from)); r == 0 && row_begins(row_at(m, BRANCHES, i), &from); i++) {
+		const struct row *row = row_at(m, BRANCHES, i);
+		struct key key = {0};
+		uint64_t left;
+
+		memcpy(&left, row->value, sizeof left);
+		key_add(&key, row->key, row->key_len);
+		if (left > above)
+			r = put(m, BRANCHES, &key, bytes_of(&above, sizeof above));
+	}
+	return r;
+}
+
+static int set_aside(void *ledger, uint64_t channel, uint64_t above, bool again)
 {
 	struct memory_ledger *m = ledger;
 	const struct row *row;
 	struct batch_row batch;
 	uint64_t from = above;
-	int r = 0;
+	int r;
 
 	if (!position(above))
 		return 0;
+	r = lower_branches(m, channel, above);
 	while (r == 0 && (row = find_pair_from(m, ENDS, channel, from + 1)) != NULL) {
 		from = read_u64(row->key + 8);
 		r = batch_of_end(m, row, &batch);
 		if (r == 0 && batch.first > above)
-			r = set_batch_aside(m, row);
+			r = set_batch_aside(m, row, above, again);
 	}
 	while (r == 0 && (row = find_pair_from(m, UNCOVERED, channel, above + 1)) != NULL)
 		r = drop(m, UNCOVERED, row);
 	return r;
+}
+
+static int aside_add(void *ledger, const struct batch_row *row, uint64_t above)
+{
+	struct memory_ledger *m = ledger;
+	struct stored_batch *b;
+	size_t len;
+	int r;
+
+	if (is_full(m, row))
+		return LEDGER_FULL;
+	b = batch_pack(row, &len);
+	r = b == NULL ? -ENOMEM : keep_apart(m, row, bytes_of(b, len), above, ORIGIN_READERS);
+	free(b);
+	return r;
+}
+
+static int aside_find(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above)
+{
+	struct key key = {0};
+	const struct row *row;
+
+	key_u64(&key, channel);
+	key_add(&key, digest->bytes, DIGEST_LEN);
+	row = row_find(ledger, BRANCHES, key_view(&key));
+	if (row == NULL)
+		return LEDGER_NONE;
+	memcpy(above, row->value, sizeof *above);
+	return 0;
+}
+
+static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
+{
+	struct memory_ledger *m = ledger;
+	const struct row *row = row_at(m, AGAIN, 0);
+
+	if (row == NULL)
+		return LEDGER_NONE;
+	*origin = (enum origin)read_u64(row->key);
+	row = find_number(m, ASIDE, read_u64(row->key + 8));
+	assert(row != NULL);
+	*out = batch_view(row);
+	return 0;
+}
+
+static int aside_done(void *ledger, uint64_t number)
+{
+	struct memory_ledger *m = ledger;
+
+	for (size_t i = 0; i < m->tables[AGAIN].n; i++)
+		if (read_u64(m->tables[AGAIN].rows[i]->key + 8) == number)
+			return drop(m, AGAIN, m->tables[AGAIN].rows[i]);
+	return 0;
+}
+
+static int aside_event(void *ledger, const struct index_key *name, const struct place *place)
+{
+	return leave_event_out(ledger, bytes_of(name->bytes, sizeof name->bytes), place->number);
+}
+
+static int aside_origin(void *ledger, const struct index_key *event, enum origin *out)
+{
+	struct memory_ledger *m = ledger;
+	struct key key = {0};
+
+	*out = ORIGIN_NONE;
+	key_name(&key, event);
+	for (size_t i = seek(m, LEFT_EVENTS, key_view(&key)); row_begins(row_at(m, LEFT_EVENTS, i), &key); i++)
+		memcpy(out,
+			find_number(m, ORIGINS, read_u64(row_at(m, LEFT_EVENTS, i)->key + sizeof event->bytes))->value,
+			sizeof *out);
+	return 0;
 }
 
 static int event_find(void *ledger, const struct index_key *name, struct place *out)
@@ -781,14 +946,41 @@ static int object_find(void *ledger, const struct index_key *name, struct object
 	return 0;
 }
 
-static int object_put(void *ledger, const struct index_key *name, const struct object_row *row)
+static int put_object(
+	struct memory_ledger *m, enum table table, const struct index_key *name, const struct object_row *row)
 {
 	struct key key = {0};
 
 	key_name(&key, name);
 	key_u64(&key, row->place.number);
 	key_u64(&key, row->place.index);
-	return put(ledger, OBJECTS, &key, bytes_of(row, sizeof *row));
+	return put(m, table, &key, bytes_of(row, sizeof *row));
+}
+
+static int object_put(void *ledger, const struct index_key *name, const struct object_row *row)
+{
+	return put_object(ledger, OBJECTS, name, row);
+}
+
+static int aside_object(void *ledger, const struct index_key *name, const struct object_row *row)
+{
+	return put_object(ledger, LEFT_OUT, name, row);
+}
+
+static int aside_revision(void *ledger, const struct index_key *name, uint64_t *out)
+{
+	struct memory_ledger *m = ledger;
+	struct object_row object;
+	struct key key = {0};
+
+	*out = 0;
+	key_name(&key, name);
+	for (size_t i = seek(m, LEFT_OUT, key_view(&key)); row_begins(row_at(m, LEFT_OUT, i), &key); i++) {
+		memcpy(&object, row_at(m, LEFT_OUT, i)->value, sizeof object);
+		if (object.revision > *out)
+			*out = object.revision;
+	}
+	return 0;
 }
 
 static int person_add(void *ledger, const struct index_key *name, uint64_t number)
@@ -1016,6 +1208,14 @@ const struct ledger_ops memory_ledger_ops = {
 	.batch_ending = batch_ending,
 	.batch_holding = batch_holding,
 	.set_aside = set_aside,
+	.aside_add = aside_add,
+	.aside_event = aside_event,
+	.aside_object = aside_object,
+	.aside_find = aside_find,
+	.aside_next = aside_next,
+	.aside_done = aside_done,
+	.aside_origin = aside_origin,
+	.aside_revision = aside_revision,
 	.event_find = event_find,
 	.event_add = event_add,
 	.object_find = object_find,
@@ -1187,6 +1387,18 @@ static int visit_batch_ending(void *archive, uint64_t channel, uint64_t last, ba
 	return r == 0 ? visit(context, &batch) : r;
 }
 
+static int aside(void *archive, uint64_t channel, const struct digest *digest)
+{
+	uint64_t above;
+
+	return aside_find(archive, channel, digest, &above);
+}
+
+static int aside_pends(void *archive)
+{
+	return row_at(archive, AGAIN, 0) != NULL ? 0 : LEDGER_NONE;
+}
+
 static int visit_batch(void *archive, uint64_t number, batch_visit visit, void *context)
 {
 	struct batch_row batch;
@@ -1230,6 +1442,8 @@ const struct archive_ops memory_archive_ops = {
 	.batches = batches,
 	.channel_batches = channel_batches,
 	.batch_ending = visit_batch_ending,
+	.aside = aside,
+	.aside_pends = aside_pends,
 	.event = event_find,
 	.batch = visit_batch,
 	.marks = marks,

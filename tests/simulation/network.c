@@ -387,7 +387,7 @@ static void note_answer(struct network *w, size_t member, const struct job *job)
 		w->acknowledged = a;
 	}
 	w->acknowledged[w->n_acknowledged++] =
-		(struct acknowledged){member, strdup(wish->audience), strdup(wish->id), result->sequence};
+		(struct acknowledged){member, strdup(wish->audience), strdup(wish->id), result->sequence, false};
 }
 
 static bool is_plugins(const struct job *job)
@@ -795,6 +795,11 @@ static int load_receipt(void *context, const struct receipt_row *row)
 	return node_load_receipt(((struct member *)context)->node, row);
 }
 
+static int load_fork(void *context, const struct fork_row *row)
+{
+	return node_load_fork(((struct member *)context)->node, row);
+}
+
 static int load_note(void *context, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
 	struct trust **t = context;
@@ -802,6 +807,12 @@ static int load_note(void *context, const char *kind, const char *member, uint32
 	(void)kind, (void)member, (void)number;
 	*t = learn(*t, text);
 	return 0;
+}
+
+static int load_setting(void *context, const char *name, const char *value)
+{
+	return strcmp(name, RESTORED_SETTING) == 0 ? committer_restored(((struct member *)context)->committer, value)
+						   : 0;
 }
 
 void network_start(struct network *w, size_t member)
@@ -828,6 +839,12 @@ void network_start(struct network *w, size_t member)
 	assert(r == 0);
 	r = memory_archive_ops.receipts(m->ledger, load_receipt, m);
 	assert(r == 0);
+	r = memory_archive_ops.forks(m->ledger, load_fork, m);
+	assert(r == 0);
+	r = memory_archive_ops.settings(m->ledger, load_setting, m);
+	assert(r == 0);
+	if (memory_archive_ops.aside_pends(m->ledger) == 0)
+		node_load_again(m->node);
 	node_load_last_number(m->node, memory_archive_ops.last_number(m->ledger));
 	m->up = true;
 	m->tick_ms = 0;
@@ -1056,6 +1073,52 @@ void network_drop(struct network *w, size_t a, size_t b)
 			cut_pipe(w, m->pipes[i]);
 }
 
+static bool has_event(const struct network *w, size_t member, const struct acknowledged *a)
+{
+	const struct member *m = &w->members[member];
+	struct index_key key;
+	struct place place;
+
+	index_event(&key, &m->store_keys, w->members[a->publisher].handle, a->id);
+	return memory_archive_ops.event(m->ledger, &key, &place) == 0;
+}
+
+void network_count_lost(struct network *w)
+{
+	for (size_t i = 0; i < w->n_acknowledged; i++) {
+		struct acknowledged *a = &w->acknowledged[i];
+		bool held = a->lost || has_event(w, a->publisher, a);
+
+		for (size_t k = 0; k < w->n && !held; k++)
+			held = w->members[k].in_roster && !w->members[k].liar && has_event(w, k, a);
+		a->lost = a->lost || !held;
+	}
+}
+
+static int highest_incarnation(void *context, const struct channel_row *row)
+{
+	uint32_t *highest = context;
+
+	if (row->incarnation > *highest)
+		*highest = row->incarnation;
+	return 0;
+}
+
+void network_restore(struct network *w, size_t member, struct memory_ledger *copy)
+{
+	uint32_t highest = 0;
+	char value[16];
+	int r;
+
+	memory_archive_ops.channels(copy, highest_incarnation, &highest);
+	snprintf(value, sizeof value, "%u", highest + 1);
+	memory_ledger_begin(copy);
+	r = memory_ledger_ops.setting_put(copy, RESTORED_SETTING, value);
+	assert(r == 0);
+	memory_ledger_commit(copy);
+	network_go_back(w, member, copy);
+}
+
 void network_go_back(struct network *w, size_t member, struct memory_ledger *copy)
 {
 	struct member *m = &w->members[member];
@@ -1064,6 +1127,8 @@ void network_go_back(struct network *w, size_t member, struct memory_ledger *cop
 	memory_ledger_free(m->ledger);
 	m->ledger = copy;
 	memory_ledger_limit(m->ledger, 0);
+	m->went_back = true;
+	network_count_lost(w);
 	if (m->plugin != NULL)
 		plugin_restored(m->plugin);
 	network_start(w, member);

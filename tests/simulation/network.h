@@ -19,6 +19,7 @@ struct acknowledged {
 	size_t publisher;
 	char *audience, *id;
 	uint64_t sequence;
+	bool lost; /* with its publisher's disk, before anybody else had it */
 };
 
 struct network *network_new(uint64_t seed, size_t n_members);
@@ -46,6 +47,8 @@ void network_drop(struct network *w, size_t a, size_t b); /* once */
 
 /* A member's disk goes back to what it was: it stops, and starts again from the copy, which is taken. */
 void network_go_back(struct network *w, size_t member, struct memory_ledger *copy);
+/* The same by an operator who restores a backup, so that the node knows. */
+void network_restore(struct network *w, size_t member, struct memory_ledger *copy);
 
 /* From now on so many of a thousand frames are lost, each alone: the connection stays. 0: none. */
 void network_lose(struct network *w, unsigned per_mille);

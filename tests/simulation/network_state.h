@@ -78,7 +78,9 @@ struct member {
 	struct trust *trust; /* as configured */
 	unsigned life;
 	bool up, committing, in_roster, joined;
-	bool liar;         /* it did what no honest node does: nothing is promised of its channels any more */
+	bool liar;      /* it did what no honest node does: nothing is promised of its channels any more */
+	bool went_back; /* its disk was an older copy: until all has arrived its channels may be shown in two histories */
+	bool revoked;   /* a key of it: what was signed with that one is not taken back from readers */
 	unsigned slow_ms;  /* what everything takes longer at most */
 	unsigned crash_in; /* it crashes at its so many-th happening from now; 0: not */
 	int64_t clock_ms;  /* its wall clock is off by this */
@@ -112,6 +114,7 @@ struct network {
 	uint32_t next_incoming;
 	struct acknowledged *acknowledged;
 	size_t n_acknowledged;
+	bool at_rest; /* all has arrived */
 	struct digest anchor;
 	struct buffer roster; /* the newest text */
 	unsigned roster_number;
@@ -153,6 +156,8 @@ struct buffer network_card(
 	const struct network *w, size_t member, uint32_t number, const struct card_key *keys, size_t n_keys);
 /* The reader, up and honest, that holds most of what the member published; when there is none, the member after it. */
 size_t network_longest_copy(struct network *w, size_t member);
+/* What neither its publisher nor an honest member has any more nobody can give back. */
+void network_count_lost(struct network *w);
 struct buffer network_newest_card(const struct network *w, size_t member); /* the caller's */
 
 #endif

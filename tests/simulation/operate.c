@@ -97,11 +97,42 @@ bool operate_revoke(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
 
-	if (!may_renew(m))
+	if (!may_renew(m) || m->went_back) /* readers may hold what it lacks, under this key */
 		return false;
+	m->revoked = true;
+	memory_ledger_free(m->old);
+	m->old = NULL;
 	make_card(w, member, m->keys.number + 1, CARD_KEY_REVOKED);
 	use_key(w, member, m->keys.number + 1);
 	return true;
+}
+
+/* ---- disks ---- */
+
+bool operate_keep_old(struct network *w, size_t member)
+{
+	struct member *m = &w->members[member];
+
+	if (m->old != NULL || m->revoked)
+		return false;
+	m->old = memory_ledger_copy(m->ledger);
+	assert(m->old != NULL);
+	return true;
+}
+
+void operate_go_back(struct network *w, size_t member, bool known)
+{
+	struct member *m = &w->members[member];
+	struct memory_ledger *old = m->old;
+
+	if (old == NULL)
+		return;
+	m->old = NULL;
+	network_trace(w, "%s goes back%s", m->handle, known ? ", by its operator" : "");
+	if (known)
+		network_restore(w, member, old);
+	else
+		network_go_back(w, member, old);
 }
 
 /* ---- members ---- */
@@ -171,6 +202,7 @@ bool operate_leave(struct network *w, size_t member)
 	if (n <= 2 * w->n / 3 || !w->members[member].in_roster || w->members[member].renewing)
 		return false;
 	w->members[member].in_roster = false;
+	network_count_lost(w);
 	make_roster(w, member);
 	give_rosters(w, anybody(w, member));
 	return true;

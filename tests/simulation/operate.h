@@ -13,6 +13,9 @@ bool operate_revoke(
 	struct network *w, size_t member); /* it starts again with another key; the one it had may be stolen */
 bool operate_join(struct network *w);
 bool operate_leave(struct network *w, size_t member);
+/* Keeps a copy of what is on its disk, and puts it back later; `known`: as a backup that is restored, so that the node knows. */
+bool operate_keep_old(struct network *w, size_t member);
+void operate_go_back(struct network *w, size_t member, bool known);
 /* A roster without the member is on its way that half of the others signed: not enough. */
 bool operate_minority(struct network *w, size_t member);
 /* Gives every newest note again where it was given, since a crash may have lost it; and, as operators do by mail, to one of each group of members

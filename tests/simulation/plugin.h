@@ -9,6 +9,7 @@
 #include "core/delivery.h"
 #include "network.h"
 
+struct event;
 struct plugin;
 
 /* The object that it publishes: an answer to some events. What it is about is not answered again. */
@@ -46,6 +47,9 @@ void plugin_restored(struct plugin *p);         /* its node has lost what it kne
 bool plugin_is_settled(const struct plugin *p); /* nothing is open, held or still to be read */
 void plugin_say(const struct plugin *p, char *out, size_t size); /* why not */
 void plugin_check_bounds(const struct plugin *p);                /* what its node keeps for it in memory */
+/* What the event says that it applied last of an object; 0: none. And what an event says. */
+uint64_t plugin_state(const struct plugin *p, const char *source, const char *subject);
+uint64_t plugin_content(const struct event *e);
 bool plugin_has(const struct plugin *p, const char *source, const char *id);
 
 #endif

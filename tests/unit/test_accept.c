@@ -390,7 +390,7 @@ START_TEST(test_change_of_keys)
 }
 END_TEST
 
-/* Two signed batches for one place are a fork, whatever their bounds: the channel stops for good, other channels go on. */
+/* Two signed batches for one place are a fork, whatever their bounds: the channel stops, other channels go on. */
 START_TEST(test_fork)
 {
 	struct world w;
@@ -414,6 +414,40 @@ START_TEST(test_fork)
 	made_deinit(&fork);
 	made_deinit(&next);
 	made_deinit(&elsewhere);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A stopped channel starts again when its publisher begins a later incarnation before the place where its histories part; behind it, it would
+ * go on with one of them. */
+START_TEST(test_fork_disowned)
+{
+	struct world w;
+	struct made a, b, fork, raised, next;
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	fork = make_next(&w, &a, "CR/2", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK);
+	h = header_after(&w, _i == 0 ? &a : &b, "network");
+	begins_again(&h);
+	h.incarnation = 2;
+	raised = make(&w, h, "CR/2", "x", 1);
+	next = make_next(&w, &raised, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &next), ACCEPT_STOPPED);
+	ck_assert_int_eq(deliver(&w, &raised), _i == 0 ? ACCEPT_OK : ACCEPT_STOPPED);
+	ck_assert_int_eq(deliver(&w, &next), _i == 0 ? ACCEPT_OK : ACCEPT_STOPPED);
+	ck_assert_uint_eq(held(&w, "network").stopped, _i == 0 ? 0 : 2);
+	ck_assert_uint_eq(held(&w, "network").last, _i == 0 ? 3 : 2);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&fork);
+	made_deinit(&raised);
+	made_deinit(&next);
 	world_deinit(&w);
 }
 END_TEST
@@ -1036,6 +1070,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_every_bit_counts);
 	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
+	tcase_add_loop_test(tc, test_fork_disowned, 0, 2);
 	tcase_add_test(tc, test_shown_by_another);
 	tcase_add_test(tc, test_framed);
 	tcase_add_test(tc, test_given_back);

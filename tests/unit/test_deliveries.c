@@ -420,7 +420,7 @@ START_TEST(test_set_aside)
 
 	run(&q);
 	memory_ledger_begin(w.publisher);
-	ck_assert_int_eq(memory_ledger_ops.set_aside(w.publisher, q.events[0].channel, 5), 0);
+	ck_assert_int_eq(memory_ledger_ops.set_aside(w.publisher, q.events[0].channel, 5, false), 0);
 	memory_ledger_commit(w.publisher);
 	deliveries_deinit(&q);
 	q = query("*", NULL);

@@ -295,7 +295,7 @@ static int set_aside(void *ledger)
 
 	if (r == 0 && row.last >= 3) {
 		row.last -= 3;
-		r = ops->set_aside(ledger, row.id, row.last);
+		r = ops->set_aside(ledger, row.id, row.last, false);
 		if (r == 0)
 			r = ops->channel_put(ledger, &row);
 	}

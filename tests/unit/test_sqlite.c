@@ -650,7 +650,7 @@ START_TEST(test_disk_full_before_the_commit)
 	ck_assert_int_eq(ops->event_find(s, &key, &found), LEDGER_FULL);
 	ck_assert_int_eq(ops->channel_find(s, "ut.ee", "network", &row), LEDGER_FULL);
 	ck_assert_int_eq(add_batch(s, 1, 10), LEDGER_FULL);
-	ck_assert_int_eq(ops->set_aside(s, 1, 0), LEDGER_FULL);
+	ck_assert_int_eq(ops->set_aside(s, 1, 0, false), LEDGER_FULL);
 	ck_assert_int_eq(ops->savepoint(s), LEDGER_FULL);
 	ck_assert_int_eq(store_commit(s), STORE_FULL);
 	ck_assert_int_eq(settings_held(s), 0);

@@ -309,7 +309,7 @@ START_TEST(test_positions_out_of_range)
 	ck_assert_int_eq(ops->batch_get(ledger, UINT64_MAX, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->batch_ending(ledger, channel, high, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->batch_holding(ledger, channel, UINT64_MAX, &batch), LEDGER_NONE);
-	ck_assert_int_eq(ops->set_aside(ledger, channel, UINT64_MAX), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, UINT64_MAX, false), 0);
 	ck_assert_int_eq(ops->batch_ending(ledger, channel, 10, &batch), 0);
 	commit();
 }
@@ -740,7 +740,7 @@ START_TEST(test_undone_transaction)
 	number = add_batch(add_channel("ut.ee", "network"), 1, 5);
 	place.number = number;
 	ck_assert_int_eq(ops->event_add(ledger, &a, &place), LEDGER_HELD);
-	ck_assert_int_eq(ops->set_aside(ledger, 1, 0), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, 1, 0, false), 0);
 	undo();
 	begin();
 	ck_assert_int_eq(ops->channel_find(ledger, "ut.ee", "network", &row), LEDGER_NONE);
@@ -929,8 +929,8 @@ START_TEST(test_set_aside)
 	commit();
 
 	begin();
-	ck_assert_int_eq(ops->set_aside(ledger, channel, 10), 0);
-	ck_assert_int_eq(ops->set_aside(ledger, channel, 10), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 10, false), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 10, false), 0);
 	ck_assert_int_eq(ops->batch_ending(ledger, channel, 20, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->batch_holding(ledger, channel, 15, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->batch_get(ledger, numbers[3], &batch), LEDGER_NONE);
@@ -958,6 +958,103 @@ START_TEST(test_set_aside)
 }
 END_TEST
 
+static uint64_t above_of(uint64_t channel, uint8_t digest)
+{
+	struct digest wanted = {{digest}};
+	uint64_t above = UINT64_MAX;
+
+	ck_assert_int_eq(ops->aside_find(ledger, channel, &wanted, &above), 0);
+	return above;
+}
+
+/* A batch kept apart from the start, with one event of one object. */
+static uint64_t keep_apart(uint64_t channel, uint64_t first, uint8_t digest, const struct index_key *name)
+{
+	struct batch_row batch = {.number = ops->next_number(ledger),
+		.channel = channel,
+		.incarnation = 1,
+		.first = first,
+		.count = 1,
+		.digest = {{digest}},
+		.header = bytes_str("header"),
+		.signature = bytes_of(signature, sizeof signature),
+		.body = bytes_str("body"),
+		.wrapped = bytes_str("key")};
+	struct object_row row = {.revision = digest, .place = {batch.number, 0}};
+
+	ck_assert_int_eq(ops->aside_add(ledger, &batch, first - 1), 0);
+	ck_assert_int_eq(ops->aside_event(ledger, name, &row.place), 0);
+	ck_assert_int_eq(ops->aside_object(ledger, name, &row), 0);
+	return batch.number;
+}
+
+static void expect_next(uint64_t number, enum origin origin)
+{
+	struct batch_row batch = {0};
+	enum origin got = ORIGIN_NONE;
+
+	ck_assert_int_eq(ops->aside_next(ledger, &batch, &got), number == 0 ? LEDGER_NONE : 0);
+	ck_assert_uint_eq(batch.number, number);
+	ck_assert_int_eq(got, origin);
+}
+
+/* What is to be published again is found one after the other, what readers gave back before our own, until it is done; whence it came stays
+ * known. A channel that goes back further takes with it the places at which others go on. */
+START_TEST(test_kept_apart)
+{
+	struct index_key own = name_of(1), given = name_of(2), unknown = name_of(3);
+	struct object_row row = {.revision = 4};
+	uint64_t channel, numbers[2], revision = 9;
+	struct digest nowhere = {{99}};
+	enum origin origin;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	add_batch(channel, 1, 10);
+	numbers[0] = add_batch(channel, 11, 10);
+	row.place.number = numbers[0];
+	ck_assert_int_eq(ops->event_add(ledger, &own, &row.place), 0);
+	ck_assert_int_eq(ops->object_put(ledger, &own, &row), 0);
+	ck_assert_int_eq(ops->aside_revision(ledger, &own, &revision), 0);
+	ck_assert_uint_eq(revision, 0);
+	expect_next(0, ORIGIN_NONE);
+	commit();
+	ck_assert_int_eq(archive_ops->aside_pends(archive), LEDGER_NONE);
+
+	begin();
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 10, true), 0);
+	numbers[1] = keep_apart(channel, 13, 7, &given);
+	commit();
+	restart();
+	ck_assert_int_eq(archive_ops->aside_pends(archive), 0);
+	ck_assert_int_eq(archive_ops->aside(archive, channel, &(struct digest){{7}}), 0);
+	ck_assert_int_eq(archive_ops->aside(archive, channel, &nowhere), LEDGER_NONE);
+	ck_assert_int_eq(archive_ops->aside(archive, channel + 1, &(struct digest){{7}}), LEDGER_NONE);
+
+	begin();
+	ck_assert_uint_eq(above_of(channel, 7), 12);
+	expect_next(numbers[1], ORIGIN_READERS);
+	ck_assert_int_eq(ops->aside_done(ledger, numbers[1]), 0);
+	expect_next(numbers[0], ORIGIN_OWN);
+	ck_assert_int_eq(ops->aside_done(ledger, numbers[0]), 0);
+	expect_next(0, ORIGIN_NONE);
+	ck_assert_int_eq(ops->aside_origin(ledger, &given, &origin), 0);
+	ck_assert_int_eq(origin, ORIGIN_READERS);
+	ck_assert_int_eq(ops->aside_origin(ledger, &own, &origin), 0);
+	ck_assert_int_eq(origin, ORIGIN_OWN);
+	ck_assert_int_eq(ops->aside_origin(ledger, &unknown, &origin), 0);
+	ck_assert_int_eq(origin, ORIGIN_NONE);
+	ck_assert_int_eq(ops->aside_revision(ledger, &own, &revision), 0);
+	ck_assert_uint_eq(revision, 4);
+	ck_assert_int_eq(ops->aside_revision(ledger, &given, &revision), 0);
+	ck_assert_uint_eq(revision, 7);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 0, false), 0);
+	ck_assert_uint_eq(above_of(channel, 7), 0);
+	ck_assert_int_eq(ops->aside_find(ledger, channel, &nowhere, &revision), LEDGER_NONE);
+	commit();
+}
+END_TEST
+
 /* Nothing above 0 is everything. */
 START_TEST(test_set_all_aside)
 {
@@ -968,7 +1065,7 @@ START_TEST(test_set_all_aside)
 	channel = add_channel("ut.ee", "network");
 	add_batch(channel, 1, 10);
 	add_batch(channel, 11, 10);
-	ck_assert_int_eq(ops->set_aside(ledger, channel, 0), 0);
+	ck_assert_int_eq(ops->set_aside(ledger, channel, 0, false), 0);
 	commit();
 	ck_assert_int_eq(archive_ops->batches(archive, 0, write_batch, &text), 0);
 	ck_assert_uint_eq(text.len, 0);
@@ -988,7 +1085,8 @@ int main(void)
 		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
 		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes,
 		test_trust_after_a_restart, test_settings, test_forks, test_held, test_undone_transaction,
-		test_undone_part, test_walks, test_long_walk, test_channel_walk, test_set_aside, test_set_all_aside};
+		test_undone_part, test_walks, test_long_walk, test_channel_walk, test_set_aside, test_kept_apart,
+		test_set_all_aside};
 
 	for (size_t i = 0; i < sizeof ledgers / sizeof *ledgers; i++) {
 		TCase *tc = tcase_create(ledgers[i].name);
