@@ -263,9 +263,10 @@ void keep_committed(struct node *n, const struct job *job)
 
 void keep_tick(struct node *n)
 {
-	if (node_why_not_ready(n) != NULL) /* the key may have gone since they came */
+	/* The key may have gone since they came. What is under way it has signed. */
+	if (node_why_not_ready(n) != NULL)
 		for (struct unsaved *u = n->unsaved; u != NULL; u = u->next)
-			if (has_act(u))
+			if (has_act(u) && u != n->saving)
 				tell(n, u, false);
 	save_next(n);
 }

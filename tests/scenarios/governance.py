@@ -7,6 +7,7 @@ import nacl.signing
 import harness
 from harness import check, equal, notes, wait_until
 from harness.node import Network, course
+from harness.runbook import Desk, blocks
 
 SMALL = ["rug.nl", "ugent.be", "ut.ee"]
 
@@ -78,8 +79,13 @@ def test_two_rosters():
         rug.stop()
         rug.start()
     equal([roster_of(ghent)[key] for key in ("digest", "disputed")], [digest_of(one), 1], "what counts elsewhere")
+    compare, choose = blocks("Two rosters with one number")
     for node in (ghent, tartu):
-        node.enlight("roster", "pin", digest_of(two))
+        desk = Desk(harness.folder("desk"), node)
+        said = desk.follow(compare, DIGEST=digest_of(one), OTHER=digest_of(two))
+        check("uu.se leaves" in said and "unibe.ch joins" in said, "in what they differ", said)
+        desk.follow(choose, DIGEST=digest_of(two))
+        equal(roster_of(node)["disputed"], 0, "disputes after the runbook")
     three = next_roster(network, [m.entry for m in members] + newcomers[1:], members[:2], before=two, quorum=4)
     three = three + notes.signature_line(three.split("\n\n")[0] + "\n", "unibe.ch", newcomers[1].identity)
     equal(ghent.import_note(three).status, 201, "the roster after it")

@@ -130,6 +130,8 @@ def test_identity_key_is_lost():
     traffic = Traffic(ghent)
     make, bring, sign, give = blocks("An identity key is lost or stolen")
     safe, desk = offline(network), Desk(harness.folder("ghent"), ghent)
+    safe.follow(blocks("Key ceremony")[0], typed=PASSPHRASE)
+    check((safe.folder / "ceremony/ugent.be.member").exists(), "what the ceremony makes")
     safe.follow(make, HANDLE=GHENT, CC="BE", NAME="'Universiteit Gent'", typed=PASSPHRASE)
     check("\nsecret " not in (safe.folder / "again/identity.key").read_text(), "the key is sealed")
 

@@ -551,7 +551,8 @@ START_TEST(test_trail_waits_for_a_card)
 }
 END_TEST
 
-/* That a card took its key away is the last thing that a node's key signs; whoever waits for an act behind it is told that it waits. */
+/* That a card took its key away is the last thing that a node's key signs, however long the disk takes; whoever waits for an act behind it is
+ * told that it waits. */
 START_TEST(test_key_goes)
 {
 	struct actor member = actor_of(READER, 0);
@@ -569,6 +570,7 @@ START_TEST(test_key_goes)
 					  .act = &act,
 					  .tag = 1}),
 		0);
+	tick(&d, 1000); /* it is under way */
 	commit(&d, false);
 	tell_act(&d, "c", 2);
 	ck_assert_ptr_null(d.job);
