@@ -4,11 +4,12 @@
 #ifndef ENLIGHT_CORE_QUERY_H
 #define ENLIGHT_CORE_QUERY_H
 
+#include "core/check.h"
 #include "core/event.h"
 #include "core/ledger.h"
 #include "core/trust.h"
 
-enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES, QUERY_EVIDENCE };
+enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES, QUERY_EVIDENCE, QUERY_CHECK };
 
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
@@ -131,6 +132,7 @@ struct query {
 		struct fetch_query fetch;
 		struct deliveries_query deliveries;
 		struct evidence_query evidence;
+		struct check_query check;
 	};
 };
 struct query *query_new(enum query_kind kind); /* NULL: out of memory */

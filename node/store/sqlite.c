@@ -140,6 +140,13 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
+sqlite3 *store_connection(struct store *s, uint64_t *page_bytes)
+{
+	assert(!s->in_transaction);
+	*page_bytes = s->page_bytes;
+	return s->db;
+}
+
 /* What the system said when a write to or a sync of the WAL or the database failed last. */
 static int write_errno(const struct store *s, int which)
 {
