@@ -45,6 +45,16 @@ static json_t *key_json(const struct loop *l)
 		(json_int_t)k.due_days, "overdue_days", (json_int_t)k.overdue_days, "newer", (json_int_t)k.newer);
 }
 
+/* `age_days` -1: there never was one. */
+static json_t *backup_json(const struct loop *l)
+{
+	uint64_t now_ms = loop_time_ms(), last_ms = l->backup.last_ms, limit = l->config->store.backup_age_days;
+	uint64_t age = last_ms == 0 || last_ms > now_ms ? 0 : (now_ms - last_ms) / 86400000;
+
+	return json_pack("{s:I, s:I, s:I}", "age_days", last_ms == 0 ? (json_int_t)-1 : (json_int_t)age, "limit_days",
+		(json_int_t)limit, "overdue_days", (json_int_t)(limit != 0 && age > limit ? age - limit : 0));
+}
+
 json_t *loop_status(void *context)
 {
 	const struct loop *l = context;
@@ -60,7 +70,7 @@ json_t *loop_status(void *context)
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
 		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o}",
+		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o, s:o}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
@@ -70,7 +80,8 @@ json_t *loop_status(void *context)
 		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
 		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
 		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "plugins", "configured", plugins.n,
-		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l));
+		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l),
+		"backup", backup_json(l));
 }
 
 static double resident(const struct loop *l)
@@ -92,6 +103,16 @@ static double store_limit(const struct loop *l)
 static double full(const struct loop *l)
 {
 	return l->full != NULL;
+}
+
+static double backup_time(const struct loop *l)
+{
+	return (double)l->backup.last_ms / 1000.0;
+}
+
+static double backup_limit(const struct loop *l)
+{
+	return (double)l->config->store.backup_age_days * 86400.0;
 }
 
 static double key_age(const struct loop *l)
@@ -117,6 +138,11 @@ static const struct {
 	struct metric metric;
 	double (*value)(const struct loop *l);
 } gauges[] = {
+	{{"enlight_backup_age_limit_seconds", METRIC_GAUGE, "seconds",
+		 "How old the last backup may get (store.backup_age); 0: nobody watches"},
+		backup_limit},
+	{{"enlight_backup_time_seconds", METRIC_GAUGE, "seconds", "When a backup was kept last, since 1970; 0: never"},
+		backup_time},
 	{{"enlight_key_age_limit_seconds", METRIC_GAUGE, "seconds", "How old a node key may get; 0: no limit"},
 		key_limit},
 	{{"enlight_key_age_seconds", METRIC_GAUGE, "seconds", "How long the node key has been in use"}, key_age},

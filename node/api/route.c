@@ -31,6 +31,16 @@ const struct route routes[] = {
 	{"GET", "/metrics", ACCESS_ANYONE, true, 0, handle_metrics, {{0}}, "Metrics and counts, as Prometheus text"},
 	{"GET", "/readyz", ACCESS_ANYONE, true, 0, handle_ready, {{0}},
 		"200 when events can be published, else 503 with reasons"},
+	{"GET", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup, {{0}},
+		"The copy of the store that is being made: `state` copying, ready (with the `head` of the backup's "
+		"file) or "
+		"failed; given up when nobody asks for a minute"},
+	{"POST", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup_begin, {REASON},
+		"Begins a copy of the store; noted in the audit trail, of which the copy has that note"},
+	{"DELETE", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup_end,
+		{{"kept", "`true`: it is where it is to stay; the node notes when"}}, "Done with the copy"},
+	{"GET", "/v1/backup/database", ACCESS_OPERATOR, false, 0, handle_backup_database, {{0}},
+		"The copy that is ready (application/octet-stream): what follows the head in the backup's file"},
 	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {REASON},
 		"Takes in a member's card (text/plain)"},
 	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels, {{0}},

@@ -103,6 +103,11 @@ struct committer *committer_new(const char *member, const struct node_keys *keys
 	return c;
 }
 
+bool committer_has_keys(const struct committer *c, const struct store_keys *keys)
+{
+	return sodium_memcmp(&c->store_keys, keys, sizeof *keys) == 0;
+}
+
 void committer_free(struct committer *c)
 {
 	if (c == NULL)

@@ -192,6 +192,8 @@ struct committer;
 /* Holds what the worker needs: the member, its keys (copied, wiped by committer_free()). */
 struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys);
 void committer_free(struct committer *c);
+/* Whether these are the store's keys it works with. */
+bool committer_has_keys(const struct committer *c, const struct store_keys *keys);
 
 /* Does what a job needs neither the ledger nor the jobs before it for: verifies and opens what was delivered, unpacks its events and checks
  * their rules. For a thread beside the one that commits, which does itself what is not done; never both with one job at a time. */

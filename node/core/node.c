@@ -572,6 +572,10 @@ static int take_block(struct node *n, const struct node_input *in)
 /* What was done already (NODE_ACT) is recorded however many wait, as far as there is room: keep() says so otherwise. */
 static int take_act(struct node *n, const struct node_input *in)
 {
+	if (in->kind == NODE_BACKUP) {
+		keep_time(n, NODE_BACKUP_SETTING, in->tag);
+		return 0;
+	}
 	if (in->kind == NODE_ACT) {
 		keep(n, NULL, in->act, in->tag);
 		return 0;
@@ -721,6 +725,7 @@ static void dispatch(struct node *n, const struct node_input *in)
 	case NODE_BLOCK:
 	case NODE_PIN:
 	case NODE_ACT:
+	case NODE_BACKUP:
 		n->update->result = take_act(n, in);
 		break;
 	}

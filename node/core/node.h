@@ -62,6 +62,11 @@ int node_load_checkpoint(struct node *n, const char *value); /* of CHECKPOINT_SE
 #define NODE_KEY_SETTING "key since "
 void node_load_key_since(struct node *n, const char *name, const char *value);
 
+/* The settings that say when a backup was kept last, and when this store was put back from one, which `enlight restore` writes: milliseconds
+ * since 1970 in decimal digits. */
+#define NODE_BACKUP_SETTING "backup"
+#define NODE_RESTORED_SETTING "restored"
+
 enum node_input_kind {
 	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */
 	NODE_UP,        /* connection (dialled) */
@@ -76,6 +81,7 @@ enum node_input_kind {
 	NODE_BLOCK,     /* member, block, reason, act, tag */
 	NODE_PIN,       /* digest of the roster that counts among those with its number, act, tag */
 	NODE_ACT,       /* act, tag: something else was done, for the audit trail */
+	NODE_BACKUP,    /* tag: a copy of the store is in a safe place now */
 };
 struct node_input {
 	enum node_input_kind kind;

@@ -224,6 +224,8 @@ void key_age_tick(struct node *n);
 /* keep.c */
 /* A note or setting that is in force (taken; NULL: none), and what the trail says of it (borrowed; NULL: nothing). */
 void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag);
+/* The same of a setting that says that it is now. False: no memory, which is noted. */
+bool keep_time(struct node *n, const char *name, uint64_t tag);
 void keep_nothing(struct node *n, uint64_t tag); /* there was no memory for it */
 bool keep_is_full(const struct node *n);         /* as many acts wait as may */
 void keep_committed(struct node *n, const struct job *job);

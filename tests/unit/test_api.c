@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -297,9 +298,47 @@ static int op_held_retry_all(void *context, const char *plugin, const struct hel
 	return strcmp(plugin, "registrar") == 0 ? n->result : -ENOENT;
 }
 
+static int op_backup_begin(void *context, char why[static 160])
+{
+	const struct node_double *n = context;
+
+	if (n->place != NULL)
+		snprintf(why, 160, "%s", n->place);
+	return n->result;
+}
+
+static json_t *op_backup(void *context)
+{
+	return ((const struct node_double *)context)->result == -ENOENT ? json_null()
+									: json_pack("{s:s}", "state", "copying");
+}
+
+/* The "copy" is this program's own file. */
+static int op_backup_file(void *context, uint64_t *bytes)
+{
+	static int fd = -1;
+
+	if (((const struct node_double *)context)->result != 0)
+		return -1;
+	if (fd < 0)
+		fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	*bytes = 4;
+	return fd;
+}
+
+static int op_backup_end(void *context, uint64_t tag, bool kept)
+{
+	struct node_double *n = context;
+
+	if (n->result == 0 && kept)
+		api_kept(n->api, tag, !n->broken);
+	return n->result;
+}
+
 static const struct api_ops ops = {op_status, op_list, op_list, op_not_ready, op_full, op_last_number, op_metrics,
 	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_list, op_roster_text, op_pin, op_list,
-	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now};
+	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now, op_backup_begin,
+	op_backup, op_backup_file, op_backup_end};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -1564,6 +1603,17 @@ static const struct {
 		""},
 	{"retry of no topic", "POST /v1/dead-letters/registrar/retry?topic=no.such", "", "", 0, NULL, 400, "parameter",
 		""},
+	{"backup", "POST /v1/backup?reason=weekly", "", "", 0, NULL, 201, NULL, "2003 store.backup  weekly"},
+	{"second backup", "POST /v1/backup", "", "", -EBUSY, NULL, 503, "busy", "2003 store.backup  "},
+	{"backup without a key", "POST /v1/backup", "", "", -EACCES, "store.key", 503, "failed", "2003 store.backup  "},
+	{"how far a backup is", "GET /v1/backup", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no backup", "GET /v1/backup", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"the copy", "GET /v1/backup/database", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no copy", "GET /v1/backup/database", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"backup given up", "DELETE /v1/backup", "", NULL, 0, NULL, 200, NULL, ""},
+	{"backup kept", "DELETE /v1/backup?kept=true", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no backup given up", "DELETE /v1/backup?kept=true", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"backup perhaps kept", "DELETE /v1/backup?kept=perhaps", "", NULL, 0, NULL, 400, "parameter", ""},
 	{"unblock again", "DELETE /v1/peers/uu.se/block", "", NULL, 1, NULL, 200, NULL, "2003 peers.unblock uu.se "},
 };
 
