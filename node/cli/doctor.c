@@ -315,6 +315,24 @@ static void check_links(struct doctor *d)
 		find(d, FINE, NULL, "links to %lld of %lld other members are live", live, others);
 }
 
+static void check_backup(struct doctor *d)
+{
+	static const char advice[] = "enlight backup --output FILE, by a timer; store.backup_age says how often";
+	long long age = (long long)json_integer_value(cli_get(d->node, "backup.age_days"));
+	long long limit = (long long)json_integer_value(cli_get(d->node, "backup.limit_days"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (limit == 0)
+		find(d, FINE, NULL, "nobody wants backups to be watched (store.backup_age is 0)");
+	else if (age < 0)
+		find(d, WARN, advice, "there is no backup of this store");
+	else if (age > limit)
+		find(d, WARN, advice, "the last backup is %lld days old, and %lld are allowed", age, limit);
+	else
+		find(d, FINE, NULL, "the last backup is %lld days old", age);
+}
+
 static void check_plugins(struct doctor *d)
 {
 	long long configured = (long long)json_integer_value(cli_get(d->node, "plugins.configured"));
@@ -350,6 +368,7 @@ static const struct {
 	{"ready", check_ready, EX_UNAVAILABLE},
 	{"links", check_links, EX_UNAVAILABLE},
 	{"plugins", check_plugins, EX_UNAVAILABLE},
+	{"backup", check_backup, EX_UNAVAILABLE},
 };
 
 static void run_checks(struct doctor *d)

@@ -284,6 +284,56 @@ json_t *http_peek(const struct cli *c, const char *path)
 	return answer;
 }
 
+/* ---- long answers ---- */
+
+struct fetching {
+	struct http *http;
+	http_take take;
+	void *context;
+	struct buffer refusal;
+	bool ended; /* by `take` */
+};
+
+static size_t on_part(char *data, size_t size, size_t n, void *context)
+{
+	struct fetching *f = context;
+	long status = 0;
+
+	curl_easy_getinfo(f->http->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return on_body(data, size, n, &f->refusal);
+	f->ended = !f->take(f->context, bytes_of(data, size * n));
+	return f->ended ? 0 : size * n;
+}
+
+int http_fetch(struct http *h, const char *path, http_take take, void *context)
+{
+	struct fetching f = {.http = h, .take = take, .context = context};
+	struct http_reply reply = {0};
+	struct curl_slist *headers;
+	CURLcode code;
+	int r = EX_OK;
+
+	if (!prepare(h, "GET", path, NULL, &headers))
+		return EX_OSERR;
+	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_part);
+	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &f);
+	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_TIME, (long)ASK_TIMEOUT_S);
+	code = curl_easy_perform(h->curl);
+	if (code == CURLE_OK)
+		take_reply(h, &reply, &f.refusal);
+	if (code != CURLE_OK && !f.ended)
+		r = explain(h, code);
+	else if (code == CURLE_OK && reply.status != 200)
+		r = http_problem(&reply);
+	http_reply_deinit(&reply);
+	curl_slist_free_all(headers);
+	buffer_deinit(&f.refusal);
+	return r;
+}
+
 /* ---- server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) ---- */
 
 struct stream {

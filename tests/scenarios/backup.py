@@ -1,0 +1,115 @@
+"""A node's store is backed up while it works, and put back on a new disk."""
+
+import shutil
+import sqlite3
+
+import harness
+from harness import check, equal
+from harness.node import Network, course
+from renewal import Traffic, enlight, write_identity
+
+
+def lose_disk(node):
+    """State and store key are gone; the node key was kept elsewhere, and the configuration."""
+    shutil.rmtree(node.folder / "state")
+    (node.folder / "keys" / "store.key").unlink()
+
+
+def open_key_offline(node, backup):
+    """What the offline machine sees of a backup is its first nine lines; what comes back is the opened store key."""
+    safe = harness.folder("safe")
+    head = backup.read_bytes().split(b"\n", 9)[:9]
+    (safe / "head").write_bytes(b"\n".join(head) + b"\n")
+    enlight(node, "backup", "key", "--identity", node.folder / "identity.key", "--output", safe / "store.key", safe / "head")
+    return safe / "store.key"
+
+
+@harness.limit(120)
+def test_disk_lost():
+    """A node that publishes is backed up meanwhile; its disk is lost, restored, and it goes on with every event that anybody was told of"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"]).start()
+    node = network["ugent.be"]
+    write_identity(node.member)
+    node.publish([course("ugent.be", title="x" * 200) for _ in range(400)])
+    network["ut.ee"].publish([course("ut.ee") for _ in range(50)])
+    node.wait_for("ut.ee", "network", 50)
+    traffic = Traffic(node)
+    traffic.more()
+    backup = node.folder / "enlight.backup"
+    enlight(node, "backup", "--output", backup, "--reason", "before the move")
+    traffic.more()
+
+    equal(backup.stat().st_mode & 0o777, 0o600, "mode of the backup")
+    equal([path.name for path in (node.folder / "state").iterdir() if path.name.startswith("backup")], [], "left behind")
+    equal(node.ask("/v1/status")["backup"]["age_days"], 0, "age of the last backup")
+    check(node.metric("enlight_backup_time_seconds") > 0, "the metrics tell when it was")
+    acts = node.events(topic="node.act", data="true")
+    equal([(a["data"]["act"], a["data"].get("reason")) for a in acts if a["data"]["act"] == "store.backup"],
+          [("store.backup", "before the move")], "the audit trail")
+    check("is there already" in enlight(node, "backup", "--output", backup, expect=73).stderr, "not written over")
+    check("stop it first" in enlight(node, "restore", "--identity", node.folder / "identity.key", backup, node.folder,
+                                     expect=75).stderr, "a running node's store is left alone")
+
+    sent = traffic.stop()
+    for member in ("rug.nl", "ut.ee"):
+        node.wait_receipt("network", member, 400 + len(sent))
+    node.stop()
+    lose_disk(node)
+    key = open_key_offline(node, backup)
+    enlight(node, "restore", "--key", key, backup, node.folder)
+    with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
+        acts = database.execute("SELECT count(*) FROM setting WHERE name = 'restored'").fetchone()
+    equal(acts, (1,), "the store says that it was restored")
+    node.start()
+    node.wait_for("ugent.be", "network", 400 + len(sent))
+    equal([event["id"] for event in node.events(source="ugent.be", audience="network")][400:], sent, "events after the restore")
+    node.publish([course("ugent.be")])
+    for member in ("rug.nl", "ut.ee"):
+        network[member].wait_for("ugent.be", "network", 401 + len(sent))
+        equal(network[member].metric("enlight_forks_total"), 0, "forks")
+    enlight(node, "doctor")
+
+
+@harness.limit(120)
+def test_restore_refused():
+    """A backup that is damaged, of another member, or of another key is refused before anything is changed"""
+    network = Network(["rug.nl", "ugent.be"]).start()
+    node, other = network["ugent.be"], network["rug.nl"]
+    for each in (node, other):
+        write_identity(each.member)
+    node.publish([course("ugent.be") for _ in range(20)])
+    backup, bad = node.folder / "enlight.backup", node.folder / "bad.backup"
+    identity = ("--identity", node.folder / "identity.key")
+    enlight(node, "backup", "--output", backup)
+    node.stop()
+    other.stop()
+    before = (node.folder / "state" / "enlight.db").read_bytes()
+
+    content = bytearray(backup.read_bytes())
+    content[-5000] ^= 1
+    bad.write_bytes(content)
+    cases = [
+        ((*identity, backup), node, 73, "is there already"),
+        ((*identity, "--replace", bad), node, 65, "is damaged"),
+        (("--identity", other.folder / "identity.key", "--replace", backup), node, 65, "another identity key"),
+        ((*identity, backup), other, 65, "is a backup of ugent.be"),
+        (("--key", other.folder / "keys" / "store.key", "--replace", backup), node, 65, "does not open"),
+        ((*identity, node.configuration), node, 65, "is no backup"),
+    ]
+    for words, where, status, text in cases:
+        said = enlight(where, "restore", *words, where.folder, expect=status).stderr
+        check(text in said, f"restore {words}", said)
+    equal((node.folder / "state" / "enlight.db").read_bytes(), before, "the store")
+    left = sorted(path.name for path in (node.folder / "state").iterdir())
+    equal([name for name in left if "restoring" in name], [], "left behind")
+
+    enlight(node, "restore", *identity, "--replace", backup, node.folder)
+    kept = [path for path in (node.folder / "state").iterdir() if ".until-" in path.name]
+    equal([path.read_bytes() for path in kept if path.name.startswith("enlight.db.until-") and not path.name.endswith(("-wal", "-shm"))],
+          [before], "the store that was there")
+    node.start()
+    equal(len(node.events(source="ugent.be", audience="network")), 20, "events")
+
+
+if __name__ == "__main__":
+    harness.main()
