@@ -458,6 +458,8 @@ static int ask_query(void *context, struct query *query)
 {
 	struct loop *l = context;
 
+	if (query->kind == QUERY_CHECK && query->check.trust == NULL)
+		query->check.trust = trust_ref(node_trust(l->node));
 	if (query->kind == QUERY_EVIDENCE && query->evidence.trust == NULL)
 		query->evidence.trust = trust_ref(node_trust(l->node));
 	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
@@ -516,6 +518,18 @@ static int ask_pin(void *context, uint64_t tag, const struct act *act, const str
 	struct node_input in = {.kind = NODE_PIN, .digest = digest, .act = act, .tag = tag};
 
 	return step_result(context, &in);
+}
+
+static int ask_repair(void *context, uint64_t tag, const struct act *act, const struct damage *damage)
+{
+	struct node_input in = {.kind = NODE_REPAIR, .damage = damage, .act = act, .tag = tag};
+
+	return step_result(context, &in);
+}
+
+static json_t *repairs(void *context)
+{
+	return node_repairs(((struct loop *)context)->node);
 }
 
 static void audit(void *context, uint64_t tag, const struct act *act)
@@ -598,6 +612,8 @@ const struct api_ops loop_api_ops = {
 	.backup = loop_backup,
 	.backup_file = loop_backup_file,
 	.backup_end = loop_backup_end,
+	.repair = ask_repair,
+	.repairs = repairs,
 };
 
 /* ---- configuration ---- */

@@ -69,7 +69,7 @@ json_t *loop_status(void *context)
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
-		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:{s:I, s:I}, "
 		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o, s:o}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
@@ -77,11 +77,11 @@ json_t *loop_status(void *context)
 		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
 		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
-		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
-		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
-		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "plugins", "configured", plugins.n,
-		"ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l),
-		"backup", backup_json(l));
+		(json_int_t)l->config->store.disk_limit_bytes, "repairs", (json_int_t)c.repairs, "links", "live",
+		(json_int_t)c.live, "members", (json_int_t)c.members, "channels", "held", (json_int_t)c.channels,
+		"stopped", (json_int_t)c.stopped, "withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks,
+		"plugins", "configured", plugins.n, "ready", plugins.ready, "retrying", plugins.retrying, "dead",
+		plugins.dead, "key", key_json(l), "backup", backup_json(l));
 }
 
 static double resident(const struct loop *l)
@@ -180,6 +180,8 @@ static const struct {
 		COUNT(withheld)},
 	{{"enlight_links_live", METRIC_GAUGE, "", "Peers with a live session"}, COUNT(live)},
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
+	{{"enlight_batches_damaged", METRIC_GAUGE, "", "Batches that the disk changed and that are asked for again"},
+		COUNT(repairs)},
 	{{"enlight_rosters_disputed", METRIC_GAUGE, "",
 		 "Rosters that compete with one in force, of which no operator has said yet which counts"},
 		COUNT(disputes)},

@@ -68,6 +68,9 @@ struct api_ops {
 	json_t *(*backup)(void *context);
 	int (*backup_file)(void *context, uint64_t *bytes);
 	int (*backup_end)(void *context, uint64_t tag, bool kept);
+	/* A damaged batch is asked for again: 0 or -EAGAIN as above; those that are. */
+	int (*repair)(void *context, uint64_t tag, const struct act *act, const struct damage *damage);
+	json_t *(*repairs)(void *context);
 };
 
 struct api_options {

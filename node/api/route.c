@@ -96,6 +96,16 @@ const struct route routes[] = {
 	{"POST", "/v1/rosters/{digest}/pin", ACCESS_OPERATOR, false, 0, handle_roster_pin, {REASON},
 		"Of all rosters with its number this one counts, at this node"},
 	{"GET", "/v1/status", ACCESS_READER | ACCESS_PUBLISHER, false, 0, handle_status, {{0}}, "The node in one view"},
+	{"GET", "/v1/store/check", ACCESS_OPERATOR, false, 0, handle_store_check,
+		{{"after", "the number of a batch: those stored behind it; without it from the beginning"}},
+		"Looks through a page of stored batches: digest, chain, signature, seal and root of each; `damages` "
+		"are those "
+		"that the disk changed"},
+	{"GET", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repairs, {{0}},
+		"Batches that are asked for again, and whom they wait for"},
+	{"POST", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repair,
+		{{"number", "of the batch"}, REASON},
+		"Asks for a damaged batch again, from who has it; 202 when it is one, 200 when it is whole"},
 	{"GET", "/v1/topics", ACCESS_ANYONE, false, 0, handle_topics, {{0}}, "Kinds of event there are"},
 	{"GET", "/v1/topics/{topic}", ACCESS_ANYONE, false, 0, handle_topic, {{0}},
 		"One of them, with an example of an event"},

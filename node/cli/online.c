@@ -30,6 +30,7 @@ static const struct {
 	{"key.overdue_days", "days since the node key passed its age limit: renew it (enlight keys new)"},
 	{"key.due_days", "days until the node key passes its age limit: renew it (enlight keys new)"},
 	{"key.newer", "is the number of a newer key on this member's card: restart the node, then it uses it"},
+	{"store.repairs", "damaged batches wait for who has them: see enlight doctor --repair"},
 	{"backup.overdue_days", "days since there should have been a backup: enlight backup"},
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},

@@ -53,36 +53,35 @@ static const struct channel_row *channel_of(const struct checking *c, uint64_t i
 
 /* ---- one batch ---- */
 
-struct before {
-	struct digest digest;
-	bool met;
-};
-
-static int take_digest(void *context, const struct batch_row *row)
+static int take_behind(void *context, const struct batch_row *row)
 {
-	struct before *b = context;
-
-	b->digest = row->digest;
-	b->met = true;
+	*(struct behind *)context = (struct behind){row->incarnation, row->first + row->count - 1, row->digest};
 	return 0;
+}
+
+/* What is stored before this sequence; nothing: the zeroed value. 0 or a negative errno. */
+static int find_behind(const struct checking *c, uint64_t channel, uint64_t first, struct behind *out)
+{
+	int r = 0;
+
+	*out = (struct behind){0};
+	if (first > 1)
+		r = c->ops->batch_ending(c->archive, channel, first - 1, take_behind, out);
+	return r == LEDGER_NONE ? 0 : r;
 }
 
 /* Whether the header continues the one before it, of which the channel's first has none. */
 static int check_chain(
 	const struct checking *c, const struct channel_row *ch, const struct header *h, const char **what)
 {
-	struct before before = {0};
-	int r = 0;
+	struct behind behind;
+	int r = find_behind(c, ch->id, h->first, &behind);
 
-	if (h->first > 1)
-		r = c->ops->batch_ending(c->archive, ch->id, h->first - 1, take_digest, &before);
-	if (r == LEDGER_NONE && h->first == ch->first)
+	if (r == 0 && behind.sequence == 0 && h->first == ch->first)
 		return 0;
-	if (r < 0)
-		return r;
-	if (!digest_equal(&h->previous, &before.digest))
+	if (r == 0 && !digest_equal(&h->previous, &behind.digest))
 		*what = "it does not continue the batch before it";
-	return 0;
+	return r;
 }
 
 /* What the header's bytes alone tell. */
@@ -143,8 +142,9 @@ static int judge(const struct checking *c, const struct batch_row *row, const st
 }
 
 static int add_damage(
-	struct check_query *q, const struct batch_row *row, const struct channel_row *ch, const char *what)
+	const struct checking *c, const struct batch_row *row, const struct channel_row *ch, const char *what)
 {
+	struct check_query *q = c->query;
 	struct damage *damages = realloc(q->damages, (q->n_damages + 1) * sizeof *damages), *d;
 
 	if (damages == NULL)
@@ -162,7 +162,7 @@ static int add_damage(
 	if (d->audience == NULL)
 		return -ENOMEM;
 	q->n_damages++;
-	return 0;
+	return find_behind(c, row->channel, row->first, &d->behind);
 }
 
 static int check_batch(void *context, const struct batch_row *row)
@@ -179,7 +179,7 @@ static int check_batch(void *context, const struct batch_row *row)
 	q->n_batches++;
 	q->next = row->number;
 	r = judge(c, row, ch, &what);
-	return r == 0 && what != NULL ? add_damage(q, row, ch, what) : r;
+	return r == 0 && what != NULL ? add_damage(c, row, ch, what) : r;
 }
 
 int check_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive, struct check_query *query)

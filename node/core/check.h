@@ -7,6 +7,13 @@
 #include "core/ledger.h"
 #include "core/trust.h"
 
+/* A place in a channel: behind a batch. Sequence 0: its beginning. */
+struct behind {
+	uint32_t incarnation;
+	uint64_t sequence;
+	struct digest digest; /* of that batch's header */
+};
+
 /* A batch that is not what it was. */
 struct damage {
 	uint64_t number, channel; /* row id */
@@ -14,7 +21,8 @@ struct damage {
 	char *audience; /* owned */
 	uint32_t incarnation;
 	uint64_t first, last;
-	const char *what; /* is wrong with it */
+	struct behind behind; /* what is before it, by the store */
+	const char *what;     /* is wrong with it */
 };
 
 /* A page of the check. */

@@ -27,6 +27,14 @@ static void publish_job_deinit(struct publish_job *p)
 	problems_deinit(&p->problems);
 }
 
+static void accept_job_deinit(struct accept_job *a)
+{
+	sealed_batch_deinit(&a->batch);
+	free((void *)a->contradicted.data);
+	opened_free(a->opened);
+	sodium_memzero(a->session_key, sizeof a->session_key);
+}
+
 void job_free(struct job *j)
 {
 	if (j == NULL)
@@ -36,10 +44,10 @@ void job_free(struct job *j)
 		publish_job_deinit(&j->publish);
 		break;
 	case JOB_ACCEPT:
-		sealed_batch_deinit(&j->accept.batch);
-		free((void *)j->accept.contradicted.data);
-		opened_free(j->accept.opened);
-		sodium_memzero(j->accept.session_key, sizeof j->accept.session_key);
+		accept_job_deinit(&j->accept);
+		break;
+	case JOB_REPAIR:
+		accept_job_deinit(&j->repair.delivered);
 		break;
 	case JOB_RECEIPT:
 		free((void *)j->receipt.packed.data);
@@ -251,6 +259,8 @@ static int run_kind(struct work *w, struct job *j)
 		return work_publish(w, &j->publish);
 	case JOB_ACCEPT:
 		return work_accept(w, &j->accept);
+	case JOB_REPAIR:
+		return work_repair(w, &j->repair);
 	case JOB_RECEIPT:
 		return work_receipt(w, &j->receipt);
 	case JOB_NOTE:
@@ -320,6 +330,10 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 		case JOB_ACCEPT:
 			jobs[i]->accept.outcome = full ? ACCEPT_FULL : ACCEPT_FAILED;
 			jobs[i]->accept.why = full ? "the disk is full" : "out of memory";
+			break;
+		case JOB_REPAIR:
+			jobs[i]->repair.done = false;
+			jobs[i]->repair.why = "it could not be stored";
 			break;
 		case JOB_RECEIPT:
 			jobs[i]->receipt.good = false;

@@ -20,6 +20,7 @@ enum job_kind {
 	JOB_DELIVERY,
 	JOB_ACT,
 	JOB_CHECKPOINT,
+	JOB_REPAIR,
 };
 
 /* What became of one event that was asked to be published. */
@@ -87,6 +88,14 @@ struct accept_job {
 	unsigned n_refused, n_stale; /* events in it marked so */
 };
 
+/* A batch that the disk changed, delivered again by who has it. */
+struct repair_job {
+	uint64_t number;
+	struct accept_job delivered; /* peer, session_key, batch and wrapped are looked at */
+	bool done;
+	const char *why; /* it was not */
+};
+
 struct receipt_job {
 	char peer[HANDLE_MAX + 1];
 	struct bytes packed; /* owned */
@@ -133,7 +142,7 @@ struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	/* Of PUBLISH, ACCEPT, RECEIPT, ACT and CHECKPOINT, made in its order; a reference, given up by job_free(). */
+	/* Of PUBLISH, ACCEPT, REPAIR, RECEIPT, ACT and CHECKPOINT, made in its order; a reference, given up by job_free(). */
 	struct trust *trust;
 	struct publish_job
 		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
@@ -141,6 +150,7 @@ struct job {
 	union {
 		struct publish_job publish;
 		struct accept_job accept;
+		struct repair_job repair;
 		struct receipt_job receipt;
 		struct note_job note;
 		struct setting_job setting;

@@ -1,4 +1,4 @@
-/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c and checkpoint.c.
+/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, mend.c and checkpoint.c.
  *
  * Channels are loaded once and written back at the end. Events to publish gather in segments, each of which becomes one batch when
  * all jobs have been run; a segment's number is taken when it opens, so that what is indexed can point at it. */
@@ -81,6 +81,7 @@ uint64_t work_next_sequence(const struct channel_work *cw);
 int work_publish(struct work *w, struct publish_job *job);
 int work_accept(struct work *w, struct accept_job *job);
 int work_receipt(struct work *w, struct receipt_job *job);
+int work_repair(struct work *w, struct repair_job *job);
 int work_checkpoint(struct work *w, struct checkpoint_job *job);
 
 /* What a withdrawal of ours took back says nothing any more: to publish the same data again is news. No other event does anything. */

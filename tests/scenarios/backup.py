@@ -1,10 +1,11 @@
 """A node's store is backed up while it works, and put back on a new disk."""
 
+import json
 import shutil
 import sqlite3
 
 import harness
-from harness import check, equal
+from harness import check, equal, wait_until
 from harness.node import Network, course
 from renewal import Traffic, enlight, write_identity
 
@@ -109,6 +110,79 @@ def test_restore_refused():
           [before], "the store that was there")
     node.start()
     equal(len(node.events(source="ugent.be", audience="network")), 20, "events")
+
+
+def batches(node):
+    """What the store has of each batch, by number, but for when it was stored and the wrapped key."""
+    with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT b.number, c.publisher, b.header, b.signature, b.body, b.digest, b.first, b.last"
+                                " FROM batch b JOIN channel c ON c.id = b.channel ORDER BY b.number").fetchall()
+    return {row[0]: row[1:] for row in rows}
+
+
+def flip_bit(node, content):
+    """One bit of what the database file has of these bytes changes, on a node that does not run."""
+    path = node.folder / "state" / "enlight.db"
+    file = bytearray(path.read_bytes())
+    middle = content[len(content) // 2:][:48]
+    equal(file.count(middle), 1, "places in the file")
+    file[file.index(middle) + 20] ^= 4
+    path.write_bytes(file)
+
+
+def doctor(node, *options, expect):
+    """Its findings about the store, by check: pairs of verdict and text."""
+    rows = json.loads(enlight(node, "doctor", "--json", *options, expect=expect).stdout)
+    return {name: [(row["verdict"], row["found"]) for row in rows if row["check"] == name]
+            for name in ("structure", "batches", "repair")}
+
+
+@harness.limit(120)
+def test_flipped_bits():
+    """Flipped bits in batches of another and of its own a node finds and has mended by who has them; who is away is waited for; all is as before"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"]).start()
+    node = network["ugent.be"]
+    for _ in range(3):
+        network["ut.ee"].publish([course("ut.ee") for _ in range(5)])
+        node.publish([course("ugent.be") for _ in range(5)])
+    node.wait_for("ut.ee", "network", 15)
+    network["rug.nl"].wait_for("ugent.be", "network", 15)
+    network["ut.ee"].wait_for("ugent.be", "network", 15)
+    node.stop()
+    before = batches(node)
+    of = {publisher: [number for number in before if before[number][0] == publisher and before[number][6] == 10]
+          for publisher in ("ugent.be", "ut.ee")}
+    ours, theirs = of["ugent.be"][0], of["ut.ee"][0]
+    flip_bit(node, before[ours][3])    # a body
+    flip_bit(node, before[theirs][1])  # a header
+    network["ut.ee"].stop()
+    node.start()
+
+    found = doctor(node, expect=74)
+    equal(sorted(verdict for verdict, _ in found["batches"]), ["FAIL", "FAIL"], "what doctor finds")
+    check(any(f"batch {ours}, events 6 to 10 of ugent.be to network: its body does not open" in text
+              for _, text in found["batches"]), "our own", found)
+    wait_until(lambda: node.peer("rug.nl")["state"] == "live", "the link to rug.nl")
+    found = doctor(node, "--repair", expect=74)
+    equal(found["structure"], [("ok", "the database is well-formed")], "the database")
+    equal(sorted(verdict for verdict, _ in found["repair"]), ["FAIL", "ok"], "what was mended")
+    check(any("waits for ut.ee" in text for _, text in found["repair"]), "who is away is waited for", found)
+    equal(node.ask("/v1/status")["store"]["repairs"], 1, "repairs that wait")
+    check("damaged batches wait" in enlight(node, "status").stdout, "status says so")
+
+    network["ut.ee"].start()
+    wait_until(lambda: node.ask("/v1/status")["store"]["repairs"] == 0, "it is mended by itself when ut.ee is back")
+    found = doctor(node, "--store", expect=0)
+    equal([verdict for verdict, _ in found["structure"] + found["batches"]], ["ok", "ok"], "doctor")
+    after = batches(node)
+    equal({number: after[number] for number in before}, before, "the store")
+    network["ut.ee"].publish([course("ut.ee")])
+    node.publish([course("ugent.be")])
+    node.wait_for("ut.ee", "network", 16)
+    for member in ("rug.nl", "ut.ee"):
+        network[member].wait_for("ugent.be", "network", 16)
+        equal(network[member].metric("enlight_forks_total"), 0, "forks")
+    equal([a["data"]["act"] for a in node.events(topic="node.act", data="true")].count("store.repair"), 2, "the audit trail")
 
 
 if __name__ == "__main__":
