@@ -21,7 +21,7 @@ static uint64_t resident_bytes(void)
 }
 
 struct plugin_sums {
-	json_int_t n, ready, retrying, dead;
+	json_int_t n, ready, retrying, dead, unreadable;
 };
 
 static void add_plugin(void *context, const char *plugin, const struct delivery_counters *c)
@@ -33,6 +33,7 @@ static void add_plugin(void *context, const char *plugin, const struct delivery_
 	sums->ready += c->ready;
 	sums->retrying += (json_int_t)c->retrying;
 	sums->dead += (json_int_t)c->dead;
+	sums->unreadable += c->unreadable != 0;
 }
 
 static json_t *key_json(const struct loop *l)
@@ -70,7 +71,7 @@ json_t *loop_status(void *context)
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
 		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o, s:o}",
+		"s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
@@ -81,7 +82,7 @@ json_t *loop_status(void *context)
 		(json_int_t)c.live, "members", (json_int_t)c.members, "channels", "held", (json_int_t)c.channels,
 		"stopped", (json_int_t)c.stopped, "withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks,
 		"plugins", "configured", plugins.n, "ready", plugins.ready, "retrying", plugins.retrying, "dead",
-		plugins.dead, "key", key_json(l), "backup", backup_json(l));
+		plugins.dead, "unreadable", plugins.unreadable, "key", key_json(l), "backup", backup_json(l));
 }
 
 static double resident(const struct loop *l)
@@ -239,6 +240,9 @@ static const struct {
 	{{"enlight_plugin_open_events", METRIC_GAUGE, "", "Events it has now"}, DELIVERY(open)},
 	{{"enlight_plugin_retrying_events", METRIC_GAUGE, "", "Events that it gets again later"}, DELIVERY(retrying)},
 	{{"enlight_plugin_dead_letters", METRIC_GAUGE, "", "Events that wait for an operator"}, DELIVERY(dead)},
+	{{"enlight_plugin_unreadable_batch", METRIC_GAUGE, "",
+		 "Number of the damaged batch that it waits for; 0: none"},
+		DELIVERY(unreadable)},
 	{{"enlight_plugin_parked_events", METRIC_GAUGE, "", "Events that wait for an earlier one of the same object"},
 		DELIVERY(parked)},
 };

@@ -562,7 +562,7 @@ void api_kept(struct api *a, uint64_t tag, bool durable)
 		return;
 	rq->tag = 0;
 	rq->not_durable = !durable;
-	if (!rq->suspended)
+	if (!rq->suspended || rq->kept == NULL)
 		return;
 	rq->kept(rq);
 	if (rq->answered)

@@ -54,14 +54,14 @@ static void answer_check(struct request *rq, struct query *query)
 					  "damages", damages));
 }
 
-/* A batch's number from a parameter; `least` when it is not given. False: answered already. */
+/* A batch's number from a parameter; it may be left out when 0 will do. False: answered already. */
 static bool number_of(struct request *rq, const char *name, uint64_t least, uint64_t *out)
 {
 	const char *text = request_value(rq, name);
 	size_t n = text == NULL ? 0 : strspn(text, "0123456789");
 
-	*out = text == NULL ? least : strtoull(text, NULL, 10);
-	if (text == NULL || (n > 0 && n <= 18 && text[n] == '\0' && *out >= least))
+	*out = text == NULL ? 0 : strtoull(text, NULL, 10);
+	if ((text == NULL && least == 0) || (n > 0 && n <= 18 && text[n] == '\0' && *out >= least))
 		return true;
 	request_problem_at(rq, REFUSED_PARAMETER, name, "a batch's number");
 	return false;

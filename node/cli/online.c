@@ -35,6 +35,7 @@ static const struct {
 	{"channels.stopped", "channels are stopped: their publisher contradicted itself; see enlight channels"},
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.withheld", "channels have events that their publisher withholds"},
+	{"plugins.unreadable", "plugins wait for a damaged batch: enlight doctor --repair"},
 	{"plugins.dead", "events are dead letters of plugins: somebody must look; see enlight dead"},
 	{"plugins.retrying", "events are tried again by plugins; see enlight dead"},
 	{"events.behind", "events wait for their readers' receipts, summed over readers"},

@@ -53,33 +53,42 @@ static const struct channel_row *channel_of(const struct checking *c, uint64_t i
 
 /* ---- one batch ---- */
 
-static int take_behind(void *context, const struct batch_row *row)
+struct before {
+	struct behind behind;
+	struct digest digest; /* that its header has now */
+};
+
+static int take_before(void *context, const struct batch_row *row)
 {
-	*(struct behind *)context = (struct behind){row->incarnation, row->first + row->count - 1, row->digest};
+	struct before *b = context;
+
+	b->behind = (struct behind){row->incarnation, row->first + row->count - 1, row->digest};
+	digest_header(&b->digest, row->header);
 	return 0;
 }
 
 /* What is stored before this sequence; nothing: the zeroed value. 0 or a negative errno. */
-static int find_behind(const struct checking *c, uint64_t channel, uint64_t first, struct behind *out)
+static int find_before(const struct checking *c, uint64_t channel, uint64_t first, struct before *out)
 {
 	int r = 0;
 
-	*out = (struct behind){0};
+	*out = (struct before){0};
 	if (first > 1)
-		r = c->ops->batch_ending(c->archive, channel, first - 1, take_behind, out);
+		r = c->ops->batch_ending(c->archive, channel, first - 1, take_before, out);
 	return r == LEDGER_NONE ? 0 : r;
 }
 
-/* Whether the header continues the one before it, of which the channel's first has none. */
+/* Whether the header continues the one before it, of which the channel's first has none. Where the one before is damaged, one of its two
+ * digests is still good. */
 static int check_chain(
 	const struct checking *c, const struct channel_row *ch, const struct header *h, const char **what)
 {
-	struct behind behind;
-	int r = find_behind(c, ch->id, h->first, &behind);
+	struct before before;
+	int r = find_before(c, ch->id, h->first, &before);
 
-	if (r == 0 && behind.sequence == 0 && h->first == ch->first)
+	if (r == 0 && before.behind.sequence == 0 && h->first == ch->first)
 		return 0;
-	if (r == 0 && !digest_equal(&h->previous, &behind.digest))
+	if (r == 0 && !digest_equal(&h->previous, &before.behind.digest) && !digest_equal(&h->previous, &before.digest))
 		*what = "it does not continue the batch before it";
 	return r;
 }
@@ -141,6 +150,25 @@ static int judge(const struct checking *c, const struct batch_row *row, const st
 	return r == -EBADMSG ? 0 : r;
 }
 
+/* The place before a batch; its own header knows that best, while it is good. */
+static int find_behind(const struct checking *c, const struct batch_row *row, struct behind *out)
+{
+	struct digest digest;
+	struct before before;
+	struct header h;
+	int r = find_before(c, row->channel, row->first, &before);
+
+	*out = before.behind;
+	digest_header(&digest, row->header);
+	if (r != 0 || !digest_equal(&digest, &row->digest))
+		return r;
+	r = header_decode(&h, row->header);
+	if (r == 0)
+		out->digest = h.previous;
+	header_deinit(&h);
+	return r < 0 ? r : 0;
+}
+
 static int add_damage(
 	const struct checking *c, const struct batch_row *row, const struct channel_row *ch, const char *what)
 {
@@ -162,7 +190,7 @@ static int add_damage(
 	if (d->audience == NULL)
 		return -ENOMEM;
 	q->n_damages++;
-	return find_behind(c, row->channel, row->first, &d->behind);
+	return find_behind(c, row, &d->behind);
 }
 
 static int check_batch(void *context, const struct batch_row *row)

@@ -107,8 +107,9 @@ struct deliveries_query {
 	/* Answer: */
 	struct delivered *events; /* owned; rising by place */
 	size_t n_events;
-	struct place next; /* the last place looked at */
-	bool more;         /* a limit or the scan budget ended the page; false: all that is stored was looked at */
+	struct place next;   /* the last place looked at */
+	bool more;           /* a limit or the scan budget ended the page; false: all that is stored was looked at */
+	uint64_t unreadable; /* of a page, with -EBADMSG: number of the batch behind `after` that the disk changed */
 };
 
 /* The evidence of one event, or of a fork of one channel, as a file (evidence.h). */

@@ -211,6 +211,28 @@ bool repair_takes(struct node *n, struct session *s, const struct header *h, con
 	return true;
 }
 
+/* What is mended may be what we show as a channel's head. */
+static void show_head(struct node *n, const struct repair *r, const struct accept_job *a)
+{
+	struct channel *c = node_channel(n, r->damage.publisher, r->damage.audience);
+	struct bytes header;
+
+	if (c == NULL || c->row.last != r->damage.last)
+		return;
+	header = bytes_of(bytes_dup(a->batch.header), a->batch.header.len);
+	if (header.data == NULL) {
+		n->short_of_memory = true;
+		return;
+	}
+	free((void *)c->header.data);
+	c->header = header;
+	memcpy(c->signature, a->batch.signature, SIGNATURE_LEN);
+	c->version = ++n->version;
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i]->session != NULL && serve_shows(n, n->peers[i]->session, c))
+			n->peers[i]->session->heads_due = true;
+}
+
 void repair_committed(struct node *n, const struct job *job)
 {
 	struct repair *r = find(n, job->repair.number);
@@ -221,6 +243,7 @@ void repair_committed(struct node *n, const struct job *job)
 		node_log(n, LOG_LEVEL_WARN, "store: mended number=%llu publisher=%s audience=%s from=%s",
 			(unsigned long long)r->damage.number, r->damage.publisher, r->damage.audience,
 			job->repair.delivered.peer);
+		show_head(n, r, &job->repair.delivered);
 		remove_repair(n, r);
 	} else {
 		failed(n, r, job->repair.why);
