@@ -7,7 +7,20 @@ import sqlite3
 import harness
 from harness import check, equal, wait_until
 from harness.node import Network, course
+from plugins import Plugin, contracts, rows
 from renewal import Traffic, enlight, write_identity
+
+
+def add_plugin(node):
+    """A plugin that notes what it has done, in the configuration of a node that does not run."""
+    plugin = Plugin(harness.folder("plugin"), contracts(), "registrar")
+    with open(node.configuration, "a") as file:
+        file.write(rows(plugin))
+    return plugin
+
+
+def done(plugin):
+    return [event["id"] for event in plugin.events]
 
 
 def lose_disk(node):
@@ -28,17 +41,22 @@ def open_key_offline(node, backup):
 @harness.limit(120)
 def test_disk_lost():
     """A node that publishes is backed up meanwhile; its disk is lost, restored, and it goes on with every event that anybody was told of"""
-    network = Network(["rug.nl", "ugent.be", "ut.ee"]).start()
+    network = Network(["rug.nl", "ugent.be", "ut.ee"])
     node = network["ugent.be"]
     write_identity(node.member)
+    plugin = add_plugin(node)
+    network.start()
     node.publish([course("ugent.be", title="x" * 200) for _ in range(400)])
     network["ut.ee"].publish([course("ut.ee") for _ in range(50)])
-    node.wait_for("ut.ee", "network", 50)
+    first = [event["id"] for event in plugin.wait(50)]
+    wait_until(lambda: node.ask("/v1/plugins")["plugins"][0]["behind_batches"] == 0, "the plugin's cursor is at the end")
     traffic = Traffic(node)
     traffic.more()
     backup = node.folder / "enlight.backup"
     enlight(node, "backup", "--output", backup, "--reason", "before the move")
     traffic.more()
+    network["ut.ee"].publish([course("ut.ee") for _ in range(5)])
+    plugin.wait(55)
 
     equal(backup.stat().st_mode & 0o777, 0o600, "mode of the backup")
     equal([path.name for path in (node.folder / "state").iterdir() if path.name.startswith("backup")], [], "left behind")
@@ -69,6 +87,9 @@ def test_disk_lost():
         network[member].wait_for("ugent.be", "network", 401 + len(sent))
         equal(network[member].metric("enlight_forks_total"), 0, "forks")
     enlight(node, "doctor")
+    wait_until(lambda: len(done(plugin)) == 60, "the plugin has got again what it did after the backup")
+    equal(done(plugin)[:50], first, "what it had done before it")
+    equal(sorted(done(plugin)[50:55]), sorted(done(plugin)[55:]), "what it did after it")
 
 
 @harness.limit(120)
@@ -156,8 +177,11 @@ def test_flipped_bits():
     flip_bit(node, before[ours][3])    # a body
     flip_bit(node, before[theirs][1])  # a header
     network["ut.ee"].stop()
+    plugin = add_plugin(node)
     node.start()
 
+    wait_until(lambda: "is damaged" in enlight(node, "plugins").stdout, "plugins says what it waits for")
+    equal(node.ask("/v1/status")["plugins"]["unreadable"], 1, "plugins that wait")
     found = doctor(node, expect=74)
     equal(sorted(verdict for verdict, _ in found["batches"]), ["FAIL", "FAIL"], "what doctor finds")
     check(any(f"batch {ours}, events 6 to 10 of ugent.be to network: its body does not open" in text
@@ -179,6 +203,9 @@ def test_flipped_bits():
     network["ut.ee"].publish([course("ut.ee")])
     node.publish([course("ugent.be")])
     node.wait_for("ut.ee", "network", 16)
+    plugin.wait(16)
+    equal(done(plugin), [event["id"] for event in node.events(source="ut.ee", audience="network")], "what the plugin has done")
+    check(node.log.read_text().count("waits for a damaged batch") <= 2, "the log says it once for each batch")
     for member in ("rug.nl", "ut.ee"):
         network[member].wait_for("ugent.be", "network", 16)
         equal(network[member].metric("enlight_forks_total"), 0, "forks")
