@@ -125,7 +125,7 @@ json_t *loop_backup(void *context)
 	struct backup_view v;
 	char why[96];
 
-	if (l->backup.copy == NULL)
+	if (l->backup.copy == NULL || l->backup.until_ms == 0)
 		return json_null();
 	l->backup.until_ms = loop_monotonic_ms() + LOOK_MS;
 	backup_look(l->backup.copy, &v);
@@ -147,7 +147,7 @@ int loop_backup_file(void *context, uint64_t *bytes)
 	struct loop *l = context;
 	struct backup_view v = {0};
 
-	if (l->backup.copy != NULL)
+	if (l->backup.copy != NULL && l->backup.until_ms != 0)
 		backup_look(l->backup.copy, &v);
 	if (v.state != BACKUP_READY)
 		return -1;
@@ -161,7 +161,7 @@ int loop_backup_end(void *context, uint64_t tag, bool kept)
 	struct loop *l = context;
 	struct node_input in = {.kind = NODE_BACKUP, .tag = tag};
 
-	if (l->backup.copy == NULL || (kept && !l->backup.ready))
+	if (l->backup.copy == NULL || l->backup.until_ms == 0 || (kept && !l->backup.ready))
 		return -ENOENT;
 	l->backup.until_ms = 0;
 	loop_backup_turn(l);

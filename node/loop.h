@@ -51,7 +51,7 @@ struct loop {
 		struct backup *copy; /* NULL: none */
 		struct buffer head;
 		bool ready;        /* the head is whole */
-		uint64_t until_ms; /* then it is given up */
+		uint64_t until_ms; /* then it is given up; 0: it is */
 		uint64_t last_ms;  /* when the last one was kept, since 1970; 0: never */
 	} backup;
 	uint64_t wake_ms, started_ms;

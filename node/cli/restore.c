@@ -220,16 +220,28 @@ static int prepare_copy(struct restoring *r)
 
 /* ---- putting it in place ---- */
 
-/* Root restores for the node's user, whose the state folder is. */
-static int give_away(const struct restoring *r)
+/* A folder's owner gets a file in it: root restores for the node's user. */
+static int give_to_owner(const char *path, const char *folder)
 {
 	struct stat st;
-	int result = EX_OK;
 
-	if (geteuid() != 0 || stat(r->place.config->state, &st) < 0)
+	if (geteuid() != 0 || stat(folder, &st) < 0 || chown(path, st.st_uid, st.st_gid) == 0)
 		return EX_OK;
-	if (chown(r->store.copy, st.st_uid, st.st_gid) < 0 || fchown(r->store.lock, st.st_uid, st.st_gid) < 0)
-		result = cannot("give it to the node's user", r->store.copy, -errno);
+	return cannot("give it to its folder's owner", path, -errno);
+}
+
+/* The lock's file too. */
+static int give_away(const struct restoring *r)
+{
+	const char *state = r->place.config->state;
+	char *lock = NULL;
+	int result = give_to_owner(r->store.copy, state);
+
+	if (result == EX_OK && asprintf(&lock, "%s.lock", r->store.path) < 0)
+		return EX_OSERR;
+	if (result == EX_OK)
+		result = give_to_owner(lock, state);
+	free(lock);
 	return result;
 }
 
@@ -249,7 +261,8 @@ static int put_key(const struct restoring *r)
 			return cannot("rename it", r->key_path, result);
 	}
 	result = secret_write(r->key_path, r->secret);
-	return result == 0 ? EX_OK : cannot("write it", r->key_path, result);
+	return result == 0 ? give_to_owner(r->key_path, r->place.config->trust.keys)
+			   : cannot("write it", r->key_path, result);
 }
 
 static int put(struct restoring *r)

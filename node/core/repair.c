@@ -14,7 +14,7 @@
 enum {
 	REPAIRS_MAX = 4096,
 	ANSWER_MS = 30000, /* so long one who was asked has */
-	AGAIN_MS = 60000,  /* before who had nothing good is asked again */
+	AGAIN_MS = 600000, /* before who had nothing good is asked again */
 };
 
 static struct repair *find(const struct node *n, uint64_t number)

@@ -92,6 +92,26 @@ def test_disk_lost():
     equal(sorted(done(plugin)[50:55]), sorted(done(plugin)[55:]), "what it did after it")
 
 
+def test_backup_given_up():
+    """A backup that nobody fetches any more is given up and leaves nothing; a second one waits for the first, and a node that stops for none"""
+    network = Network(["rug.nl", "ugent.be"]).start()
+    node = network["ugent.be"]
+    for _ in range(10):
+        node.publish([course("ugent.be", title="x" * 2000) for _ in range(40)])
+    equal(node.request("GET", "/v1/backup").status, 404, "no backup")
+    equal(node.request("POST", "/v1/backup").status, 201, "begun")
+    refused = node.request("POST", "/v1/backup")
+    equal((refused.status, refused.errors[0][1]), (503, "another backup is being made"), "a second one")
+    equal(node.request("DELETE", "/v1/backup").status, 200, "given up")
+    equal(node.request("GET", "/v1/backup").status, 404, "it is gone")
+    wait_until(lambda: node.request("POST", "/v1/backup").status == 201, "another may begin")
+    equal([path.name for path in (node.folder / "state").iterdir() if path.name.startswith("backup")], [], "left behind")
+    equal(node.ask("/v1/status")["backup"]["age_days"], -1, "none was kept")
+    node.stop()
+    node.start()
+    equal(node.request("GET", "/v1/backup").status, 404, "no backup after a restart")
+
+
 @harness.limit(120)
 def test_restore_refused():
     """A backup that is damaged, of another member, or of another key is refused before anything is changed"""
