@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_END = 1 };
+enum { PAGE_END = LEDGER_HELD + 1 };
 
 struct checking {
 	const struct store_keys *keys;

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-	STEP_PAGES = 64,           /* copied in one step: half a MiB */
-	STEP_READ_BYTES = 1 << 20, /* of which the digest is made in one */
+	STEP_PAGES = 16,             /* copied in one step: 128 KiB, so that a commit waits for little */
+	STEP_READ_BYTES = 256 << 10, /* of which the digest is made in one */
 };
 
 struct backup {

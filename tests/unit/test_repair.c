@@ -150,6 +150,10 @@ static const char *mend(struct job *job)
 /* A store that nothing happened to is whole. */
 START_TEST(test_whole)
 {
+	struct check_query none = check(77); /* there is no such batch */
+
+	ck_assert_uint_eq(none.n_batches, 0);
+	check_deinit(&none);
 	assert_whole();
 }
 END_TEST
