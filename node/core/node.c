@@ -575,7 +575,7 @@ static int take_repair(struct node *n, const struct node_input *in)
 {
 	int r = repair_begin(n, in->damage);
 
-	if (r == 0)
+	if (r == 0 && in->act != NULL)
 		keep(n, NULL, in->act, in->tag);
 	return r;
 }
