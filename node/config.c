@@ -136,6 +136,10 @@ static const struct setting store_rows[] = {
 		.help = "Free disk space that is kept: half of it for erasures, the rest for receipts, cursors and "
 			"other small "
 			"rows."},
+	{"backup_age", SETTING_NUMBER, AT(store.backup_age_days), .fallback = "7", .max = 36500,
+		.help = "In how many days there should be a backup (`enlight backup`). `enlight doctor`, `enlight "
+			"status` and "
+			"the metrics tell when the last one is older. 0: nobody watches."},
 	{0},
 };
 

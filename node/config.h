@@ -47,6 +47,7 @@ struct config {
 	struct {
 		char *url;
 		uint64_t disk_limit_bytes, reserve_bytes;
+		uint64_t backup_age_days; /* limit of the last backup's age; 0: not watched */
 	} store;
 	struct {
 		char *listen; /* NULL: this node only dials out */
@@ -89,6 +90,9 @@ struct config_keys {
 	size_t n_nodes;
 	struct store_keys store;
 };
+
+/* The secret of store.key alone, which the caller wipes. 0; CONFIG_BAD with `problems`; -ENOMEM. */
+int config_store_secret(uint8_t out[static SECRET_LEN], const struct config *c, struct problems *problems);
 
 /* 0: `*out` is the caller's, for config_keys_free(), which wipes; CONFIG_BAD with `problems`; -ENOMEM. */
 int config_keys_load(struct config_keys **out, const struct config *c, struct problems *problems);

@@ -65,19 +65,26 @@ out:
 	return r == SECRET_BAD ? 0 : r;
 }
 
-static int read_store_key(struct config_keys *k, const struct keys_folder *f, struct problems *problems)
+static int read_store_secret(uint8_t out[static SECRET_LEN], const struct keys_folder *f, struct problems *problems)
 {
-	uint8_t secret[SECRET_LEN];
 	char *path;
 	int r;
 
 	if (asprintf(&path, "%s/%sstore.key", f->path, f->prefix) < 0)
 		return -ENOMEM;
-	r = secret_read(secret, path, f->private_folder, problems);
+	r = secret_read(out, path, f->private_folder, problems);
+	free(path);
+	return r;
+}
+
+static int read_store_key(struct config_keys *k, const struct keys_folder *f, struct problems *problems)
+{
+	uint8_t secret[SECRET_LEN];
+	int r = read_store_secret(secret, f, problems);
+
 	if (r == 0)
 		store_keys_derive(&k->store, secret);
 	sodium_memzero(secret, sizeof secret);
-	free(path);
 	return r == SECRET_BAD ? 0 : r;
 }
 
@@ -137,6 +144,14 @@ static struct keys_folder folder_of(const struct config *c)
 	if (credentials != NULL && has_store_key(credentials, ""))
 		return (struct keys_folder){credentials, "", true};
 	return (struct keys_folder){c->trust.keys, "", false};
+}
+
+int config_store_secret(uint8_t out[static SECRET_LEN], const struct config *c, struct problems *problems)
+{
+	struct keys_folder f = folder_of(c);
+	int r = read_store_secret(out, &f, problems);
+
+	return r == SECRET_BAD ? CONFIG_BAD : r;
 }
 
 int config_keys_load(struct config_keys **out, const struct config *c, struct problems *problems)

@@ -246,6 +246,8 @@ static int remember_setting(void *context, const char *name, const char *value)
 {
 	struct node *n = ((struct daemon *)context)->loop.node;
 
+	if (strcmp(name, NODE_BACKUP_SETTING) == 0)
+		((struct daemon *)context)->loop.backup.last_ms = strtoull(value, NULL, 10);
 	if (strcmp(name, CHECKPOINT_SETTING) == 0)
 		return node_load_checkpoint(n, value);
 	if (strncmp(name, NODE_KEY_SETTING, strlen(NODE_KEY_SETTING)) == 0)
@@ -454,6 +456,7 @@ static void stop(struct daemon *d)
 		writer_close(l->writer); /* and the store */
 	else
 		store_close(l->store);
+	loop_backup_close(l);
 	loop_drop_waiting(l);
 	commit_changes_free(l->changes);
 	committer_free(l->committer);

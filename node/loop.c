@@ -92,8 +92,6 @@ void loop_reader_run(void *context, const struct archive_ops *ops, void *archive
 
 /* ---- actions ---- */
 
-static void step(struct loop *l, struct node_input *in);
-
 /* Hands a job of the node's own over; a worker that cannot take it answers as a full disk would: later. */
 static void put_job(struct loop *l, struct job *job)
 {
@@ -102,7 +100,7 @@ static void put_job(struct loop *l, struct job *job)
 	if (writer_put(l->writer, job) == 0)
 		return;
 	commit_failed(&job, 1, -ENOMEM);
-	step(l, &in);
+	loop_step(l, &in);
 	job_free(job);
 }
 
@@ -113,7 +111,7 @@ static void put_query(struct loop *l, struct query *query)
 	if (reader_put(l->reader, query) == 0)
 		return;
 	query->result = -EAGAIN;
-	step(l, &in);
+	loop_step(l, &in);
 	query_free(query);
 }
 
@@ -194,7 +192,7 @@ static void keep_unsent(struct loop *l, uint32_t connection, struct bytes frame)
 	*w->end = u;
 	w->end = &u->next;
 	w->bytes += frame.len;
-	step(l, &busy);
+	loop_step(l, &busy);
 }
 
 /* Sends what can be sent of one connection's frames, and tells the node how it stands. */
@@ -208,7 +206,7 @@ static void retry_one(struct loop *l, struct waiting *w)
 		shift(w);
 	}
 	drop_waiting(l, w->connection);
-	step(l, &in);
+	loop_step(l, &in);
 }
 
 /* Tries every connection once; what the node then does may add to the list and take from it. */
@@ -317,7 +315,7 @@ static int step_result(struct loop *l, struct node_input *in)
 	return result;
 }
 
-static void step(struct loop *l, struct node_input *in)
+void loop_step(struct loop *l, struct node_input *in)
 {
 	step_result(l, in);
 }
@@ -342,7 +340,7 @@ void loop_link_event(void *context, const struct link_event *event)
 		in.kind = NODE_FRAME;
 		break;
 	}
-	step(l, &in);
+	loop_step(l, &in);
 }
 
 static size_t job_bytes(const struct job *job)
@@ -403,7 +401,7 @@ static bool take_jobs(struct loop *l)
 
 		note_space(l, job);
 		stored |= job->changes != NULL && job->changes->last_number != 0;
-		step(l, &in);
+		loop_step(l, &in);
 		if (job->connection == HOST_CONNECTION) {
 			host_committed(l->host, job, loop_monotonic_ms());
 		} else if (job->kind == JOB_PUBLISH) {
@@ -437,7 +435,7 @@ static bool take_queries(struct loop *l)
 			api_queried(l->api, query);
 			continue;
 		}
-		step(l, &in);
+		loop_step(l, &in);
 		query_free(query);
 	}
 	return n > 0;
@@ -463,6 +461,8 @@ static int ask_query(void *context, struct query *query)
 {
 	struct loop *l = context;
 
+	if (query->kind == QUERY_CHECK && query->check.trust == NULL)
+		query->check.trust = trust_ref(node_trust(l->node));
 	if (query->kind == QUERY_EVIDENCE && query->evidence.trust == NULL)
 		query->evidence.trust = trust_ref(node_trust(l->node));
 	return reader_put(l->reader, query) == 0 ? 0 : -EAGAIN;
@@ -523,11 +523,23 @@ static int ask_pin(void *context, uint64_t tag, const struct act *act, const str
 	return step_result(context, &in);
 }
 
+static int ask_repair(void *context, uint64_t tag, const struct act *act, const struct damage *damage)
+{
+	struct node_input in = {.kind = NODE_REPAIR, .damage = damage, .act = act, .tag = tag};
+
+	return step_result(context, &in);
+}
+
+static json_t *repairs(void *context)
+{
+	return node_repairs(((struct loop *)context)->node);
+}
+
 static void audit(void *context, uint64_t tag, const struct act *act)
 {
 	struct node_input in = {.kind = NODE_ACT, .act = act, .tag = tag};
 
-	step(context, &in);
+	loop_step(context, &in);
 }
 
 /* What the node does by itself, or is told to do by a signal (NULL: by none). */
@@ -599,6 +611,12 @@ const struct api_ops loop_api_ops = {
 	.held_retry_all = loop_held_retry_all,
 	.held_drop = loop_held_drop,
 	.now_ms = time_ms,
+	.backup_begin = loop_backup_begin,
+	.backup = loop_backup,
+	.backup_file = loop_backup_file,
+	.backup_end = loop_backup_end,
+	.repair = ask_repair,
+	.repairs = repairs,
 };
 
 /* ---- configuration ---- */
@@ -854,8 +872,9 @@ static int turn(struct loop *l, zmq_pollitem_t *items, bool *more)
 	*more = link_turn(l->link, now_ms) > 0;
 	api_turn(l->api, now_ms);
 	host_turn(l->host, now_ms);
+	loop_backup_turn(l);
 	if (now_ms >= l->wake_ms)
-		step(l, &tick);
+		loop_step(l, &tick);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "core/node.h"
 #include "host/host.h"
 #include "link/link.h"
+#include "store/backup.h"
 #include "store/reader.h"
 #include "store/writer.h"
 
@@ -46,6 +47,13 @@ struct loop {
 	size_t publishing_bytes; /* of events whose commit is under way */
 	const char *full;        /* why the last batch was refused for want of space; NULL: it was not */
 	bool full_seen;          /* store_lacks_room() sees it too, and so sees when it is over */
+	struct {
+		struct backup *copy; /* NULL: none */
+		struct buffer head;
+		bool ready;        /* the head is whole */
+		uint64_t until_ms; /* then it is given up; 0: it is */
+		uint64_t last_ms;  /* when the last one was kept, since 1970; 0: never */
+	} backup;
 	uint64_t wake_ms, started_ms;
 	int signals; /* signalfd */
 	bool stopping;
@@ -83,6 +91,17 @@ json_t *loop_held_row(void *context, const char *plugin, const struct place *pla
 int loop_held_retry(void *context, const char *plugin, const struct place *place);
 int loop_held_retry_all(void *context, const char *plugin, const struct held_filter *filter);
 int loop_held_drop(void *context, const char *plugin, const struct place *place);
+
+/* backup.c: the same; its turn in a round, and its end. */
+int loop_backup_begin(void *context, char why[static 160]);
+json_t *loop_backup(void *context);
+int loop_backup_file(void *context, uint64_t *bytes);
+int loop_backup_end(void *context, uint64_t tag, bool kept);
+void loop_backup_turn(struct loop *l);
+void loop_backup_close(struct loop *l); /* the commit worker is drained */
+
+/* Gives the node something that happened; actions are carried out. */
+void loop_step(struct loop *l, struct node_input *in);
 
 /* Frees the frames that still wait. */
 void loop_drop_waiting(struct loop *l);

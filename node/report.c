@@ -21,7 +21,7 @@ static uint64_t resident_bytes(void)
 }
 
 struct plugin_sums {
-	json_int_t n, ready, retrying, dead;
+	json_int_t n, ready, retrying, dead, unreadable;
 };
 
 static void add_plugin(void *context, const char *plugin, const struct delivery_counters *c)
@@ -33,6 +33,7 @@ static void add_plugin(void *context, const char *plugin, const struct delivery_
 	sums->ready += c->ready;
 	sums->retrying += (json_int_t)c->retrying;
 	sums->dead += (json_int_t)c->dead;
+	sums->unreadable += c->unreadable != 0;
 }
 
 static json_t *key_json(const struct loop *l)
@@ -43,6 +44,16 @@ static json_t *key_json(const struct loop *l)
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)k.number, "age_days",
 		(json_int_t)(k.age_ms / 86400000), "limit_days", (json_int_t)(k.limit_ms / 86400000), "due_days",
 		(json_int_t)k.due_days, "overdue_days", (json_int_t)k.overdue_days, "newer", (json_int_t)k.newer);
+}
+
+/* `age_days` -1: there never was one. */
+static json_t *backup_json(const struct loop *l)
+{
+	uint64_t now_ms = loop_time_ms(), last_ms = l->backup.last_ms, limit = l->config->store.backup_age_days;
+	uint64_t age = last_ms == 0 || last_ms > now_ms ? 0 : (now_ms - last_ms) / 86400000;
+
+	return json_pack("{s:I, s:I, s:I}", "age_days", last_ms == 0 ? (json_int_t)-1 : (json_int_t)age, "limit_days",
+		(json_int_t)limit, "overdue_days", (json_int_t)(limit != 0 && age > limit ? age - limit : 0));
 }
 
 json_t *loop_status(void *context)
@@ -59,19 +70,20 @@ json_t *loop_status(void *context)
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
 	return json_pack(
-		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:o, s:I}",
+		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:{s:I, s:I}, "
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:I}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
 		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
 		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
 		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
-		(json_int_t)l->config->store.disk_limit_bytes, "links", "live", (json_int_t)c.live, "members",
-		(json_int_t)c.members, "channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped,
-		"withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks, "raised", (json_int_t)c.raised,
-		"republished", (json_int_t)c.republished, "plugins", "configured", plugins.n, "ready", plugins.ready,
-		"retrying", plugins.retrying, "dead", plugins.dead, "key", key_json(l), "second_cards",
+		(json_int_t)l->config->store.disk_limit_bytes, "repairs", (json_int_t)c.repairs, "links", "live",
+		(json_int_t)c.live, "members", (json_int_t)c.members, "channels", "held", (json_int_t)c.channels,
+		"stopped", (json_int_t)c.stopped, "withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks,
+		"raised", (json_int_t)c.raised, "republished", (json_int_t)c.republished, "plugins", "configured",
+		plugins.n, "ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "unreadable",
+		plugins.unreadable, "key", key_json(l), "backup", backup_json(l), "second_cards",
 		(json_int_t)c.second_cards);
 }
 
@@ -94,6 +106,16 @@ static double store_limit(const struct loop *l)
 static double full(const struct loop *l)
 {
 	return l->full != NULL;
+}
+
+static double backup_time(const struct loop *l)
+{
+	return (double)l->backup.last_ms / 1000.0;
+}
+
+static double backup_limit(const struct loop *l)
+{
+	return (double)l->config->store.backup_age_days * 86400.0;
 }
 
 static double key_age(const struct loop *l)
@@ -119,6 +141,11 @@ static const struct {
 	struct metric metric;
 	double (*value)(const struct loop *l);
 } gauges[] = {
+	{{"enlight_backup_age_limit_seconds", METRIC_GAUGE, "seconds",
+		 "How old the last backup may get (store.backup_age); 0: nobody watches"},
+		backup_limit},
+	{{"enlight_backup_time_seconds", METRIC_GAUGE, "seconds", "When a backup was kept last, since 1970; 0: never"},
+		backup_time},
 	{{"enlight_key_age_limit_seconds", METRIC_GAUGE, "seconds", "How old a node key may get; 0: no limit"},
 		key_limit},
 	{{"enlight_key_age_seconds", METRIC_GAUGE, "seconds", "How long the node key has been in use"}, key_age},
@@ -162,6 +189,8 @@ static const struct {
 		COUNT(withheld)},
 	{{"enlight_links_live", METRIC_GAUGE, "", "Peers with a live session"}, COUNT(live)},
 	{{"enlight_members", METRIC_GAUGE, "", "Members of the roster in force"}, COUNT(members)},
+	{{"enlight_batches_damaged", METRIC_GAUGE, "", "Batches that the disk changed and that are asked for again"},
+		COUNT(repairs)},
 	{{"enlight_rosters_disputed", METRIC_GAUGE, "",
 		 "Rosters that compete with one in force, of which no operator has said yet which counts"},
 		COUNT(disputes)},
@@ -222,6 +251,9 @@ static const struct {
 	{{"enlight_plugin_open_events", METRIC_GAUGE, "", "Events it has now"}, DELIVERY(open)},
 	{{"enlight_plugin_retrying_events", METRIC_GAUGE, "", "Events that it gets again later"}, DELIVERY(retrying)},
 	{{"enlight_plugin_dead_letters", METRIC_GAUGE, "", "Events that wait for an operator"}, DELIVERY(dead)},
+	{{"enlight_plugin_unreadable_batch", METRIC_GAUGE, "",
+		 "Number of the damaged batch that it waits for; 0: none"},
+		DELIVERY(unreadable)},
 	{{"enlight_plugin_parked_events", METRIC_GAUGE, "", "Events that wait for an earlier one of the same object"},
 		DELIVERY(parked)},
 };

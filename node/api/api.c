@@ -117,6 +117,8 @@ static void request_free(struct request *rq)
 	stream_free(rq);
 	request_body_release(rq);
 	buffer_deinit(&rq->answer);
+	if (rq->file > 0)
+		close(rq->file);
 	query_free(rq->query);
 	for (size_t i = 0; i < rq->n_values; i++)
 		free(rq->values[i].value);
@@ -280,6 +282,16 @@ static bool take_body(struct request *rq, const char *data, size_t len)
 
 /* ---- its answer ---- */
 
+/* The response closes the file. */
+static struct MHD_Response *file_response(struct request *rq)
+{
+	struct MHD_Response *response = MHD_create_response_from_fd64(rq->file_bytes, rq->file);
+
+	if (response != NULL)
+		rq->file = 0;
+	return response;
+}
+
 static struct MHD_Response *make_response(struct request *rq)
 {
 	struct MHD_Response *response;
@@ -288,6 +300,8 @@ static struct MHD_Response *make_response(struct request *rq)
 
 	if (rq->stream != NULL && !rq->head)
 		return stream_response(rq);
+	if (rq->file > 0)
+		return file_response(rq);
 	if (rq->fixed != NULL || rq->answer.len == 0)
 		return MHD_create_response_from_buffer(
 			rq->fixed == NULL ? 0 : strlen(rq->fixed), (void *)rq->fixed, MHD_RESPMEM_PERSISTENT);
@@ -556,7 +570,7 @@ void api_kept(struct api *a, uint64_t tag, bool durable)
 		return;
 	rq->tag = 0;
 	rq->not_durable = !durable;
-	if (!rq->suspended)
+	if (!rq->suspended || rq->kept == NULL)
 		return;
 	rq->kept(rq);
 	if (rq->answered)

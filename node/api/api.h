@@ -61,6 +61,16 @@ struct api_ops {
 	/* Something else that was done, for the audit trail; api_kept() says with this tag when it is durable there. */
 	void (*audit)(void *context, uint64_t tag, const struct act *act);
 	uint64_t (*now_ms)(void *context); /* since 1970 */
+	/* A copy of the store. Begins one: 0, -EBUSY: there is one, other -errno, perhaps with `why`. What of it there is to say (JSON null:
+	 * there is none). When it is ready its descriptor, borrowed; -1: it is not. Done with it; `kept`: it is in a safe place, which
+	 * api_kept() says with the tag when it is noted; -ENOENT: there is none. */
+	int (*backup_begin)(void *context, char why[static 160]);
+	json_t *(*backup)(void *context);
+	int (*backup_file)(void *context, uint64_t *bytes);
+	int (*backup_end)(void *context, uint64_t tag, bool kept);
+	/* A damaged batch is asked for again: 0 or -EAGAIN as above; those that are. */
+	int (*repair)(void *context, uint64_t tag, const struct act *act, const struct damage *damage);
+	json_t *(*repairs)(void *context);
 };
 
 struct api_options {

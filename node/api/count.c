@@ -19,7 +19,7 @@ const struct metric api_metric_rows[] = {
 const size_t n_api_metric_rows = sizeof api_metric_rows / sizeof *api_metric_rows;
 
 static const double times[API_TIMES] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 10};
-static const unsigned statuses[] = {200, 201, 400, 403, 404, 405, 409, 413, 415, 421, 422, 503, 507};
+static const unsigned statuses[] = {200, 201, 202, 400, 403, 404, 405, 409, 413, 415, 421, 422, 503, 507};
 enum { N_STATUSES = sizeof statuses / sizeof *statuses };
 static_assert((int)N_STATUSES <= (int)API_STATUSES, "a column for each status");
 

@@ -36,6 +36,17 @@ void handle_metrics(struct request *rq);
 void handle_live(struct request *rq);
 void handle_ready(struct request *rq);
 
+/* backup.c */
+void handle_backup(struct request *rq);
+void handle_backup_begin(struct request *rq);
+void handle_backup_database(struct request *rq);
+void handle_backup_end(struct request *rq);
+
+/* store.c */
+void handle_store_check(struct request *rq);
+void handle_store_repair(struct request *rq);
+void handle_store_repairs(struct request *rq);
+
 /* plugins.c */
 void handle_plugins(struct request *rq);
 void handle_held(struct request *rq);

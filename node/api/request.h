@@ -87,6 +87,8 @@ struct request {
 	char shown[ACT_OBJECT_MAX + 1];
 	struct query *query; /* which are asked for then; owned */
 	struct stream *stream;
+	int file;            /* the answer is this file; owned; 0: none */
+	uint64_t file_bytes; /* of it */
 
 	bool answered;
 	unsigned status;
@@ -98,7 +100,7 @@ struct request {
 };
 
 /* Counts since the start, for metrics. */
-enum { API_STATUSES = 16, API_ROUTES_MAX = 32, API_TIMES = 8 };
+enum { API_STATUSES = 16, API_ROUTES_MAX = 48, API_TIMES = 8 };
 struct api_counts {
 	uint64_t answers[API_ROUTES_MAX + 1][API_STATUSES]; /* the last route: none */
 	uint64_t times[API_TIMES + 1];                      /* of answers, by api_times */

@@ -31,6 +31,16 @@ const struct route routes[] = {
 	{"GET", "/metrics", ACCESS_ANYONE, true, 0, handle_metrics, {{0}}, "Metrics and counts, as Prometheus text"},
 	{"GET", "/readyz", ACCESS_ANYONE, true, 0, handle_ready, {{0}},
 		"200 when events can be published, else 503 with reasons"},
+	{"GET", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup, {{0}},
+		"The copy of the store that is being made: `state` copying, ready (with the `head` of the backup's "
+		"file) or "
+		"failed; given up when nobody asks for a minute"},
+	{"POST", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup_begin, {REASON},
+		"Begins a copy of the store; noted in the audit trail, of which the copy has that note"},
+	{"DELETE", "/v1/backup", ACCESS_OPERATOR, false, 0, handle_backup_end,
+		{{"kept", "`true`: it is where it is to stay; the node notes when"}}, "Done with the copy"},
+	{"GET", "/v1/backup/database", ACCESS_OPERATOR, false, 0, handle_backup_database, {{0}},
+		"The copy that is ready (application/octet-stream): what follows the head in the backup's file"},
 	{"POST", "/v1/cards", ACCESS_OPERATOR, false, NOTE_MAX, handle_card, {REASON},
 		"Takes in a member's card (text/plain)"},
 	{"GET", "/v1/channels", ACCESS_OPERATOR, false, 0, handle_channels,
@@ -87,6 +97,16 @@ const struct route routes[] = {
 	{"POST", "/v1/rosters/{digest}/pin", ACCESS_OPERATOR, false, 0, handle_roster_pin, {REASON},
 		"Of all rosters with its number this one counts, at this node"},
 	{"GET", "/v1/status", ACCESS_READER | ACCESS_PUBLISHER, false, 0, handle_status, {{0}}, "The node in one view"},
+	{"GET", "/v1/store/check", ACCESS_OPERATOR, false, 0, handle_store_check,
+		{{"after", "the number of a batch: those stored behind it; without it from the beginning"}},
+		"Looks through a page of stored batches: digest, chain, signature, seal and root of each; `damages` "
+		"are those "
+		"that the disk changed"},
+	{"GET", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repairs, {{0}},
+		"Batches that are asked for again, and whom they wait for"},
+	{"POST", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repair,
+		{{"number", "of the batch"}, REASON},
+		"Asks for a damaged batch again, from who has it; 202 when it is one, 200 when it is whole"},
 	{"GET", "/v1/topics", ACCESS_ANYONE, false, 0, handle_topics, {{0}}, "Kinds of event there are"},
 	{"GET", "/v1/topics/{topic}", ACCESS_ANYONE, false, 0, handle_topic, {{0}},
 		"One of them, with an example of an event"},

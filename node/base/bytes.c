@@ -256,8 +256,7 @@ static int write_all(int fd, const void *data, size_t len)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Makes a rename in the file's folder durable. */
-static int sync_folder(const char *path)
+int file_sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
@@ -293,7 +292,7 @@ int file_write(const char *path, const void *data, size_t len, unsigned mode)
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
 	if (r == 0)
-		r = sync_folder(path);
+		r = file_sync_folder(path);
 	else
 		unlink(temporary);
 out_free:

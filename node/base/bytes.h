@@ -68,4 +68,7 @@ int file_read(void **out, size_t *len, const char *path, size_t limit);
  * Errors: -errno. `mode` is exact, whatever the umask. */
 int file_write(const char *path, const void *data, size_t len, unsigned mode);
 
+/* Makes durable what was renamed or made in the folder of a file. 0 or -errno. */
+int file_sync_folder(const char *path);
+
 #endif

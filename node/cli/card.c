@@ -8,7 +8,7 @@
 /* What a new card is made of. */
 struct making {
 	struct cli *c;
-	struct place place;
+	struct node_folder place;
 	struct roster roster;
 	struct config_keys *node_keys;
 	struct card before; /* n_keys 0: there is none */
@@ -26,7 +26,7 @@ static void making_deinit(struct making *m)
 	card_deinit(&m->lines);
 	buffer_deinit(&m->lines_text);
 	free(m->keys);
-	place_close(&m->place);
+	node_folder_close(&m->place);
 }
 
 /* ---- what is there ---- */
@@ -130,7 +130,7 @@ static int read_lines(struct making *m)
 static int read_all(struct making *m, const char *folder)
 {
 	struct problems problems = {0};
-	int r = place_open(&m->place, m->c, folder);
+	int r = node_folder_open(&m->place, m->c, folder);
 
 	if (r == EX_OK)
 		r = read_roster(m);
@@ -429,19 +429,19 @@ static int run_sign(struct cli *c, int argc, char **argv)
 static int roster_for(struct roster *out, const struct cli *c)
 {
 	const char *path = cli_value(c, "roster");
-	struct place p;
+	struct node_folder p;
 	int r;
 
 	*out = (struct roster){0};
 	if (path != NULL)
 		return offline_roster(out, path);
-	r = place_open(&p, c, NULL);
+	r = node_folder_open(&p, c, NULL);
 	if (r != EX_OK) {
 		cli_error("give --roster FILE, or --config");
 		return r;
 	}
 	r = offline_roster(out, p.config->trust.roster);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 
@@ -537,9 +537,9 @@ static int print_card(const struct cli *c, const json_t *json)
 static int run_show(struct cli *c, int argc, char **argv)
 {
 	struct card card = {0};
-	struct place p = {0};
+	struct node_folder p = {0};
 	json_t *json = NULL;
-	int r = argc > 0 ? EX_OK : place_open(&p, c, NULL);
+	int r = argc > 0 ? EX_OK : node_folder_open(&p, c, NULL);
 
 	if (r == EX_OK)
 		r = offline_card(&card, argc > 0 ? argv[0] : p.card);
@@ -549,7 +549,7 @@ static int run_show(struct cli *c, int argc, char **argv)
 	}
 	json_decref(json);
 	card_deinit(&card);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct command *const tables[] = {
 	audit_commands,
+	backup_commands,
+	restore_commands,
 	online_commands,
 	event_commands,
 	evidence_commands,
@@ -104,6 +107,23 @@ void cli_note(const struct cli *c, const char *format, ...)
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 	va_end(args);
+}
+
+void cli_progress(struct cli_progress *p, const struct cli *c, const char *what, uint64_t done, uint64_t total)
+{
+	enum { EVERY_MS = 2000 };
+	struct timespec t;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	if (p->began_ms == 0)
+		p->began_ms = p->said_ms = now_ms;
+	if (now_ms < p->said_ms + EVERY_MS || total == 0)
+		return;
+	p->said_ms = now_ms;
+	cli_note(c, "%s: %.0f %% in %llu s", what, 100.0 * (double)done / (double)total,
+		(unsigned long long)(now_ms - p->began_ms) / 1000);
 }
 
 void cli_problems(struct problems *p)

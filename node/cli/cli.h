@@ -49,6 +49,8 @@ struct cli {
 /* The tables, each ended by a row without a name. All verbs, sorted by name: cli_commands(); the caller frees the array, which
  * ends with NULL. NULL: out of memory. */
 extern const struct command audit_commands[];  /* audit.c */
+extern const struct command backup_commands[]; /* backup.c, restore.c */
+extern const struct command restore_commands[];
 extern const struct command online_commands[]; /* online.c: they ask the running node */
 extern const struct command event_commands[];  /* events.c: events, tail */
 extern const struct command publish_commands[];
@@ -105,6 +107,13 @@ void cli_lack_memory(void); /* for a callback that cannot say so otherwise */
 /* What stands at a dotted key; NULL: nothing. And as text, "" when absent. */
 const json_t *cli_get(const json_t *object, const char *key);
 const char *cli_text(const json_t *object, const char *key);
+
+/* How far something is that takes long: said on stderr from the second second on, every two, but not with --quiet. The zeroed value is
+ * the beginning. */
+struct cli_progress {
+	uint64_t began_ms, said_ms;
+};
+void cli_progress(struct cli_progress *p, const struct cli *c, const char *what, uint64_t done, uint64_t total);
 
 /* A size for people ("1.5 MiB"), written to `out`. */
 void cli_size(char out[static 32], uint64_t bytes);

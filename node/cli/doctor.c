@@ -2,6 +2,7 @@
 #include "cli/http.h"
 #include "cli/offline.h"
 #include "core/trust.h"
+#include "store/store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,6 +36,7 @@ struct doctor {
 	struct http *http;     /* NULL: the node does not answer */
 	json_t *node;          /* its /v1/status; NULL: not to be had */
 	json_t *findings;
+	json_t *damages;   /* what the node found in its store; NULL: it was not looked at */
 	const char *check; /* the one that runs */
 	int status;        /* of the first that failed */
 };
@@ -370,6 +372,24 @@ static void check_links(struct doctor *d)
 		find(d, FINE, NULL, "links to %lld of %lld other members are live", live, others);
 }
 
+static void check_backup(struct doctor *d)
+{
+	static const char advice[] = "enlight backup --output FILE, by a timer; store.backup_age says how often";
+	long long age = (long long)json_integer_value(cli_get(d->node, "backup.age_days"));
+	long long limit = (long long)json_integer_value(cli_get(d->node, "backup.limit_days"));
+
+	if (d->node == NULL)
+		find(d, SKIPPED, NULL, "the node's status is not to be had");
+	else if (limit == 0)
+		find(d, FINE, NULL, "nobody wants backups to be watched (store.backup_age is 0)");
+	else if (age < 0)
+		find(d, WARN, advice, "there is no backup of this store");
+	else if (age > limit)
+		find(d, WARN, advice, "the last backup is %lld days old, and %lld are allowed", age, limit);
+	else
+		find(d, FINE, NULL, "the last backup is %lld days old", age);
+}
+
 static void check_plugins(struct doctor *d)
 {
 	long long configured = (long long)json_integer_value(cli_get(d->node, "plugins.configured"));
@@ -385,6 +405,237 @@ static void check_plugins(struct doctor *d)
 		find(d, FINE, NULL, "%lld of %lld plugins are ready", ready, configured);
 	if (dead > 0)
 		find(d, WARN, "see enlight dead: mend the cause and retry, or drop them", "dead letters: %lld", dead);
+}
+
+/* ---- the store ---- */
+
+static const char restore_advice[] =
+	"restore a backup (enlight restore), or start with an empty store and be given back what others hold";
+
+static bool wants_all(const struct doctor *d)
+{
+	return cli_value(d->cli, "store") != NULL || cli_value(d->cli, "repair") != NULL;
+}
+
+/* The database's form, which nothing of the node's own depends on: this process reads the file itself. */
+static void check_structure(struct doctor *d)
+{
+	struct store_reader *reader = NULL;
+	char *why = NULL;
+	int r;
+
+	if (d->config == NULL || !wants_all(d)) {
+		find(d, SKIPPED, NULL, "takes long: enlight doctor --store");
+		return;
+	}
+	r = store_reader_open_file(&reader, d->config->store.url, d->config->state, &why);
+	if (r == 0)
+		r = store_reader_check(reader, &why);
+	store_reader_close(reader);
+	if (seen(r == -ENOMEM ? r : 0) < 0)
+		return;
+	if (r == -EBADMSG || (r == 0 && why != NULL))
+		find(d, FAIL, restore_advice, "%s", why != NULL ? why : "the database is damaged");
+	else if (r != 0)
+		find(d, SKIPPED, "run enlight doctor as root or as the node's user", "%s",
+			why != NULL ? why : strerror(-r));
+	else
+		find(d, FINE, NULL, "the database is well-formed");
+	free(why);
+}
+
+/* A page of the node's own look through its store. False: there is none, which was found. */
+static bool look_at_page(struct doctor *d, json_int_t after, json_t **page)
+{
+	struct http_reply reply;
+	char path[64];
+	bool good;
+
+	*page = NULL;
+	snprintf(path, sizeof path, "/v1/store/check?after=%lld", (long long)after);
+	if (http_ask(d->http, &reply, "GET", path, NULL, (struct bytes){0}) != EX_OK) {
+		find(d, FAIL, NULL, "the node does not answer any more");
+		return false;
+	}
+	good = reply.status == 200;
+	if (good)
+		*page = json_incref(reply.json);
+	else if (reply.status == 403)
+		find(d, SKIPPED, "ask for an access row in the configuration", "you may not look through the store");
+	else
+		find(d, FAIL, reply.status == 503 ? restore_advice : NULL, "%s",
+			cli_text(json_array_get(json_object_get(reply.json, "errors"), 0), "rule"));
+	http_reply_deinit(&reply);
+	return good;
+}
+
+static uint64_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+/* All pages, or those of two seconds. Answers how far it came; `*end`: how far there is; false: it broke off. */
+static bool look_through(struct doctor *d, json_int_t *at, json_int_t *end)
+{
+	struct cli_progress progress = {0};
+	uint64_t began_s = now_s();
+	bool more = true;
+	json_t *page;
+
+	*at = *end = 0;
+	while (more && (wants_all(d) || now_s() < began_s + 2)) {
+		if (!look_at_page(d, *at, &page))
+			return false;
+		more = json_is_true(json_object_get(page, "more"));
+		*at = json_integer_value(json_object_get(page, "next"));
+		*end = json_integer_value(json_object_get(page, "end"));
+		json_array_extend(d->damages, json_object_get(page, "damages"));
+		json_decref(page);
+		cli_progress(&progress, d->cli, "checking batches", (uint64_t)*at, (uint64_t)*end);
+	}
+	if (!more)
+		*at = *end;
+	return true;
+}
+
+static void find_damage(
+	struct doctor *d, enum verdict verdict, const json_t *damage, const char *what, const char *advice)
+{
+	find(d, verdict, advice, "batch %lld, events %lld to %lld of %s to %s: %s",
+		(long long)json_integer_value(json_object_get(damage, "number")),
+		(long long)json_integer_value(json_object_get(damage, "first")),
+		(long long)json_integer_value(json_object_get(damage, "last")), cli_text(damage, "publisher"),
+		cli_text(damage, "audience"), what);
+}
+
+static void check_batches(struct doctor *d)
+{
+	json_int_t at, end;
+	const json_t *damage;
+	size_t i;
+
+	if (d->http == NULL) {
+		find(d, SKIPPED, NULL, "the node does not answer");
+		return;
+	}
+	d->damages = json_array();
+	if (!look_through(d, &at, &end))
+		return;
+	if (cli_value(d->cli, "repair") == NULL)
+		json_array_foreach(d->damages, i, damage)
+			find_damage(d, FAIL, damage, cli_text(damage, "what"), "enlight doctor --repair");
+	if (at < end)
+		find(d, FINE, NULL, "looked at batches up to %lld of %lld; at all: enlight doctor --store",
+			(long long)at, (long long)end);
+	else if (json_array_size(d->damages) == 0)
+		find(d, FINE, NULL, "every batch is what was stored, up to %lld", (long long)end);
+}
+
+/* ---- what is damaged, from who has it ---- */
+
+static bool ask_for(struct doctor *d, const json_t *damage)
+{
+	struct http_reply reply;
+	char path[64];
+	bool good;
+
+	snprintf(path, sizeof path, "/v1/store/repair?number=%lld",
+		(long long)json_integer_value(json_object_get(damage, "number")));
+	good = http_ask(d->http, &reply, "POST", path, NULL, (struct bytes){0}) == EX_OK;
+	good = good && reply.status / 100 == 2;
+	http_reply_deinit(&reply);
+	return good;
+}
+
+/* The row of the node's list about this batch; NULL: it is mended. */
+static const json_t *repair_of(const json_t *repairs, const json_t *damage)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(repairs, i, row)
+	{
+		if (json_equal(json_object_get(row, "number"), json_object_get(damage, "number")))
+			return row;
+	}
+	return NULL;
+}
+
+/* Something may still come at once: it is asked for or in the queue, and was not refused. */
+static bool is_moving(const json_t *repairs)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(repairs, i, row)
+	{
+		if (strcmp(cli_text(row, "state"), "waiting") != 0 && *cli_text(row, "reason") == '\0')
+			return true;
+	}
+	return false;
+}
+
+/* Waits as long as batches come. A new reference; NULL: the node does not answer. */
+static json_t *wait_for_repairs(struct doctor *d)
+{
+	enum { PATIENCE_S = 60 };
+	struct timespec pause = {0, 100000000};
+	uint64_t moved_s = now_s();
+	size_t left = SIZE_MAX;
+	json_t *answer = NULL;
+
+	for (;;) {
+		json_decref(answer);
+		if (http_json(d->http, &answer, "GET", "/v1/store/repair", NULL, (struct bytes){0}) != EX_OK)
+			return NULL;
+		if (json_array_size(json_object_get(answer, "repairs")) < left)
+			moved_s = now_s();
+		left = json_array_size(json_object_get(answer, "repairs"));
+		if (!is_moving(json_object_get(answer, "repairs")) || now_s() > moved_s + PATIENCE_S)
+			return answer;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void find_repair(struct doctor *d, const json_t *damage, const json_t *row)
+{
+	char what[160];
+
+	if (row == NULL) {
+		find_damage(d, FINE, damage, "mended", NULL);
+		return;
+	}
+	snprintf(what, sizeof what, "waits for %s%s%s", cli_text(row, "from"),
+		*cli_text(row, "reason") != '\0' ? ": " : "", cli_text(row, "reason"));
+	find_damage(d, FAIL, damage, what,
+		"it is mended when they are there, as long as this node runs; after a restart run this again");
+}
+
+static void repair_batches(struct doctor *d)
+{
+	json_t *answer;
+	const json_t *damage;
+	size_t i;
+
+	if (cli_value(d->cli, "repair") == NULL || json_array_size(d->damages) == 0)
+		return;
+	json_array_foreach(d->damages, i, damage)
+	{
+		if (d->cli->dry_run)
+			find_damage(d, FAIL, damage, "would be asked for again", NULL);
+		else if (!ask_for(d, damage))
+			find_damage(d, FAIL, damage, "the node could not ask for it", "run this again");
+	}
+	answer = d->cli->dry_run ? NULL : wait_for_repairs(d);
+	json_array_foreach(d->damages, i, damage)
+	{
+		if (answer != NULL)
+			find_repair(d, damage, repair_of(json_object_get(answer, "repairs"), damage));
+	}
+	json_decref(answer);
 }
 
 static const struct {
@@ -407,6 +658,10 @@ static const struct {
 	{"ready", check_ready, EX_UNAVAILABLE},
 	{"links", check_links, EX_UNAVAILABLE},
 	{"plugins", check_plugins, EX_UNAVAILABLE},
+	{"backup", check_backup, EX_UNAVAILABLE},
+	{"structure", check_structure, EX_IOERR},
+	{"batches", check_batches, EX_IOERR},
+	{"repair", repair_batches, EX_IOERR},
 };
 
 static void run_checks(struct doctor *d)
@@ -461,6 +716,7 @@ static int run_doctor(struct cli *c, int argc, char **argv)
 	else
 		print_findings(&d);
 	json_decref(d.findings);
+	json_decref(d.damages);
 	http_close(d.http);
 	json_decref(d.node);
 	trust_unref(d.trust);
@@ -468,12 +724,19 @@ static int run_doctor(struct cli *c, int argc, char **argv)
 	return d.status;
 }
 
+static const struct cli_option doctor_options[] = {
+	{"store", NULL, "Look through the whole store: the database's form, and every batch"},
+	{"repair", NULL, "The same, and have damaged batches sent again by who has them"},
+	{0},
+};
+
 const struct command doctor_commands[] = {
 	{"doctor", NULL, "Look at everything that can be wrong with this node, and say what to do",
-		"Checks configuration, keys and their age, roster, cards, forks, clock, disk, socket, readiness and "
-		"links. Each line says "
-		"ok, warn, FAIL or "
-		"skip. Ends with an error status when something failed. Best run as root.",
-		"sudo enlight doctor", 0, 0, NULL, run_doctor},
+		"Checks configuration, keys and their age, roster, cards, forks, clock, disk, socket, readiness, "
+		"links, "
+		"plugins, the last backup and, for two seconds, stored batches. Each line says ok, warn, FAIL or skip. "
+		"Ends with an error status when something failed. Best run as root. What --repair asks for and nobody "
+		"has now is mended when who has it is there.",
+		"sudo enlight doctor\nsudo enlight doctor --repair", 0, 0, doctor_options, run_doctor},
 	{0},
 };

@@ -284,6 +284,68 @@ json_t *http_peek(const struct cli *c, const char *path)
 	return answer;
 }
 
+/* ---- long answers ---- */
+
+struct fetching {
+	struct http *http;
+	http_take take;
+	void *context;
+	struct buffer refusal;
+	bool ended; /* by `take` */
+};
+
+static size_t on_part(char *data, size_t size, size_t n, void *context)
+{
+	struct fetching *f = context;
+	long status = 0;
+
+	curl_easy_getinfo(f->http->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return on_body(data, size, n, &f->refusal);
+	f->ended = !f->take(f->context, bytes_of(data, size * n));
+	return f->ended ? 0 : size * n;
+}
+
+typedef size_t (*on_data)(char *data, size_t size, size_t n, void *context);
+
+/* Gets a path's body piece by piece, giving up when none comes for so long (0: never); `refusal`, of what is no answer with 200, becomes the reply. False: out of memory before. */
+static bool get_pieces(struct http *h, const char *path, long patience_s, on_data on, void *context,
+	struct buffer *refusal, struct http_reply *reply, CURLcode *code)
+{
+	struct curl_slist *headers;
+
+	if (!prepare(h, "GET", path, NULL, &headers))
+		return false;
+	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on);
+	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, context);
+	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_TIME, patience_s);
+	*code = curl_easy_perform(h->curl);
+	if (*code == CURLE_OK)
+		take_reply(h, reply, refusal);
+	curl_slist_free_all(headers);
+	return true;
+}
+
+int http_fetch(struct http *h, const char *path, http_take take, void *context)
+{
+	struct fetching f = {.http = h, .take = take, .context = context};
+	struct http_reply reply = {0};
+	CURLcode code;
+	int r = EX_OK;
+
+	if (!get_pieces(h, path, ASK_TIMEOUT_S, on_part, &f, &f.refusal, &reply, &code))
+		r = EX_OSERR;
+	else if (code != CURLE_OK && !f.ended)
+		r = explain(h, code);
+	else if (code == CURLE_OK && reply.status != 200)
+		r = http_problem(&reply);
+	http_reply_deinit(&reply);
+	buffer_deinit(&f.refusal);
+	return r;
+}
+
 /* ---- server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) ---- */
 
 struct stream {
@@ -345,18 +407,11 @@ int http_stream(struct http *h, const char *path, http_on_event on_event, void *
 {
 	struct stream s = {.http = h, .on_event = on_event, .context = context};
 	struct http_reply reply = {0};
-	struct curl_slist *headers;
 	CURLcode code;
 	int r = EX_OSERR;
 
-	if (!prepare(h, "GET", path, NULL, &headers))
+	if (!get_pieces(h, path, 0, on_stream, &s, &s.refusal, &reply, &code))
 		return r;
-	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_stream);
-	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &s);
-	code = curl_easy_perform(h->curl);
-	if (code == CURLE_OK)
-		take_reply(h, &reply, &s.refusal);
 	if (s.ended) {
 		r = EX_OK;
 	} else if (code != CURLE_OK) {
@@ -371,7 +426,6 @@ int http_stream(struct http *h, const char *path, http_on_event on_event, void *
 		r = EX_UNAVAILABLE;
 	}
 	http_reply_deinit(&reply);
-	curl_slist_free_all(headers);
 	buffer_deinit(&s.line);
 	buffer_deinit(&s.data);
 	buffer_deinit(&s.refusal);

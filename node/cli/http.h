@@ -31,6 +31,10 @@ void http_reply_deinit(struct http_reply *r);
 /* Asks and wants a 2xx with JSON: then `*out` is a new reference. Anything else is printed. */
 int http_json(struct http *h, json_t **out, const char *method, const char *path, const char *type, struct bytes body);
 
+/* Gets a path's body as it comes, however long; `take` answers whether to go on. Anything but a 200 is printed. */
+typedef bool (*http_take)(void *context, struct bytes part);
+int http_fetch(struct http *h, const char *path, http_take take, void *context);
+
 /* Opens the socket, gets JSON from one path, closes. */
 int http_get(const struct cli *c, json_t **out, const char *path);
 

@@ -257,8 +257,8 @@ int invite_confirm(const struct invite *in, const struct cli *c)
 
 int invite_put(const struct invite *in, const struct cli *c, const char *folder)
 {
-	struct place p;
-	int r = place_open(&p, c, folder);
+	struct node_folder p;
+	int r = node_folder_open(&p, c, folder);
 
 	if (r == EX_OK)
 		r = roster_pin_in(c, &p, &in->roster);
@@ -273,7 +273,7 @@ int invite_put(const struct invite *in, const struct cli *c, const char *folder)
 				 : offline_write(c, path, bytes_of(card->note.text, card->note.text_len), 0644);
 		free(path);
 	}
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 

@@ -33,7 +33,7 @@ static int add_node_key(json_t *rows, const struct card *card, const struct node
 }
 
 /* The identity key, when its file is in the folder at all. */
-static int add_identity(json_t *rows, const struct place *p)
+static int add_identity(json_t *rows, const struct node_folder *p)
 {
 	char *path = offline_path(p->folder, "identity.key");
 	char digits[FINGERPRINT_SIZE], sign[BASE64_SIZE(32)];
@@ -62,7 +62,7 @@ out:
 	return r;
 }
 
-static int list(const struct cli *c, const struct place *p, const struct config_keys *keys)
+static int list(const struct cli *c, const struct node_folder *p, const struct config_keys *keys)
 {
 	static const struct column columns[] = {
 		{"FILE", "file", COLUMN_TEXT},
@@ -92,20 +92,20 @@ static int run_keys(struct cli *c, int argc, char **argv)
 {
 	struct problems problems = {0};
 	struct config_keys *keys = NULL;
-	struct place p;
-	int r = place_open(&p, c, argc > 0 ? argv[0] : NULL);
+	struct node_folder p;
+	int r = node_folder_open(&p, c, argc > 0 ? argv[0] : NULL);
 
 	if (r == EX_OK)
 		r = offline_result(config_keys_load(&keys, p.config, &problems), &problems);
 	if (r == EX_OK)
 		r = list(c, &p, keys);
 	config_keys_free(keys);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 
 /* The first number above all that were ever used: by a file, or by a line of the card whose file is gone. */
-static int next_number(uint32_t *out, const struct place *p)
+static int next_number(uint32_t *out, const struct node_folder *p)
 {
 	struct problems problems = {0};
 	struct config_keys *keys;
@@ -129,7 +129,7 @@ static int next_number(uint32_t *out, const struct place *p)
 	return r;
 }
 
-static int write_key(const struct cli *c, const struct place *p, uint32_t number)
+static int write_key(const struct cli *c, const struct node_folder *p, uint32_t number)
 {
 	uint8_t secret[SECRET_LEN];
 	char *path = offline_path(p->config->trust.keys, "node-%u.key", number);
@@ -163,15 +163,15 @@ static int write_key(const struct cli *c, const struct place *p, uint32_t number
 
 static int run_keys_new(struct cli *c, int argc, char **argv)
 {
-	struct place p;
+	struct node_folder p;
 	uint32_t number = 0;
-	int r = place_open(&p, c, argc > 0 ? argv[0] : NULL);
+	int r = node_folder_open(&p, c, argc > 0 ? argv[0] : NULL);
 
 	if (r == EX_OK)
 		r = next_number(&number, &p);
 	if (r == EX_OK)
 		r = write_key(c, &p, number);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 
@@ -191,7 +191,7 @@ static const char *still_needed(const struct card *card, const json_t *node, uin
 	return NULL;
 }
 
-static int destroy(const struct cli *c, const struct place *p, uint32_t number)
+static int destroy(const struct cli *c, const struct node_folder *p, uint32_t number)
 {
 	char *path = offline_path(p->config->trust.keys, "node-%u.key", number);
 	int r;
@@ -208,7 +208,7 @@ static int destroy(const struct cli *c, const struct place *p, uint32_t number)
 }
 
 /* What the node of this folder says of itself; NULL: it does not run. */
-static json_t *ask_node(const struct cli *c, const struct place *p)
+static json_t *ask_node(const struct cli *c, const struct node_folder *p)
 {
 	struct cli at = *c;
 	json_t *status;
@@ -227,9 +227,9 @@ static int run_keys_destroy(struct cli *c, int argc, char **argv)
 	json_t *node = NULL;
 	struct card card = {0};
 	const char *why = NULL;
-	struct place p;
+	struct node_folder p;
 	uint32_t number = 0;
-	int r = place_open(&p, c, argc > 1 ? argv[1] : NULL);
+	int r = node_folder_open(&p, c, argc > 1 ? argv[1] : NULL);
 
 	if (r == EX_OK && !note_number(&number, argv[0], KEY_NUMBERS_MAX)) {
 		cli_error("%s: is no key's number", argv[0]);
@@ -249,7 +249,7 @@ static int run_keys_destroy(struct cli *c, int argc, char **argv)
 		r = destroy(c, &p, number);
 	json_decref(node);
 	card_deinit(&card);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 

@@ -325,13 +325,13 @@ static char *card_path(const struct config *c, const char *name)
 	return other;
 }
 
-int place_open(struct place *out, const struct cli *c, const char *folder)
+int node_folder_open(struct node_folder *out, const struct cli *c, const char *folder)
 {
 	struct problems problems = {0};
 	char *name = NULL;
 	int r = EX_OSERR;
 
-	*out = (struct place){0};
+	*out = (struct node_folder){0};
 	out->folder = folder == NULL ? folder_of(c->config) : strdup(folder);
 	if (out->folder == NULL)
 		goto out;
@@ -356,17 +356,17 @@ int place_open(struct place *out, const struct cli *c, const char *folder)
 out:
 	free(name);
 	if (r != EX_OK)
-		place_close(out);
+		node_folder_close(out);
 	return r;
 }
 
-void place_close(struct place *p)
+void node_folder_close(struct node_folder *p)
 {
 	free(p->folder);
 	free(p->file);
 	free(p->card);
 	config_free(p->config);
-	*p = (struct place){0};
+	*p = (struct node_folder){0};
 }
 
 void offline_say(const struct cli *c, const char *format, ...)

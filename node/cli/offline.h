@@ -47,18 +47,18 @@ int offline_member(char **out, const struct cli *c);
 bool offline_exists(const char *path);
 
 /* The folder that `enlight init` made: its configuration, and where things are. */
-struct place {
+struct node_folder {
 	char *folder;
 	char *file; /* enlight.yaml */
 	struct config *config;
 	char *card; /* this member's own */
 };
 /* From a folder, or, when that is NULL, from --config. */
-int place_open(struct place *out, const struct cli *c, const char *folder);
-void place_close(struct place *p); /* the zeroed value is fine */
+int node_folder_open(struct node_folder *out, const struct cli *c, const char *folder);
+void node_folder_close(struct node_folder *p); /* the zeroed value is fine */
 
 /* Puts a roster that was verified into a node's folder and pins its digest (roster.c). */
-int roster_pin_in(const struct cli *c, const struct place *p, const struct roster *r);
+int roster_pin_in(const struct cli *c, const struct node_folder *p, const struct roster *r);
 
 /* What a new member begins with (invite.c): read, looked through, and its digest agreed to, before anything is written; then put into a
  * node's folder. An invite has nothing in it that counts by itself: the roster does by its digest, which a person has compared, and the

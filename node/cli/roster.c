@@ -331,10 +331,10 @@ static void note_newer(const struct cli *c, const struct roster *file)
 
 static int run_show(struct cli *c, int argc, char **argv)
 {
-	struct place p = {0};
+	struct node_folder p = {0};
 	struct roster roster = {0};
 	json_t *json = NULL;
-	int r = argc > 0 ? EX_OK : place_open(&p, c, NULL);
+	int r = argc > 0 ? EX_OK : node_folder_open(&p, c, NULL);
 
 	if (r == EX_OK)
 		r = offline_roster(&roster, argc > 0 ? argv[0] : p.config->trust.roster);
@@ -346,7 +346,7 @@ static int run_show(struct cli *c, int argc, char **argv)
 		note_newer(c, &roster);
 	json_decref(json);
 	roster_deinit(&roster);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 
@@ -447,7 +447,7 @@ static const char *find_anchor(struct bytes text, size_t *len)
 }
 
 /* Puts the digest into the configuration. */
-static int write_anchor(const struct cli *c, const struct place *p, const char *digest)
+static int write_anchor(const struct cli *c, const struct node_folder *p, const char *digest)
 {
 	struct draft_file f;
 	struct buffer text = {0};
@@ -474,7 +474,7 @@ out:
 }
 
 /* The roster before, as it stands in the folder, when the new one follows it. */
-static const char *roster_before(const struct cli *c, const struct place *p, const struct roster *r)
+static const char *roster_before(const struct cli *c, const struct node_folder *p, const struct roster *r)
 {
 	struct problems problems = {0};
 	struct draft_file f = {0};
@@ -493,7 +493,7 @@ static const char *roster_before(const struct cli *c, const struct place *p, con
 	return path;
 }
 
-int roster_pin_in(const struct cli *c, const struct place *p, const struct roster *r)
+int roster_pin_in(const struct cli *c, const struct node_folder *p, const struct roster *r)
 {
 	char digest[2 * DIGEST_LEN + 1];
 	int result;
@@ -507,8 +507,8 @@ static int run_adopt(struct cli *c, int argc, char **argv)
 {
 	char digest[2 * DIGEST_LEN + 1];
 	struct roster roster = {0};
-	struct place p;
-	int r = place_open(&p, c, argc > 1 ? argv[1] : NULL);
+	struct node_folder p;
+	int r = node_folder_open(&p, c, argc > 1 ? argv[1] : NULL);
 
 	if (r == EX_OK)
 		r = offline_roster(&roster, argv[0]);
@@ -525,7 +525,7 @@ static int run_adopt(struct cli *c, int argc, char **argv)
 			p.file, roster.number, roster.network, digest, p.folder);
 out:
 	roster_deinit(&roster);
-	place_close(&p);
+	node_folder_close(&p);
 	return r;
 }
 

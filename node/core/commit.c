@@ -27,6 +27,14 @@ static void publish_job_deinit(struct publish_job *p)
 	problems_deinit(&p->problems);
 }
 
+static void accept_job_deinit(struct accept_job *a)
+{
+	sealed_batch_deinit(&a->batch);
+	free((void *)a->contradicted.data);
+	opened_free(a->opened);
+	sodium_memzero(a->session_key, sizeof a->session_key);
+}
+
 void job_free(struct job *j)
 {
 	if (j == NULL)
@@ -36,10 +44,10 @@ void job_free(struct job *j)
 		publish_job_deinit(&j->publish);
 		break;
 	case JOB_ACCEPT:
-		sealed_batch_deinit(&j->accept.batch);
-		free((void *)j->accept.contradicted.data);
-		opened_free(j->accept.opened);
-		sodium_memzero(j->accept.session_key, sizeof j->accept.session_key);
+		accept_job_deinit(&j->accept);
+		break;
+	case JOB_REPAIR:
+		accept_job_deinit(&j->repair.delivered);
 		break;
 	case JOB_RECEIPT:
 		free((void *)j->receipt.packed.data);
@@ -116,6 +124,11 @@ int committer_restored(struct committer *c, const char *value)
 		return -EBADMSG;
 	c->incarnation = (uint32_t)incarnation;
 	return 0;
+}
+
+bool committer_has_keys(const struct committer *c, const struct store_keys *keys)
+{
+	return sodium_memcmp(&c->store_keys, keys, sizeof *keys) == 0;
 }
 
 void committer_free(struct committer *c)
@@ -261,6 +274,8 @@ static int run_kind(struct work *w, struct job *j)
 		return work_publish(w, &j->publish);
 	case JOB_ACCEPT:
 		return work_accept(w, &j->accept);
+	case JOB_REPAIR:
+		return work_repair(w, &j->repair);
 	case JOB_RECEIPT:
 		return work_receipt(w, &j->receipt);
 	case JOB_NOTE:
@@ -335,6 +350,10 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 		case JOB_ACCEPT:
 			jobs[i]->accept.outcome = full ? ACCEPT_FULL : ACCEPT_FAILED;
 			jobs[i]->accept.why = full ? "the disk is full" : "out of memory";
+			break;
+		case JOB_REPAIR:
+			jobs[i]->repair.done = false;
+			jobs[i]->repair.why = "it could not be stored";
 			break;
 		case JOB_RECEIPT:
 			jobs[i]->receipt.good = false;

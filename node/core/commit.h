@@ -21,6 +21,7 @@ enum job_kind {
 	JOB_ACT,
 	JOB_CHECKPOINT,
 	JOB_REPUBLISH,
+	JOB_REPAIR,
 };
 
 /* What became of one event that was asked to be published. */
@@ -93,6 +94,14 @@ struct accept_job {
 	unsigned n_refused, n_stale; /* events in it marked so */
 };
 
+/* A batch that the disk changed, delivered again by who has it. */
+struct repair_job {
+	uint64_t number;
+	struct accept_job delivered; /* peer, session_key, batch and wrapped are looked at */
+	bool done;
+	const char *why; /* it was not */
+};
+
 struct receipt_job {
 	char peer[HANDLE_MAX + 1];
 	struct bytes packed; /* owned */
@@ -145,7 +154,7 @@ struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	/* Of PUBLISH, ACCEPT, RECEIPT, ACT, CHECKPOINT and REPUBLISH, made in its order; a reference, given up by job_free(). */
+	/* Of PUBLISH, ACCEPT, REPAIR, RECEIPT, ACT, CHECKPOINT and REPUBLISH, made in its order; a reference, given up by job_free(). */
 	struct trust *trust;
 	struct publish_job
 		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
@@ -153,6 +162,7 @@ struct job {
 	union {
 		struct publish_job publish;
 		struct accept_job accept;
+		struct repair_job repair;
 		struct receipt_job receipt;
 		struct note_job note;
 		struct setting_job setting;
@@ -205,6 +215,8 @@ struct committer;
 /* Holds what the worker needs: the member, its keys (copied, wiped by committer_free()). */
 struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys);
 void committer_free(struct committer *c);
+/* Whether these are the store's keys it works with. */
+bool committer_has_keys(const struct committer *c, const struct store_keys *keys);
 
 /* The store was restored from a backup: what its readers hold beyond it may be anything. `value` is what the ledger's settings keep of that
  * under RESTORED_SETTING: an incarnation, as a decimal number, that no channel had in the backup; every channel goes on in it, or in a later

@@ -349,6 +349,10 @@ static int read_batch(void *context, const struct batch_row *row)
 	if (slot >= row->count)
 		return 0;
 	r = take_up(rd, row);
+	if (r == -EBADMSG && (q->next.number != q->after.number || q->next.index != q->after.index))
+		return READING_END; /* what is before it is given first */
+	if (r == -EBADMSG)
+		q->unreadable = row->number;
 	for (; r == 0 && slot < rd->batch.slots.n; slot++) {
 		r = read_slot(rd, slot);
 		if (r == 0)

@@ -15,12 +15,13 @@ typedef Enlight__Plugin__V1__ToPlugin ToPlugin;
 typedef Enlight__Plugin__V1__FromPlugin FromPlugin;
 
 enum {
-	FRAME_CAP = 2 << 20,  /* what unpacking one frame may allocate */
-	BEATS_MISSED = 3,     /* idle for so many beats: hung */
-	ERASED_PART = 1000,   /* sequences, ids and subjects in one Erase: well below a frame */
-	DEADLINES_OPEN = 10,  /* one event open for so many deadlines: forgotten */
-	GIVE_UP_MS = 5000,    /* after the drain's end without a commit */
-	READ_AGAIN_MS = 1000, /* after a query that failed */
+	FRAME_CAP = 2 << 20,        /* what unpacking one frame may allocate */
+	BEATS_MISSED = 3,           /* idle for so many beats: hung */
+	ERASED_PART = 1000,         /* sequences, ids and subjects in one Erase: well below a frame */
+	DEADLINES_OPEN = 10,        /* one event open for so many deadlines: forgotten */
+	GIVE_UP_MS = 5000,          /* after the drain's end without a commit */
+	READ_AGAIN_MS = 1000,       /* after a query that failed */
+	SAY_AGAIN_MS = 3600 * 1000, /* that a batch cannot be read */
 };
 
 /* ---- actions ---- */
@@ -774,6 +775,32 @@ static void take_page(struct delivery *d, struct deliveries_query *q)
 	d->more = q->more || d->last_number > q->next.number;
 }
 
+/* A batch that the disk changed is waited for: it is not passed over, since nobody would give it later. It is tried as often as any query, and
+ * said once, and then each hour. */
+static void note_unreadable(struct delivery *d, uint64_t number)
+{
+	if (d->unreadable == number && d->now_ms < d->unreadable_said_ms + SAY_AGAIN_MS)
+		return;
+	d->unreadable = number;
+	d->unreadable_said_ms = d->now_ms;
+	snprintf(d->last_error, sizeof d->last_error, "batch %llu is damaged: enlight doctor --repair",
+		(unsigned long long)number);
+	delivery_log(d, LOG_LEVEL_ERROR,
+		"plugin: waits for a damaged batch, see enlight doctor --repair plugin=%s number=%llu", d->name,
+		(unsigned long long)number);
+}
+
+/* A page that was read; what stood in the way is behind it. */
+static void note_readable(struct delivery *d, const struct deliveries_query *q)
+{
+	if (d->unreadable == 0 || q->next.number < d->unreadable)
+		return;
+	delivery_log(d, LOG_LEVEL_INFO, "plugin: goes on behind a batch that was damaged plugin=%s number=%llu",
+		d->name, (unsigned long long)d->unreadable);
+	d->unreadable = 0;
+	d->last_error[0] = '\0';
+}
+
 static void take_query(struct delivery *d, struct query *query)
 {
 	bool page = query->deliveries.places == NULL;
@@ -781,6 +808,7 @@ static void take_query(struct delivery *d, struct query *query)
 	if (query->result == 0) {
 		if (page) {
 			d->reading = false;
+			note_readable(d, &query->deliveries);
 			take_page(d, &query->deliveries);
 		} else {
 			held_loaded(d, &query->deliveries);
@@ -789,7 +817,9 @@ static void take_query(struct delivery *d, struct query *query)
 	}
 	*(page ? &d->reading : &d->loading) = false;
 	d->not_again_ms = d->now_ms + READ_AGAIN_MS;
-	if (query->result != -EAGAIN)
+	if (page && query->deliveries.unreadable != 0)
+		note_unreadable(d, query->deliveries.unreadable);
+	else if (query->result != -EAGAIN)
 		delivery_log(d, LOG_LEVEL_ERROR, "plugin: cannot read events plugin=%s error=\"%s\"", d->name,
 			strerror(-query->result));
 }

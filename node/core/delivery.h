@@ -143,6 +143,7 @@ struct delivery_counters {
 	uint64_t behind;    /* batches stored behind the cursor */
 	uint64_t oldest_ms; /* when the oldest event that is read and not settled was stored, since 1970; 0: none */
 	size_t open, retrying, dead, parked;
+	uint64_t unreadable; /* number of the damaged batch that it waits for; 0: none */
 	bool ready;
 };
 void delivery_counters(const struct delivery *d, struct delivery_counters *out);

@@ -65,9 +65,11 @@ struct delivery {
 
 	struct place cursor, committed, read_to; /* committed: durable; read_to: pages are read up to here */
 	uint64_t last_number;
-	bool more;    /* there is something behind read_to */
-	bool reading; /* a page is on its way */
-	bool loading; /* held rows are on their way */
+	bool more;                   /* there is something behind read_to */
+	bool reading;                /* a page is on its way */
+	uint64_t unreadable;         /* number of the batch behind read_to that the disk changed; 0: none is known */
+	uint64_t unreadable_said_ms; /* when the log said so last */
+	bool loading;                /* held rows are on their way */
 
 	struct item *page;                       /* rising by place; page[head] is the first that counts */
 	size_t head, n_page, size_page, waiting; /* waiting: none before it is to be sent */

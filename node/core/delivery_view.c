@@ -27,6 +27,7 @@ void delivery_counters(const struct delivery *d, struct delivery_counters *out)
 	out->retrying = d->n_retrying;
 	out->dead = d->n_dead;
 	out->parked = d->n_parked;
+	out->unreadable = d->unreadable;
 	out->ready = d->run_state == RUN_READY;
 	for (size_t i = d->head; i < d->n_page && out->oldest_ms == 0; i++)
 		if (!d->page[i].settled)
@@ -64,8 +65,8 @@ json_t *delivery_json(const struct delivery *d)
 	struct delivery_counters c;
 
 	delivery_counters(d, &c);
-	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, s:I, s:s}",
 		"name", d->name, "state", state_names[d->run_state], "version", d->version, "order",
 		d->lanes ? "lanes" : "in order", "window", (json_int_t)d->window, "topics",
 		texts_json(d->topics, d->n_topics), "cursor", place_json(&d->cursor), "behind_batches",
@@ -73,7 +74,7 @@ json_t *delivery_json(const struct delivery *d)
 		(json_int_t)c.retrying, "dead", (json_int_t)c.dead, "parked", (json_int_t)c.parked, "done",
 		(json_int_t)c.done, "retried", (json_int_t)c.retried, "rejected", (json_int_t)c.rejected, "erased",
 		(json_int_t)c.erased, "published", (json_int_t)c.published, "restarts", (json_int_t)c.restarts,
-		"last_error", d->last_error);
+		"unreadable_batch", (json_int_t)c.unreadable, "last_error", d->last_error);
 }
 
 static const char *const held_names[] = {

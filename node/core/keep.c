@@ -185,6 +185,25 @@ void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag)
 	save_next(n);
 }
 
+bool keep_time(struct node *n, const char *name, uint64_t tag)
+{
+	struct job *job = job_new(JOB_SETTING, NULL);
+
+	if (job != NULL)
+		job->setting.name = strdup(name);
+	if (job != NULL && asprintf(&job->setting.value, "%llu", (unsigned long long)n->time_ms) < 0)
+		job->setting.value = NULL;
+	if (job != NULL && job->setting.name != NULL && job->setting.value != NULL) {
+		keep(n, job, NULL, tag);
+		return true;
+	}
+	job_free(job);
+	n->short_of_memory = true;
+	if (tag != 0)
+		node_act_kept(n, tag, false);
+	return false;
+}
+
 /* ---- what became of it ---- */
 
 static void remove_unsaved(struct node *n, struct unsaved *u)

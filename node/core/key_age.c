@@ -25,20 +25,12 @@ void node_load_key_since(struct node *n, const char *name, const char *value)
 
 static void keep_since(struct node *n)
 {
-	struct job *job = job_new(JOB_SETTING, NULL);
+	char name[sizeof NODE_KEY_SETTING + 12];
 
+	snprintf(name, sizeof name, NODE_KEY_SETTING "%u", n->keys.number);
 	n->key_since_ms = n->time_ms;
-	if (job != NULL && asprintf(&job->setting.name, NODE_KEY_SETTING "%u", n->keys.number) < 0)
-		job->setting.name = NULL;
-	if (job != NULL && asprintf(&job->setting.value, "%llu", (unsigned long long)n->time_ms) < 0)
-		job->setting.value = NULL;
-	if (job != NULL && job->setting.name != NULL && job->setting.value != NULL) {
-		keep(n, job, NULL, 0);
-		return;
-	}
-	job_free(job);
-	n->key_since_ms = 0; /* the next tick tries again */
-	n->short_of_memory = true;
+	if (!keep_time(n, name, 0))
+		n->key_since_ms = 0; /* the next tick tries again */
 }
 
 static uint64_t age_ms(const struct node *n, uint64_t time_ms)

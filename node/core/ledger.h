@@ -123,6 +123,9 @@ struct ledger_ops {
 	uint64_t (*next_number)(void *ledger); /* takes one; it stays taken even when rolled back */
 	int (*batch_add)(void *ledger, const struct batch_row *row);            /* also LEDGER_FULL */
 	int (*batch_get)(void *ledger, uint64_t number, struct batch_row *out); /* also LEDGER_NONE */
+	/* Puts header, signature, body, wrapped key and digest of a batch that is there in the place of what the disk changed; all else
+	 * stays. Also LEDGER_NONE. */
+	int (*batch_mend)(void *ledger, const struct batch_row *row);
 	/* The batch of the channel's present history whose last event has this sequence; LEDGER_NONE: no batch ends there. */
 	int (*batch_ending)(void *ledger, uint64_t channel, uint64_t last, struct batch_row *out);
 	/* The batch of the present history that holds this sequence. */

@@ -574,6 +574,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 		count_job(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_ACCEPT)
 			read_accepted(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_REPAIR)
+			repair_committed(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_CHECKPOINT)
 			checkpoint_committed(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_REPUBLISH)
@@ -610,15 +612,30 @@ static int take_block(struct node *n, const struct node_input *in)
 	return 0;
 }
 
+static int take_repair(struct node *n, const struct node_input *in)
+{
+	int r = repair_begin(n, in->damage);
+
+	if (r == 0 && in->act != NULL)
+		keep(n, NULL, in->act, in->tag);
+	return r;
+}
+
 /* What was done already (NODE_ACT) is recorded however many wait, as far as there is room: keep() says so otherwise. */
 static int take_act(struct node *n, const struct node_input *in)
 {
+	if (in->kind == NODE_BACKUP) {
+		keep_time(n, NODE_BACKUP_SETTING, in->tag);
+		return 0;
+	}
 	if (in->kind == NODE_ACT) {
 		keep(n, NULL, in->act, in->tag);
 		return 0;
 	}
 	if (in->act != NULL && keep_is_full(n))
 		return -EAGAIN;
+	if (in->kind == NODE_REPAIR)
+		return take_repair(n, in);
 	if (in->kind == NODE_BLOCK)
 		return take_block(n, in);
 	if (in->kind == NODE_PIN)
@@ -688,6 +705,7 @@ void node_free(struct node *n)
 		channel_free(n->channels[i]);
 	keep_free(n);
 	recover_free(n);
+	repair_free(n);
 	free(n->peers);
 	free(n->channels);
 	trust_unref(n->trust);
@@ -707,6 +725,7 @@ static void tick(struct node *n)
 	keep_tick(n);
 	checkpoint_tick(n);
 	republish_tick(n);
+	repair_tick(n);
 	meet_tick(n);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		if (n->peers[i]->session == NULL)
@@ -765,6 +784,8 @@ static void dispatch(struct node *n, const struct node_input *in)
 	case NODE_BLOCK:
 	case NODE_PIN:
 	case NODE_ACT:
+	case NODE_BACKUP:
+	case NODE_REPAIR:
 		n->update->result = take_act(n, in);
 		break;
 	}

@@ -64,6 +64,9 @@ int node_load_checkpoint(struct node *n, const char *value); /* of CHECKPOINT_SE
 #define NODE_KEY_SETTING "key since "
 void node_load_key_since(struct node *n, const char *name, const char *value);
 
+/* The setting that says when a backup was kept last: milliseconds since 1970 in decimal digits. */
+#define NODE_BACKUP_SETTING "backup"
+
 enum node_input_kind {
 	NODE_TICK = 1,  /* time passed; due at the update's wake_ms; also the first input */
 	NODE_UP,        /* connection (dialled) */
@@ -78,6 +81,8 @@ enum node_input_kind {
 	NODE_BLOCK,     /* member, block, reason, act, tag */
 	NODE_PIN,       /* digest of the roster that counts among those with its number, act, tag */
 	NODE_ACT,       /* act, tag: something else was done, for the audit trail */
+	NODE_REPAIR,    /* damage, act, tag: asks for a batch again */
+	NODE_BACKUP,    /* tag: a copy of the store is in a safe place now */
 };
 struct node_input {
 	enum node_input_kind kind;
@@ -96,6 +101,7 @@ struct node_input {
 	const char *member;
 	bool block;
 	const struct digest *digest;
+	const struct damage *damage;
 	const struct act *
 		act; /* who did it, for the audit trail; its result, and a note's object, are filled in; NULL: nobody did */
 	uint64_t tag; /* of who waits until it is durable: NODE_KEPT says so when the result is 0; 0: nobody */
@@ -151,6 +157,7 @@ json_t *node_peers(const struct node *n, uint64_t now_ms);
 json_t *node_channels(const struct node *n);
 json_t *node_invite(
 	const struct node *n); /* what a new member begins with: the roster in force and the cards under it */
+json_t *node_repairs(const struct node *n);   /* batches that are asked for again */
 json_t *node_rosters(const struct node *n);   /* those held, oldest first, then their rivals */
 json_t *node_not_ready(const struct node *n); /* reasons why events cannot be published now; empty: ready */
 
@@ -176,6 +183,7 @@ struct node_counters {
 	uint64_t lost;               /* sessions that ended since a frame was lost */
 	uint64_t second_cards;       /* cards with the number of another one of their member */
 	uint64_t same_keys;          /* sessions of members whose keys two nodes use */
+	size_t repairs;              /* batches that the disk changed and that are asked for again */
 	size_t disputes;             /* rosters that compete with one in force, unsettled */
 };
 void node_counters(const struct node *n, struct node_counters *out);

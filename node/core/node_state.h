@@ -1,5 +1,5 @@
 /* node_state - what the parts of node share. Private to node.c, checkpoint.c, gossip.c, keep.c, key_age.c, meet.c, read.c, recover.c,
- * republish.c, serve.c, view.c and witness.c. */
+ * repair.c, republish.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
 
@@ -146,6 +146,18 @@ struct meeting {
 	uint64_t began_ms;
 };
 
+/* A batch that the disk changed and that is asked for again. */
+struct repair {
+	struct repair *next;
+	struct damage damage; /* its audience is owned */
+	size_t next_peer;     /* asked next */
+	uint64_t asked;       /* serial of the session in which it is asked for; 0: none */
+	uint64_t until_ms;    /* it may answer */
+	uint64_t again_ms;    /* nobody is asked before */
+	bool committing;
+	const char *why; /* the last try came to nothing; NULL: there was none */
+};
+
 /* What is in force, or was done, and is not durable yet. */
 struct unsaved {
 	struct unsaved *next;
@@ -175,6 +187,7 @@ struct node {
 	uint64_t version; /* of the channel that changed last */
 	struct lost *lost;
 	size_t n_lost;
+	struct repair *repairs; /* in the order in which they were asked for */
 	bool started;
 	uint64_t ticked_ms;      /* the last NODE_TICK */
 	struct unsaved *unsaved; /* in the order in which they came into force */
@@ -245,6 +258,8 @@ void key_age_tick(struct node *n);
 /* keep.c */
 /* A note or setting that is in force (taken; NULL: none), and what the trail says of it (borrowed; NULL: nothing). */
 void keep(struct node *n, struct job *job, const struct act *act, uint64_t tag);
+/* The same of a setting that says that it is now. False: no memory, which is noted. */
+bool keep_time(struct node *n, const char *name, uint64_t tag);
 void keep_nothing(struct node *n, uint64_t tag); /* there was no memory for it */
 bool keep_is_full(const struct node *n);         /* as many acts wait as may */
 void keep_committed(struct node *n, const struct job *job);
@@ -283,6 +298,8 @@ void send_receipt(struct node *n, struct session *s, const struct channel *c);
 struct reading *find_reading(const struct session *s, const char *publisher, const char *audience); /* NULL: none */
 struct reading *reading_of(struct node *n, struct session *s, const char *publisher, const char *audience);
 void fetch_channel(struct node *n, struct session *s, struct reading *rd);
+/* The same behind another place than the end of what is held. */
+void fetch_behind(struct node *n, struct session *s, struct reading *rd, const struct behind *behind);
 void refuse_head(
 	struct node *n, struct session *s, const char *why); /* the peer shows its heads again, after a pause */
 /* Has a head compared with what is held, where it may contradict it: the peer's own, or another publisher's. */
@@ -313,6 +330,15 @@ void republish_due(struct node *n); /* there is something to publish again */
 bool republish_pends(const struct node *n);
 void republish_tick(struct node *n);
 void republish_committed(struct node *n, const struct job *job);
+/* repair.c */
+int repair_begin(struct node *n, const struct damage *damage); /* 0, or -EAGAIN: too many wait */
+bool repair_takes(struct node *n, struct session *s, const struct header *h,
+	const Enlight__Link__V1__Deliver *deliver); /* false: it was not asked for to mend anything */
+void repair_committed(struct node *n, const struct job *job);
+void repair_refused(struct node *n, const struct session *s, const char *publisher, const char *audience);
+void repair_tick(struct node *n);
+void repair_free(struct node *n);
+size_t repair_count(const struct node *n);
 
 /* serve.c */
 void serve_begin(struct node *n, struct session *s);

@@ -72,6 +72,9 @@ void query_free(struct query *q)
 		free((void *)q->evidence.file.data);
 		trust_unref(q->evidence.trust);
 		break;
+	case QUERY_CHECK:
+		check_deinit(&q->check);
+		break;
 	}
 	free(q);
 }
@@ -433,6 +436,9 @@ void query_run(struct querier *q, const struct archive_ops *ops, void *archive, 
 		break;
 	case QUERY_EVIDENCE:
 		query->result = evidence_run(&q->keys, ops, archive, &query->evidence, may_read);
+		break;
+	case QUERY_CHECK:
+		query->result = check_run(&q->keys, ops, archive, &query->check);
 		break;
 	}
 }

@@ -4,11 +4,12 @@
 #ifndef ENLIGHT_CORE_QUERY_H
 #define ENLIGHT_CORE_QUERY_H
 
+#include "core/check.h"
 #include "core/event.h"
 #include "core/ledger.h"
 #include "core/trust.h"
 
-enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES, QUERY_EVIDENCE };
+enum query_kind { QUERY_EVENTS = 1, QUERY_EVENT, QUERY_FETCH, QUERY_DELIVERIES, QUERY_EVIDENCE, QUERY_CHECK };
 
 /* Which events: every one that is set must match. Strings are owned by the query. */
 struct event_filter {
@@ -107,8 +108,9 @@ struct deliveries_query {
 	/* Answer: */
 	struct delivered *events; /* owned; rising by place */
 	size_t n_events;
-	struct place next; /* the last place looked at */
-	bool more;         /* a limit or the scan budget ended the page; false: all that is stored was looked at */
+	struct place next;   /* the last place looked at */
+	bool more;           /* a limit or the scan budget ended the page; false: all that is stored was looked at */
+	uint64_t unreadable; /* of a page, with -EBADMSG: number of the batch behind `after` that the disk changed */
 };
 
 /* The evidence of one event, or of a fork of one channel, as a file (evidence.h). */
@@ -132,6 +134,7 @@ struct query {
 		struct fetch_query fetch;
 		struct deliveries_query deliveries;
 		struct evidence_query evidence;
+		struct check_query check;
 	};
 };
 struct query *query_new(enum query_kind kind); /* NULL: out of memory */

@@ -95,11 +95,9 @@ static void grant(struct node *n, struct session *s)
 	node_send(n, s->connection, s, &frame);
 }
 
-/* Opens a channel's stream, or opens it anew, behind what is held. */
-void fetch_channel(struct node *n, struct session *s, struct reading *rd)
+/* Opens a channel's stream, or opens it anew. */
+void fetch_behind(struct node *n, struct session *s, struct reading *rd, const struct behind *behind)
 {
-	const struct channel *c = node_channel(n, rd->publisher, rd->audience);
-	bool from_start = recover_from_start(n, s, rd);
 	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
 	Enlight__Link__V1__Fetch fetch = ENLIGHT__LINK__V1__FETCH__INIT;
 	Enlight__Link__V1__Channel channel = ENLIGHT__LINK__V1__CHANNEL__INIT;
@@ -113,12 +111,11 @@ void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 	channel.n_audience = audience_split(copy, parts);
 	channel.audience = parts;
 	fetch.channel = &channel;
-	rd->from_start = c == NULL || c->row.last == 0 || from_start;
-	if (!rd->from_start) {
+	if (behind->sequence > 0) {
 		fetch.has_incarnation = fetch.has_sequence = fetch.has_digest = true;
-		fetch.incarnation = c->row.incarnation;
-		fetch.sequence = c->row.last;
-		fetch.digest = wire_bytes(c->row.head.bytes, DIGEST_LEN);
+		fetch.incarnation = behind->incarnation;
+		fetch.sequence = behind->sequence;
+		fetch.digest = wire_bytes(behind->digest.bytes, DIGEST_LEN);
 	}
 	fetch.credit = credit_due(n, s);
 	fetch.has_credit = fetch.credit > 0;
@@ -129,6 +126,18 @@ void fetch_channel(struct node *n, struct session *s, struct reading *rd)
 	rd->retry_ms = 0;
 	rd->why = NULL;
 	free(copy);
+}
+
+/* Behind what is held. */
+void fetch_channel(struct node *n, struct session *s, struct reading *rd)
+{
+	const struct channel *c = node_channel(n, rd->publisher, rd->audience);
+	struct behind behind = {0};
+
+	rd->from_start = recover_from_start(n, s, rd) || c == NULL || c->row.last == 0;
+	if (!rd->from_start)
+		behind = (struct behind){c->row.incarnation, c->row.last, c->row.head};
+	fetch_behind(n, s, rd, &behind);
 }
 
 void read_begin(struct node *n, struct session *s)
@@ -320,6 +329,11 @@ void read_deliver(struct node *n, struct session *s, const Enlight__Link__V1__De
 		header_deinit(&h);
 		return;
 	}
+	if (repair_takes(n, s, &h, deliver)) {
+		header_deinit(&h);
+		grant(n, s);
+		return;
+	}
 	rd = find_reading(s, h.publisher, h.audience);
 	header_deinit(&h);
 	if (rd == NULL) { /* perhaps one that was, before a bit of it changed */
@@ -500,8 +514,10 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 		audience = audience_join(refuse->channel->audience, refuse->channel->n_audience);
 	if (refuse->code == REFUSE_BATCH)
 		batch_refused(n, s, audience);
-	if (audience != NULL)
+	if (audience != NULL) {
 		rd = find_reading(s, refuse->channel->publisher, audience);
+		repair_refused(n, s, refuse->channel->publisher, audience);
+	}
 	free(audience);
 	if (rd == NULL)
 		return;

@@ -216,6 +216,7 @@ void node_counters(const struct node *n, struct node_counters *out)
 {
 	*out = n->counters;
 	out->members = trust_roster(n->trust)->n_members;
+	out->repairs = repair_count(n);
 	out->disputes = trust_disputes(n->trust);
 	for (size_t i = 0; i < n->n_peers; i++) {
 		out->live += n->peers[i]->session != NULL;

@@ -1,4 +1,4 @@
-/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, checkpoint.c and
+/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, mend.c, checkpoint.c and
  * republish.c.
  *
  * Channels are loaded once and written back at the end. Events to publish gather in segments, each of which becomes one batch when
@@ -83,6 +83,7 @@ uint64_t work_next_sequence(const struct channel_work *cw);
 int work_publish(struct work *w, struct publish_job *job);
 int work_accept(struct work *w, struct accept_job *job);
 int work_receipt(struct work *w, struct receipt_job *job);
+int work_repair(struct work *w, struct repair_job *job);
 int work_checkpoint(struct work *w, struct checkpoint_job *job);
 int work_republish(struct work *w, struct republish_job *job);
 

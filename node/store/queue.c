@@ -85,6 +85,14 @@ void queue_close(struct queue *q)
 	pthread_mutex_unlock(&q->mutex);
 }
 
+void queue_wake(struct queue *q)
+{
+	pthread_mutex_lock(&q->mutex);
+	q->woken = true;
+	pthread_cond_signal(&q->wanted);
+	pthread_mutex_unlock(&q->mutex);
+}
+
 static struct timespec in_ms(int ms)
 {
 	struct timespec t;
@@ -106,9 +114,10 @@ int queue_start(struct queue *q, void **jobs, size_t max, size_t *n, int wait_ms
 
 	*n = 0;
 	pthread_mutex_lock(&q->mutex);
-	while (q->n_started == q->n_put && !q->closing && r == 0)
+	while (q->n_started == q->n_put && !q->closing && !q->woken && r == 0)
 		r = wait_ms < 0 ? pthread_cond_wait(&q->wanted, &q->mutex)
 				: pthread_cond_timedwait(&q->wanted, &q->mutex, &until);
+	q->woken = false;
 	while (*n < max && q->n_started < q->n_put)
 		jobs[(*n)++] = q->ring[q->n_started++ % q->size];
 	if (*n > 0)

@@ -22,6 +22,7 @@ struct queue {
 	uint64_t in_hand;                           /* which one the helper is at; UINT64_MAX: none */
 	int fd;                                     /* eventfd: readable while jobs are done and not taken */
 	bool closing;
+	bool woken; /* the worker has something else to do than jobs */
 };
 
 int queue_init(struct queue *q, size_t size); /* 0 or -errno */
@@ -32,8 +33,11 @@ bool queue_put(struct queue *q, void *job);
 size_t queue_take(struct queue *q, void **jobs, size_t max);
 void queue_close(struct queue *q); /* nothing more can be put; what was put is still done */
 
+/* Ends the worker's wait for jobs, this one or the next. */
+void queue_wake(struct queue *q);
+
 /* The worker's side: waits for jobs at most `wait_ms` (negative: for ever) and takes up to `max` of them. QUEUE_IDLE: none came in
- * that time; QUEUE_END: closing and all were taken. What was started is handed back, whole, by queue_done(). */
+ * that time, or queue_wake(); QUEUE_END: closing and all were taken. What was started is handed back, whole, by queue_done(). */
 enum { QUEUE_JOBS, QUEUE_IDLE, QUEUE_END };
 int queue_start(struct queue *q, void **jobs, size_t max, size_t *n, int wait_ms);
 void queue_done(struct queue *q);

@@ -30,6 +30,7 @@ enum statement {
 	SQL_CHANNEL_REPLACE,
 	SQL_BATCH_ADD,
 	SQL_BATCH_GET,
+	SQL_BATCH_MEND,
 	SQL_BATCH_ENDING,
 	SQL_BATCH_HOLDING,
 	SQL_ASIDE_ADD,
@@ -80,6 +81,8 @@ static const char *const statements[N_STATEMENTS] = {
 				" uncovered = ?6, bytes = ?7, stopped = ?8, next_incarnation = ?9 WHERE id = ?10",
 	[SQL_BATCH_ADD] = "INSERT INTO batch(" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE number = ?1",
+	[SQL_BATCH_MEND] = "UPDATE batch SET digest = ?2, header = ?3, signature = ?4, wrapped = ?5, body = ?6"
+			   " WHERE number = ?1",
 	[SQL_BATCH_ENDING] = "SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last = ?2",
 	[SQL_BATCH_HOLDING] =
 		"SELECT " BATCH_COLUMNS " FROM batch WHERE channel = ?1 AND last >= ?2 ORDER BY last LIMIT 1",
@@ -163,6 +166,13 @@ struct store {
 const char *store_path(const struct store *s)
 {
 	return s->path;
+}
+
+sqlite3 *store_connection(struct store *s, uint64_t *page_bytes)
+{
+	assert(!s->in_transaction);
+	*page_bytes = s->page_bytes;
+	return s->db;
 }
 
 /* What the system said when a write to or a sync of the WAL or the database failed last. */
@@ -673,6 +683,22 @@ static int batch_get(void *ledger, uint64_t number, struct batch_row *out)
 	return r == 0 ? batch_row_read(out, c.stmt) : r;
 }
 
+static int batch_mend(void *ledger, const struct batch_row *row)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_BATCH_MEND);
+	int r;
+
+	call_position(&c, row->number);
+	call_bytes(&c, bytes_of(row->digest.bytes, DIGEST_LEN));
+	call_bytes(&c, row->header);
+	call_bytes(&c, row->signature);
+	call_bytes(&c, row->wrapped);
+	call_bytes(&c, row->body);
+	r = run(s, &c);
+	return r == 0 && sqlite3_changes(s->db) == 0 ? LEDGER_NONE : r;
+}
+
 static int batch_at(struct store *s, enum statement which, uint64_t channel, uint64_t sequence, struct batch_row *out)
 {
 	struct call c = call(s, which);
@@ -1107,6 +1133,7 @@ const struct ledger_ops store_ledger_ops = {
 	.next_number = next_number,
 	.batch_add = batch_add,
 	.batch_get = batch_get,
+	.batch_mend = batch_mend,
 	.batch_ending = batch_ending,
 	.batch_holding = batch_holding,
 	.set_aside = set_aside,

@@ -66,4 +66,7 @@ int held_row_read(struct held_row *out, sqlite3_stmt *stmt);
 
 const char *store_path(const struct store *s);
 
+/* The writer's connection, between two transactions, and how large its pages are. */
+sqlite3 *store_connection(struct store *s, uint64_t *page_bytes);
+
 #endif

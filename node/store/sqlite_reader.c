@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A reader: a connection of its own that can only read. Each question is one statement, so one short transaction. */
 
@@ -60,7 +61,7 @@ struct store_reader {
 	sqlite3_stmt *statements[N_STATEMENTS];
 };
 
-int store_reader_open(struct store_reader **out, const struct store *s)
+static int open_reader(struct store_reader **out, const char *path)
 {
 	enum { PATIENCE_MS = 1000 };
 	struct store_reader *reader = calloc(1, sizeof *reader);
@@ -69,7 +70,7 @@ int store_reader_open(struct store_reader **out, const struct store *s)
 	*out = NULL;
 	if (reader == NULL)
 		return -ENOMEM;
-	rc = sqlite3_open_v2(store_path(s), &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = sqlite3_open_v2(path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK) {
 		sqlite3_extended_result_codes(reader->db, 1);
 		sqlite3_busy_timeout(reader->db, PATIENCE_MS);
@@ -84,6 +85,46 @@ int store_reader_open(struct store_reader **out, const struct store *s)
 	else
 		store_reader_close(reader);
 	return r == LEDGER_FULL ? -ENOSPC : r;
+}
+
+int store_reader_open(struct store_reader **out, const struct store *s)
+{
+	return open_reader(out, store_path(s));
+}
+
+int store_reader_open_file(struct store_reader **out, const char *url, const char *folder, char **why)
+{
+	char *path;
+	int r;
+
+	*out = NULL;
+	*why = NULL;
+	r = sqlite_path(&path, url, folder, why);
+	if (r == 0)
+		r = open_reader(out, path);
+	if (r != 0 && r != -ENOMEM && *why == NULL)
+		sqlite_why(why, r, "%s cannot be read: %s", path,
+			r == -EBADMSG ? "it is damaged, or not a node's store" : strerror(-r));
+	free(path);
+	return r;
+}
+
+int store_reader_check(struct store_reader *r, char **what)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(r->db, "PRAGMA quick_check(1)", -1, &stmt, NULL), result = 0;
+
+	*what = NULL;
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_CORRUPT)
+		result = sqlite_why(what, 0, "the database is malformed");
+	else if (rc != SQLITE_ROW)
+		result = sqlite_error(rc);
+	else if (strcmp(column_text(stmt, 0), "ok") != 0)
+		result = sqlite_why(what, 0, "%s", column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	return result;
 }
 
 void store_reader_close(struct store_reader *r)

@@ -3,6 +3,7 @@
 #include "store/queue.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -17,7 +18,8 @@ struct writer {
 	struct writer_options options;
 	pthread_t thread, helper;
 	bool running, helped;
-	void **jobs; /* of the transaction under way */
+	void **jobs;                     /* of the transaction under way */
+	_Atomic(struct backup *) backup; /* to be made; NULL: none */
 };
 
 static int transact(struct writer *w, void **jobs, size_t n)
@@ -57,24 +59,51 @@ static void *helper_main(void *context)
 	return NULL;
 }
 
+/* Does a part of the copy. False: there is none to be made. */
+static bool back_up(struct writer *w)
+{
+	struct backup *b = atomic_load(&w->backup);
+	bool more = b != NULL && backup_step(b, w->store);
+
+	if (b != NULL && !more)
+		atomic_store(&w->backup, NULL);
+	return more;
+}
+
+static void give_up(struct writer *w)
+{
+	struct backup *b = atomic_load(&w->backup);
+
+	if (b == NULL)
+		return;
+	backup_give_up(b);
+	back_up(w);
+}
+
 static void *writer_main(void *context)
 {
 	struct writer *w = context;
+	bool copying = false;
 	size_t n;
 	int r;
 
 	for (;;) {
-		r = queue_start(
-			&w->queue, w->jobs, w->options.max_jobs, &n, store_wal_bytes(w->store) != 0 ? QUIET_MS : -1);
-		if (r == QUEUE_END)
+		r = queue_start(&w->queue, w->jobs, w->options.max_jobs, &n,
+			copying                          ? 0
+			: store_wal_bytes(w->store) != 0 ? QUIET_MS
+							 : -1);
+		if (r == QUEUE_END) {
+			give_up(w);
 			return NULL;
+		}
 		if (r == QUEUE_JOBS) {
 			queue_claim(&w->queue);
 			make_durable(w, n);
 			queue_done(&w->queue);
 		}
-		if (r == QUEUE_IDLE || store_wal_bytes(w->store) > WAL_BYTES)
+		if ((r == QUEUE_IDLE && !copying) || store_wal_bytes(w->store) > WAL_BYTES)
 			store_checkpoint(w->store);
+		copying = back_up(w);
 	}
 }
 
@@ -118,6 +147,16 @@ out:
 int writer_put(struct writer *w, void *job)
 {
 	return queue_put(&w->queue, job) ? 0 : WRITER_BUSY;
+}
+
+int writer_backup(struct writer *w, struct backup *b)
+{
+	struct backup *none = NULL;
+
+	if (!w->running || !atomic_compare_exchange_strong(&w->backup, &none, b))
+		return WRITER_BUSY;
+	queue_wake(&w->queue);
+	return 0;
 }
 
 int writer_fd(const struct writer *w)

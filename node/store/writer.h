@@ -6,7 +6,7 @@
 #ifndef ENLIGHT_STORE_WRITER_H
 #define ENLIGHT_STORE_WRITER_H
 
-#include "store/store.h"
+#include "store/backup.h"
 
 struct writer;
 
@@ -41,6 +41,11 @@ int writer_open(struct writer **out, struct store *s, const struct writer_option
 int writer_put(struct writer *w, void *job); /* 0 or WRITER_BUSY: `max_queue` are under way */
 int writer_fd(const struct writer *w);       /* readable when there is something to take */
 size_t writer_take(struct writer *w, void **jobs, size_t max);
+
+/* Has a copy of the database made, a part after each transaction and while there are none. The worker has it until backup_look() says
+ * that it is ready or failed; what is under way when the worker is drained has failed. 0, or WRITER_BUSY: it makes another, or is
+ * drained. */
+int writer_backup(struct writer *w, struct backup *b);
 
 /* Does what is queued, then ends the thread; writer_put() answers WRITER_BUSY from then on, writer_take() gives what is left. */
 void writer_drain(struct writer *w);

@@ -155,9 +155,47 @@ static uint64_t op_now(void *context)
 	return 1795426200250;
 }
 
+static int op_backup_begin(void *context, char why[static 160])
+{
+	const struct play *p = context;
+
+	must(p->uid == OPERATOR);
+	return p->how & 4 ? -EBUSY : 0;
+}
+
+static json_t *op_backup(void *context)
+{
+	return ((const struct play *)context)->how & 4 ? json_null() : json_object();
+}
+
+static int op_backup_file(void *context, uint64_t *bytes)
+{
+	must(((const struct play *)context)->uid == OPERATOR);
+	return -1;
+}
+
+static int op_backup_end(void *context, uint64_t tag, bool kept)
+{
+	struct play *p = context;
+
+	must(p->uid == OPERATOR && kept == (tag != 0));
+	if (p->how & 4)
+		return -ENOENT;
+	if (kept)
+		api_kept(p->api, tag, (p->how & 8) == 0);
+	return 0;
+}
+
+static int op_repair(void *context, uint64_t tag, const struct act *act, const struct damage *damage)
+{
+	op_audit(context, tag, act);
+	return 0;
+}
+
 static const struct api_ops ops = {op_object, op_object, op_object, op_not_ready, op_full, op_last_number, op_metrics,
 	op_publish, op_query, op_import, op_block, op_resolve, op_object, op_object, op_roster_text, op_pin, op_object,
-	op_held, op_held_row, op_held_act, op_held_all, op_held_act, op_audit, op_now};
+	op_held, op_held_row, op_held_act, op_held_all, op_held_act, op_audit, op_now, op_backup_begin, op_backup,
+	op_backup_file, op_backup_end, op_repair, op_object};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {

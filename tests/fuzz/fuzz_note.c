@@ -1,6 +1,8 @@
-/* Rosters and cards. The first byte says how the text is taken: as it is, or signed here by everybody whose keys there are, so that
+/* Rosters and cards, and what stands in front of a backup. The first byte says how the text is taken: as it is, or signed here by everybody whose keys there are, so that
  * what is behind the signatures is reached too. */
 #include "world.h"
+
+#include "core/backup_head.h"
 
 static void take(struct bytes text)
 {
@@ -21,6 +23,7 @@ static void parse(struct bytes text)
 {
 	struct problems problems = {0};
 	struct roster roster;
+	struct backup_head head;
 	struct card card;
 	int r = roster_parse(&roster, "roster", text, &problems);
 
@@ -35,6 +38,8 @@ static void parse(struct bytes text)
 		card_check(&card, card.keys[0].sign, "card", &problems);
 	}
 	card_deinit(&card);
+	r = backup_head_parse(&head, "backup", text, &problems);
+	must(r == 0 ? head.len > 0 && head.len <= text.len : problems.total > 0);
 	problems_deinit(&problems);
 }
 

@@ -654,6 +654,30 @@ static int batch_get(void *ledger, uint64_t number, struct batch_row *out)
 	return 0;
 }
 
+static int batch_mend(void *ledger, const struct batch_row *row)
+{
+	struct batch_row mended;
+	struct key number = {0};
+	struct stored_batch *b;
+	size_t len;
+	int r = batch_get(ledger, row->number, &mended);
+
+	if (r != 0)
+		return r;
+	mended.digest = row->digest;
+	mended.header = row->header;
+	mended.signature = row->signature;
+	mended.wrapped = row->wrapped;
+	mended.body = row->body;
+	b = batch_pack(&mended, &len);
+	if (b == NULL)
+		return -ENOMEM;
+	key_u64(&number, row->number);
+	r = put(ledger, BATCHES, &number, bytes_of(b, len));
+	free(b);
+	return r;
+}
+
 /* The batch that a row of ENDS names. */
 static int batch_of_end(struct memory_ledger *m, const struct row *end, struct batch_row *out)
 {
@@ -1222,6 +1246,7 @@ const struct ledger_ops memory_ledger_ops = {
 	.next_number = next_number,
 	.batch_add = batch_add,
 	.batch_get = batch_get,
+	.batch_mend = batch_mend,
 	.batch_ending = batch_ending,
 	.batch_holding = batch_holding,
 	.set_aside = set_aside,

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +120,22 @@ static void answer_job(struct node_double *n, struct job *job)
 	api_is_running = false;
 }
 
+/* Of nine batches the second and the eighth are damaged. */
+static void answer_check(struct check_query *q)
+{
+	static const struct damage damage = {.publisher = "ut.ee", .first = 4, .last = 9, .what = "a bit"};
+	uint64_t number = q->only != 0 ? q->only : q->after < 2 ? 2 : 8;
+
+	q->next = q->end = 9;
+	q->n_batches = 9 - q->after;
+	if (number != 2 && number != 8)
+		return;
+	q->damages = malloc(sizeof *q->damages);
+	q->damages[q->n_damages++] = damage;
+	q->damages[0].number = number;
+	q->damages[0].audience = strdup("network");
+}
+
 /* A page as the read worker makes it, of events that carry only what is looked at. */
 static void answer_query(struct node_double *n, struct query *q)
 {
@@ -132,6 +149,8 @@ static void answer_query(struct node_double *n, struct query *q)
 		if (q->evidence.id == NULL ? strcmp(q->evidence.audience, "rug.nl,ugent.be") == 0
 					   : strcmp(q->evidence.id, "a/b c") == 0)
 			q->evidence.file = bytes_of(bytes_dup(bytes_str("a file")), 6);
+	} else if (q->kind == QUERY_CHECK) {
+		answer_check(&q->check);
 	} else {
 		struct events_query *e = &q->events;
 		uint64_t number = e->after.number + (e->from_start ? 1 : 0);
@@ -305,9 +324,56 @@ static json_t *op_channels(void *context)
 		"ut.ee", "audience", "rug.nl,universityofgalway.ie");
 }
 
+static int op_backup_begin(void *context, char why[static 160])
+{
+	const struct node_double *n = context;
+
+	if (n->place != NULL)
+		snprintf(why, 160, "%s", n->place);
+	return n->result;
+}
+
+static json_t *op_backup(void *context)
+{
+	return ((const struct node_double *)context)->result == -ENOENT ? json_null()
+									: json_pack("{s:s}", "state", "copying");
+}
+
+static int op_repair(void *context, uint64_t tag, const struct act *act, const struct damage *damage)
+{
+	struct node_double *n = context;
+
+	if (n->result == 0)
+		note_act(n, tag, act);
+	return n->result;
+}
+
+/* The "copy" is this program's own file. */
+static int op_backup_file(void *context, uint64_t *bytes)
+{
+	static int fd = -1;
+
+	if (((const struct node_double *)context)->result != 0)
+		return -1;
+	if (fd < 0)
+		fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	*bytes = 4;
+	return fd;
+}
+
+static int op_backup_end(void *context, uint64_t tag, bool kept)
+{
+	struct node_double *n = context;
+
+	if (n->result == 0 && kept)
+		api_kept(n->api, tag, !n->broken);
+	return n->result;
+}
+
 static const struct api_ops ops = {op_status, op_list, op_channels, op_not_ready, op_full, op_last_number, op_metrics,
 	op_publish, op_query, op_import, op_block, op_resolve, op_list, op_list, op_roster_text, op_pin, op_list,
-	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now};
+	op_held, op_held_row, op_held_retry, op_held_retry_all, op_held_retry, op_audit, op_now, op_backup_begin,
+	op_backup, op_backup_file, op_backup_end, op_repair, op_list};
 
 static int op_identify(void *context, int fd, struct api_peer *out)
 {
@@ -1616,6 +1682,26 @@ static const struct {
 		""},
 	{"retry of no topic", "POST /v1/dead-letters/registrar/retry?topic=no.such", "", "", 0, NULL, 400, "parameter",
 		""},
+	{"backup", "POST /v1/backup?reason=weekly", "", "", 0, NULL, 201, NULL, "2003 store.backup  weekly"},
+	{"second backup", "POST /v1/backup", "", "", -EBUSY, NULL, 503, "busy", "2003 store.backup  "},
+	{"backup without a key", "POST /v1/backup", "", "", -EACCES, "store.key", 503, "failed", "2003 store.backup  "},
+	{"how far a backup is", "GET /v1/backup", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no backup", "GET /v1/backup", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"the copy", "GET /v1/backup/database", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no copy", "GET /v1/backup/database", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"backup given up", "DELETE /v1/backup", "", NULL, 0, NULL, 200, NULL, ""},
+	{"backup kept", "DELETE /v1/backup?kept=true", "", NULL, 0, NULL, 200, NULL, ""},
+	{"no backup given up", "DELETE /v1/backup?kept=true", "", NULL, -ENOENT, NULL, 404, "not-found", ""},
+	{"backup perhaps kept", "DELETE /v1/backup?kept=perhaps", "", NULL, 0, NULL, 400, "parameter", ""},
+	{"store checked", "GET /v1/store/check?after=3", "", NULL, 0, NULL, 200, NULL, ""},
+	{"store checked from no number", "GET /v1/store/check?after=-1", "", NULL, 0, NULL, 400, "parameter", ""},
+	{"repairs", "GET /v1/store/repair", "", NULL, 0, NULL, 200, NULL, ""},
+	{"repair", "POST /v1/store/repair?number=8&reason=doctor", "", "", 0, NULL, 202, NULL,
+		"2003 store.repair batch 8 of ut.ee doctor"},
+	{"repair of what is whole", "POST /v1/store/repair?number=7", "", "", 0, NULL, 200, NULL, ""},
+	{"repair without a number", "POST /v1/store/repair", "", "", 0, NULL, 400, "parameter", ""},
+	{"repair of nothing", "POST /v1/store/repair?number=0", "", "", 0, NULL, 400, "parameter", ""},
+	{"too many repairs", "POST /v1/store/repair?number=2", "", "", -EAGAIN, NULL, 503, "busy", ""},
 	{"unblock again", "DELETE /v1/peers/uu.se/block", "", NULL, 1, NULL, 200, NULL, "2003 peers.unblock uu.se "},
 };
 

@@ -395,6 +395,24 @@ START_TEST(test_unreadable)
 }
 END_TEST
 
+/* A page ends before a batch that the disk changed; the next one, which would begin with it, says which batch it is. */
+START_TEST(test_unreadable_page)
+{
+	struct watched archive = {.ledger = w.publisher, .broken = 2};
+	struct deliveries_query q = query("*", NULL), next = query("*", NULL);
+
+	run_watched(&archive, &q);
+	ck_assert_uint_gt(q.n_events, 0);
+	ck_assert(q.more);
+	ck_assert_uint_eq(q.next.number, 1);
+	next.after = q.next;
+	ck_assert_int_eq(deliveries_run(&w.store_keys, &watched_ops, &archive, &next), -EBADMSG);
+	ck_assert_uint_eq(next.unreadable, 2);
+	deliveries_deinit(&q);
+	deliveries_deinit(&next);
+}
+END_TEST
+
 /* What this node marked as refused is never given; what it marked as stale says so. */
 START_TEST(test_marks)
 {
@@ -451,6 +469,7 @@ int main(void)
 	tcase_add_test(tc, test_places_of_one_batch);
 	tcase_add_test(tc, test_places_of_many_batches);
 	tcase_add_test(tc, test_unreadable);
+	tcase_add_test(tc, test_unreadable_page);
 	tcase_add_test(tc, test_marks);
 	tcase_add_test(tc, test_set_aside);
 	suite_add_tcase(suite, tc);

@@ -57,6 +57,7 @@ struct play {
 	unsigned starts, kills, commits, drains;
 	bool may_fail; /* memory does */
 	bool alive, finished, hold_commits, fail_commits, fail_queries;
+	uint64_t damaged; /* number of the batch that cannot be read; 0: none */
 	struct job *held_job;
 	char said[512]; /* the last line of the log */
 	unsigned lines;
@@ -140,7 +141,7 @@ static void give_page(struct play *p, struct deliveries_query *q)
 	for (size_t i = q->after.number; going && i < p->n_events; i++) {
 		bool wanted = p->events[i].erase || topic_matches(q->allowed[0], topic_of(p, i));
 
-		going = !is_full(p, q) && (!wanted || give(p, q, i));
+		going = i + 1 != p->damaged && !is_full(p, q) && (!wanted || give(p, q, i));
 		if (going)
 			q->next = (struct place){i + 1, 0};
 	}
@@ -160,6 +161,10 @@ static void answer_query(struct play *p, struct query *query)
 		give_places(p, q);
 	else
 		give_page(p, q);
+	if (q->places == NULL && p->damaged != 0 && q->after.number + 1 == p->damaged) {
+		query->result = -EBADMSG;
+		q->unreadable = p->damaged;
+	}
 	feed(p, &in);
 	query_free(query);
 }
@@ -872,6 +877,43 @@ START_TEST(test_unreadable_row)
 		result(p, 0, "done");
 	ck_assert_uint_eq(p->n_held, 1);
 	ck_assert(p->held[0].state == HELD_DEAD && strstr(p->held[0].reason, "unreadable") != NULL);
+	play_free(p);
+}
+END_TEST
+
+/* A batch that the disk changed is waited for: what is before it is given, the log says it once an hour, operators see it, and when it is
+ * mended all else is given once. */
+START_TEST(test_damaged_batch)
+{
+	struct delivery_counters c;
+	struct play *p = play_new();
+	unsigned lines;
+
+	for (int i = 0; i < 4; i++)
+		add(p, i);
+	p->damaged = 3;
+	begin(p);
+	ready(p, "lanes", 8);
+	ck_assert(has(p, 1) && has(p, 2) && !has(p, 3) && !has(p, 4));
+	while (p->n_open > 0)
+		result(p, 0, "done");
+	wait_ms(p, 2000);
+	delivery_counters(p->d, &c);
+	ck_assert_uint_eq(c.unreadable, 3);
+	ck_assert_ptr_nonnull(strstr(p->said, "waits for a damaged batch"));
+	lines = p->lines;
+	for (int s = 0; s < 3590; s += 5) {
+		wait_ms(p, 5000);
+		beat(p);
+	}
+	ck_assert_uint_eq(p->lines, lines);
+	wait_ms(p, 20000);
+	ck_assert_uint_eq(p->lines, lines + 1);
+	p->damaged = 0;
+	wait_ms(p, 2000);
+	ck_assert(has(p, 3) && has(p, 4) && !has(p, 1) && !has(p, 2));
+	delivery_counters(p->d, &c);
+	ck_assert_uint_eq(c.unreadable, 0);
 	play_free(p);
 }
 END_TEST
@@ -1651,6 +1693,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_retry_of_many, 0, sizeof filters / sizeof *filters);
 	tcase_add_test(tc, test_bytes_in_memory);
 	tcase_add_test(tc, test_unreadable_row);
+	tcase_add_test(tc, test_damaged_batch);
 	tcase_add_test(tc, test_change_with_held_rows);
 	tcase_add_test(tc, test_change_without_commit);
 	tcase_add_test(tc, test_change_with_open_events);

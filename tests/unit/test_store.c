@@ -226,6 +226,47 @@ START_TEST(test_channels_are_not_doubled)
 }
 END_TEST
 
+/* What the disk changed of a batch can be put back; its place, numbers and time stay. */
+START_TEST(test_mending)
+{
+	struct batch_row row, mended;
+	uint64_t channel, number;
+
+	begin();
+	channel = add_channel("ut.ee", "network");
+	number = add_batch(channel, 1, 10);
+	commit();
+	begin();
+	mended = (struct batch_row){.number = number,
+		.channel = 77,
+		.first = 77,
+		.count = 7,
+		.digest = digest_of(5),
+		.header = bytes_str("other header"),
+		.signature = bytes_of(signature, sizeof signature),
+		.body = bytes_str("other body"),
+		.wrapped = bytes_str("other key")};
+	ck_assert_int_eq(ops->batch_mend(ledger, &mended), 0);
+	mended.number++;
+	ck_assert_int_eq(ops->batch_mend(ledger, &mended), LEDGER_NONE);
+	commit();
+	restart();
+	begin();
+	ck_assert_int_eq(ops->batch_get(ledger, number, &row), 0);
+	ck_assert(text_is(row.header, "other header"));
+	ck_assert(text_is(row.body, "other body"));
+	ck_assert(text_is(row.wrapped, "other key"));
+	ck_assert(digest_equal(&row.digest, &mended.digest));
+	ck_assert_uint_eq(row.channel, channel);
+	ck_assert_uint_eq(row.first, 1);
+	ck_assert_uint_eq(row.count, 10);
+	ck_assert_uint_eq(row.incarnation, 1);
+	ck_assert_uint_eq(row.stored_ms, 1700000000000);
+	ck_assert_int_eq(ops->batch_ending(ledger, channel, 10, &row), 0);
+	commit();
+}
+END_TEST
+
 /* A batch is found by number, by its last sequence and by any that it holds. */
 START_TEST(test_batches)
 {
@@ -1086,7 +1127,7 @@ int main(void)
 		void (*start)(void);
 		void (*end)(void);
 	} ledgers[] = {{"sqlite", start_sqlite, end_sqlite}, {"memory", start_memory, end_memory}};
-	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches,
+	const TTest *const tests[] = {test_channels, test_channels_are_not_doubled, test_batches, test_mending,
 		test_what_a_batch_must_be, test_positions_out_of_range, test_views_as_arguments, test_events,
 		test_objects, test_marks_and_persons, test_uncovered_slots, test_receipts, test_notes,
 		test_trust_after_a_restart, test_settings, test_forks, test_held, test_undone_transaction,

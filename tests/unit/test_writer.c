@@ -352,6 +352,65 @@ START_TEST(test_draining)
 }
 END_TEST
 
+/* Jobs are committed while a copy of the store is made, and the worker sleeps again when it is ready. */
+START_TEST(test_copying_beside_committing)
+{
+	struct work work[200] = {0};
+	struct backup *b, *second;
+	struct backup_view v;
+	unsigned n = 0;
+	void *job;
+
+	start_with_limit(0);
+	ck_assert_int_eq(backup_new(&b, desk.folder, 0), 0);
+	ck_assert_int_eq(backup_new(&second, desk.folder, 0), 0);
+	set_gate(&desk, false);
+	ck_assert_int_eq(writer_put(desk.writer, &work[0]), 0);
+	await_worker(&desk, 1);
+	ck_assert_int_eq(writer_backup(desk.writer, b), 0);
+	ck_assert_int_eq(writer_backup(desk.writer, second), WRITER_BUSY);
+	set_gate(&desk, true);
+	take(&job, 1);
+	do {
+		if (++n < 200) {
+			work[n] = (struct work){.number = n, .body_len = BIG};
+			ck_assert_int_eq(writer_put(desk.writer, &work[n]), 0);
+			take(&job, 1);
+			ck_assert_int_eq(work[n].result, 0);
+		}
+		backup_look(b, &v);
+	} while (v.state == BACKUP_UNDER_WAY);
+	ck_assert_int_eq(v.state, BACKUP_READY);
+	ck_assert_uint_gt(v.bytes, 0);
+	backup_free(b);
+	backup_free(second);
+}
+END_TEST
+
+/* A copy that is under way when the worker is drained has failed, and none is begun afterwards. */
+START_TEST(test_draining_gives_up_a_copy)
+{
+	struct work work = {.number = 1};
+	struct backup_view v;
+	struct backup *b;
+
+	start_with_limit(0);
+	ck_assert_int_eq(backup_new(&b, desk.folder, UINT64_C(1) << 60), 0);
+	backup_give_up(b); /* so that it cannot be ready before */
+	set_gate(&desk, false);
+	ck_assert_int_eq(writer_put(desk.writer, &work), 0);
+	await_worker(&desk, 1);
+	ck_assert_int_eq(writer_backup(desk.writer, b), 0);
+	set_gate(&desk, true);
+	writer_drain(desk.writer);
+	backup_look(b, &v);
+	ck_assert_int_eq(v.state, BACKUP_FAILED);
+	ck_assert_int_eq(v.error, -ECANCELED);
+	ck_assert_int_eq(writer_backup(desk.writer, b), WRITER_BUSY);
+	backup_free(b);
+}
+END_TEST
+
 /* When it has been quiet for a while, the WAL is in the database. */
 START_TEST(test_quiet_writer_checkpoints)
 {
@@ -470,6 +529,8 @@ int main(void)
 	tcase_add_test(tc, test_small_jobs_pass_a_full_disk);
 	tcase_add_test(tc, test_a_failing_job_is_alone);
 	tcase_add_test(tc, test_draining);
+	tcase_add_test(tc, test_copying_beside_committing);
+	tcase_add_test(tc, test_draining_gives_up_a_copy);
 	tcase_add_test(tc, test_quiet_writer_checkpoints);
 	tcase_add_test(tc, test_reading_beside_writing);
 	tcase_add_test(tc, test_reader_is_bounded);

@@ -1,0 +1,14 @@
+/* backup - a backup's file, as verbs read it (backup.c). Functions answer an exit status and have printed why. */
+#ifndef ENLIGHT_CLI_BACKUP_H
+#define ENLIGHT_CLI_BACKUP_H
+
+#include "cli/cli.h"
+#include "core/backup_head.h"
+
+int backup_read_head(struct backup_head *out, const char *path);
+
+/* The store key, opened by --identity and --passphrase-file; the caller wipes it. `path` is the backup's, for messages. */
+int backup_open_key(
+	uint8_t secret[static SECRET_LEN], const struct cli *c, const struct backup_head *h, const char *path);
+
+#endif

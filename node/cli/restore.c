@@ -1,0 +1,386 @@
+/* restore - puts a backup in the place of a node's store. The only verb that uses the store itself: no node may run meanwhile. */
+#include "cli/backup.h"
+#include "cli/offline.h"
+#include "store/restore.h"
+
+#include "base/secret.h"
+#include "base/stamp.h"
+#include "core/check.h"
+#include "core/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct restoring {
+	const struct cli *cli;
+	const char *backup;
+	struct backup_head head;
+	struct node_folder place;
+	struct restore store;
+	uint8_t secret[SECRET_LEN];
+	char *key_path;
+	bool key_present, key_differs;
+	uint64_t now_ms;
+	char suffix[40]; /* of what was there before */
+	struct cli_progress progress;
+};
+
+static int cannot(const char *what, const char *path, int error)
+{
+	cli_error("%s: cannot %s: %s", path, what, error == -EBADMSG ? "damaged" : strerror(-error));
+	return error == -ENOMEM ? EX_OSERR : error == -EACCES || error == -EPERM ? EX_NOPERM : EX_CANTCREAT;
+}
+
+/* ---- what is asked for, judged before anything is written ---- */
+
+static int open_place(struct restoring *r, const char *folder)
+{
+	int result = node_folder_open(&r->place, r->cli, folder);
+
+	if (result == EX_OK && strcmp(r->place.config->member, r->head.member) != 0) {
+		cli_error("%s is a backup of %s, and %s is %s's folder", r->backup, r->head.member, folder,
+			r->place.config->member);
+		result = EX_DATAERR;
+	}
+	return result;
+}
+
+/* The key: out of the backup, or as `enlight backup key` wrote it. */
+static int take_key(struct restoring *r)
+{
+	const char *path = cli_value(r->cli, "key");
+	struct problems problems = {0};
+	int result;
+
+	if (path == NULL)
+		return backup_open_key(r->secret, r->cli, &r->head, r->backup);
+	if (cli_value(r->cli, "identity") != NULL) {
+		cli_error("--identity or --key, not both");
+		return EX_USAGE;
+	}
+	result = secret_read(r->secret, path, false, &problems);
+	return offline_result(result, &problems);
+}
+
+/* Whether the folder of keys has another store key. */
+static int look_at_key(struct restoring *r)
+{
+	struct problems problems = {0};
+	uint8_t present[SECRET_LEN];
+	int result;
+
+	r->key_path = offline_path(r->place.config->trust.keys, "store.key");
+	if (r->key_path == NULL)
+		return EX_OSERR;
+	r->key_present = offline_exists(r->key_path);
+	if (!r->key_present)
+		return EX_OK;
+	result = offline_result(secret_read(present, r->key_path, false, &problems), &problems);
+	r->key_differs = result == EX_OK && sodium_memcmp(present, r->secret, SECRET_LEN) != 0;
+	sodium_memzero(present, sizeof present);
+	return result;
+}
+
+static int open_store(struct restoring *r)
+{
+	const struct config *c = r->place.config;
+	char *why = NULL;
+	int result;
+
+	if (mkdir(c->state, 0700) < 0 && errno != EEXIST)
+		return cannot("make this folder", c->state, -errno);
+	result = restore_open(&r->store, c->store.url, c->state, &why);
+	if (result == 0)
+		return EX_OK;
+	cli_error("%s%s", why != NULL ? why : strerror(-result),
+		result == -EBUSY ? "; stop it first (systemctl stop enlightd)" : "");
+	free(why);
+	return result == -EBUSY ? EX_TEMPFAIL : result == -ENOMEM ? EX_OSERR : EX_NOPERM;
+}
+
+static int check_replace(const struct restoring *r)
+{
+	if (cli_value(r->cli, "replace") != NULL || (!r->store.present && !r->key_differs))
+		return EX_OK;
+	cli_error("%s is there already%s; --replace keeps it under another name beside it",
+		r->store.present ? r->store.path : r->key_path, r->store.present ? "" : ", another key");
+	return EX_CANTCREAT;
+}
+
+/* ---- the copy ---- */
+
+static bool show(void *context, uint64_t done, uint64_t total)
+{
+	struct restoring *r = context;
+
+	cli_progress(&r->progress, r->cli, "writing the store", done, total);
+	return true;
+}
+
+static int write_copy(struct restoring *r)
+{
+	int fd = open(r->backup, O_RDONLY | O_CLOEXEC), result;
+
+	if (fd < 0 || lseek(fd, (off_t)r->head.len, SEEK_SET) < 0) {
+		result = cannot("read it", r->backup, -errno);
+		if (fd >= 0)
+			close(fd);
+		return result;
+	}
+	result = restore_copy(&r->store, fd, r->head.bytes, &r->head.digest, show, r);
+	close(fd);
+	if (result == RESTORE_DAMAGED) {
+		cli_error("%s is damaged: it is not of the length and digest that its head says; nothing was changed",
+			r->backup);
+		return EX_DATAERR;
+	}
+	return result == 0 ? EX_OK : cannot("write it", r->store.copy, result);
+}
+
+/* The latest incarnation that the copy tells of. */
+struct latest {
+	const char *member;
+	unsigned long incarnation;
+};
+
+static int note_channel(void *context, const struct channel_row *row)
+{
+	struct latest *l = context;
+
+	if (strcmp(row->publisher, l->member) != 0)
+		return 0;
+	if (row->incarnation > l->incarnation)
+		l->incarnation = row->incarnation;
+	if (row->next_incarnation > l->incarnation)
+		l->incarnation = row->next_incarnation;
+	return 0;
+}
+
+static int note_setting(void *context, const char *name, const char *value)
+{
+	struct latest *l = context;
+	unsigned long before = strcmp(name, RESTORED_SETTING) == 0 ? strtoul(value, NULL, 10) : 0;
+
+	if (before > l->incarnation)
+		l->incarnation = before;
+	return 0;
+}
+
+/* The node goes on in an incarnation that is not in this copy: what its readers hold of the present one may be more. */
+static int note_restored(struct restoring *r, struct store *s)
+{
+	struct latest latest = {.member = r->place.config->member};
+	struct store_reader *reader = NULL;
+	char text[24];
+	int result = store_reader_open(&reader, s);
+
+	if (result == 0)
+		result = store_archive_ops.channels(reader, note_channel, &latest);
+	if (result == 0)
+		result = store_archive_ops.settings(reader, note_setting, &latest);
+	store_reader_close(reader);
+	if (result == 0)
+		result = store_begin(s);
+	if (result != 0)
+		return result;
+	snprintf(text, sizeof text, "%lu", latest.incarnation + 1);
+	result = store_ledger_ops.setting_put(s, RESTORED_SETTING, text);
+	if (result == 0)
+		return store_commit(s);
+	store_rollback(s);
+	return result;
+}
+
+/* Opens every batch of the copy with the key. */
+static int check_copy(struct restoring *r, const struct store *s)
+{
+	struct cli_progress progress = {0};
+	struct store_reader *reader = NULL;
+	struct check_query q = {.more = true};
+	struct store_keys keys;
+	size_t n_damages = 0, n = 0;
+	int result = store_reader_open(&reader, s);
+
+	store_keys_derive(&keys, r->secret);
+	while (result == 0 && q.more) {
+		q = (struct check_query){.after = q.next};
+		result = check_run(&keys, &store_archive_ops, reader, &q);
+		n += q.n_batches;
+		n_damages += q.n_damages;
+		cli_progress(&progress, r->cli, "checking batches", q.next, q.end);
+		check_deinit(&q);
+	}
+	store_reader_close(reader);
+	store_keys_wipe(&keys);
+	if (result != 0)
+		return cannot("read it through", r->backup, result);
+	if (n > 0 && n_damages == n) {
+		cli_error("this store key does not open %s; nothing was changed", r->backup);
+		return EX_DATAERR;
+	}
+	if (n_damages > 0)
+		cli_note(r->cli,
+			"%zu of %zu batches are damaged, in the backup already: enlight doctor --repair when the "
+			"node runs",
+			n_damages, n);
+	return EX_OK;
+}
+
+static int prepare_copy(struct restoring *r)
+{
+	struct store *s = NULL;
+	char *why = NULL, *url = NULL;
+	int result, status;
+
+	if (asprintf(&url, "sqlite:%s", r->store.copy) < 0)
+		return EX_OSERR;
+	result = store_open(&s, url, &(struct store_options){.folder = "."}, &why);
+	free(url);
+	if (result != 0) {
+		cli_error("%s: %s", r->backup, why != NULL ? why : strerror(-result));
+		free(why);
+		return result == -ENOMEM ? EX_OSERR : EX_DATAERR;
+	}
+	status = check_copy(r, s);
+	if (status == EX_OK) {
+		result = note_restored(r, s);
+		if (result != 0)
+			status = cannot("write it", r->store.copy, result > 0 ? -ENOSPC : result);
+	}
+	store_close(s);
+	return status;
+}
+
+/* ---- putting it in place ---- */
+
+/* A folder's owner gets a file in it: root restores for the node's user. */
+static int give_to_owner(const char *path, const char *folder)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(folder, &st) < 0 || chown(path, st.st_uid, st.st_gid) == 0)
+		return EX_OK;
+	return cannot("give it to its folder's owner", path, -errno);
+}
+
+/* The lock's file too. */
+static int give_away(const struct restoring *r)
+{
+	const char *state = r->place.config->state;
+	char *lock = NULL;
+	int result = give_to_owner(r->store.copy, state);
+
+	if (result == EX_OK && asprintf(&lock, "%s.lock", r->store.path) < 0)
+		return EX_OSERR;
+	if (result == EX_OK)
+		result = give_to_owner(lock, state);
+	free(lock);
+	return result;
+}
+
+static int put_key(const struct restoring *r)
+{
+	char *old;
+	int result;
+
+	if (r->key_present && !r->key_differs)
+		return EX_OK;
+	if (r->key_differs) {
+		if (asprintf(&old, "%s%s", r->key_path, r->suffix) < 0)
+			return EX_OSERR;
+		result = rename(r->key_path, old) < 0 ? -errno : 0;
+		free(old);
+		if (result != 0)
+			return cannot("rename it", r->key_path, result);
+	}
+	result = secret_write(r->key_path, r->secret);
+	return result == 0 ? give_to_owner(r->key_path, r->place.config->trust.keys)
+			   : cannot("write it", r->key_path, result);
+}
+
+static int put(struct restoring *r)
+{
+	bool had = r->store.present;
+	int result = give_away(r);
+
+	if (result == EX_OK)
+		result = put_key(r);
+	if (result != EX_OK)
+		return result;
+	result = restore_put(&r->store, r->suffix);
+	if (result != 0)
+		return cannot("put it in place", r->store.path, result);
+	if (had)
+		cli_note(r->cli, "the store that was there is now %s%s", r->store.path, r->suffix);
+	cli_note(r->cli, "%s is in place, as of %s; the node may be started", r->store.path, r->head.time);
+	return EX_OK;
+}
+
+static uint64_t time_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int run_restore(struct cli *c, int argc, char **argv)
+{
+	struct restoring r = {.cli = c, .backup = argv[0], .store.lock = -1, .now_ms = time_ms()};
+	int result = backup_read_head(&r.head, argv[0]);
+
+	strcpy(r.suffix, ".until-");
+	stamp_time(r.suffix + strlen(r.suffix), r.now_ms);
+	if (result == EX_OK)
+		result = open_place(&r, argv[1]);
+	if (result == EX_OK)
+		result = take_key(&r);
+	if (result == EX_OK)
+		result = look_at_key(&r);
+	if (result == EX_OK)
+		result = open_store(&r);
+	if (result == EX_OK)
+		result = check_replace(&r);
+	if (result == EX_OK && c->dry_run) {
+		cli_note(c, "would put %s in place, as of %s", r.store.path, r.head.time);
+		goto out;
+	}
+	if (result == EX_OK)
+		result = write_copy(&r);
+	if (result == EX_OK)
+		result = prepare_copy(&r);
+	if (result == EX_OK)
+		result = put(&r);
+out:
+	sodium_memzero(r.secret, sizeof r.secret);
+	restore_close(&r.store);
+	node_folder_close(&r.place);
+	free(r.key_path);
+	return result;
+}
+
+static const struct cli_option restore_options[] = {
+	{"identity", "FILE", "The identity key (default: identity.key)"},
+	{"passphrase-file", "FILE", "Where its passphrase is; /dev/stdin to type it"},
+	{"key", "FILE", "Instead: the store key that `enlight backup key` opened where the identity key is"},
+	{"replace", NULL, "Put a store that is there, and another store key, aside under another name"},
+	{0},
+};
+
+const struct command restore_commands[] = {
+	{"restore", "BACKUP FOLDER", "Put a backup in the place of a node's store",
+		"FOLDER is what `enlight init` made; its enlight.yaml says where the store is. The node must not run. "
+		"The backup is "
+		"read through and every batch opened before anything is changed. What the node published since the "
+		"backup its "
+		"readers give back when it starts. Node keys are those in FOLDER; without one: enlight keys new.",
+		"sudo enlight restore --key store.key enlight.backup /etc/enlight", 2, 2, restore_options, run_restore,
+		false},
+	{0},
+};

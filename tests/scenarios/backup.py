@@ -1,0 +1,238 @@
+"""A node's store is backed up while it works, and put back on a new disk."""
+
+import json
+import shutil
+import sqlite3
+
+import harness
+from harness import check, equal, wait_until
+from harness.node import Network, course
+from plugins import Plugin, contracts, rows
+from renewal import Traffic, enlight, write_identity
+
+
+def add_plugin(node):
+    """A plugin that notes what it has done, in the configuration of a node that does not run."""
+    plugin = Plugin(harness.folder("plugin"), contracts(), "registrar")
+    with open(node.configuration, "a") as file:
+        file.write(rows(plugin))
+    return plugin
+
+
+def done(plugin):
+    return [event["id"] for event in plugin.events]
+
+
+def lose_disk(node):
+    """State and store key are gone; the node key was kept elsewhere, and the configuration."""
+    shutil.rmtree(node.folder / "state")
+    (node.folder / "keys" / "store.key").unlink()
+
+
+def open_key_offline(node, backup):
+    """What the offline machine sees of a backup is its first nine lines; what comes back is the opened store key."""
+    safe = harness.folder("safe")
+    head = backup.read_bytes().split(b"\n", 9)[:9]
+    (safe / "head").write_bytes(b"\n".join(head) + b"\n")
+    enlight(node, "backup", "key", "--identity", node.folder / "identity.key", "--output", safe / "store.key", safe / "head")
+    return safe / "store.key"
+
+
+@harness.limit(120)
+def test_disk_lost():
+    """A node that publishes is backed up meanwhile; its disk is lost, restored, and it goes on with every event that anybody was told of"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"])
+    node = network["ugent.be"]
+    write_identity(node.member)
+    plugin = add_plugin(node)
+    network.start()
+    node.publish([course("ugent.be", title="x" * 200) for _ in range(400)])
+    network["ut.ee"].publish([course("ut.ee") for _ in range(50)])
+    first = [event["id"] for event in plugin.wait(50)]
+    wait_until(lambda: node.ask("/v1/plugins")["plugins"][0]["behind_batches"] == 0, "the plugin's cursor is at the end")
+    traffic = Traffic(node)
+    traffic.more()
+    backup = node.folder / "enlight.backup"
+    enlight(node, "backup", "--output", backup, "--reason", "before the move")
+    traffic.more()
+    network["ut.ee"].publish([course("ut.ee") for _ in range(5)])
+    plugin.wait(55)
+
+    equal(backup.stat().st_mode & 0o777, 0o600, "mode of the backup")
+    equal([path.name for path in (node.folder / "state").iterdir() if path.name.startswith("backup")], [], "left behind")
+    equal(node.ask("/v1/status")["backup"]["age_days"], 0, "age of the last backup")
+    check(node.metric("enlight_backup_time_seconds") > 0, "the metrics tell when it was")
+    acts = node.events(topic="node.act", data="true")
+    equal([(a["data"]["act"], a["data"].get("reason")) for a in acts if a["data"]["act"] == "store.backup"],
+          [("store.backup", "before the move")], "the audit trail")
+    check("is there already" in enlight(node, "backup", "--output", backup, expect=73).stderr, "not written over")
+    check("stop it first" in enlight(node, "restore", "--identity", node.folder / "identity.key", backup, node.folder,
+                                     expect=75).stderr, "a running node's store is left alone")
+
+    sent = traffic.stop()
+    for member in ("rug.nl", "ut.ee"):
+        node.wait_receipt("network", member, 400 + len(sent))
+    node.stop()
+    lose_disk(node)
+    key = open_key_offline(node, backup)
+    enlight(node, "restore", "--key", key, backup, node.folder)
+    with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
+        incarnation = database.execute("SELECT value FROM setting WHERE name = 'restored'").fetchone()
+    equal(incarnation, ("2",), "the incarnation in which it goes on")
+    node.start()
+    node.wait_for("ugent.be", "network", 400 + len(sent))
+    equal([event["id"] for event in node.events(source="ugent.be", audience="network")][400:], sent, "events after the restore")
+    node.publish([course("ugent.be")])
+    for member in ("rug.nl", "ut.ee"):
+        network[member].wait_for("ugent.be", "network", 401 + len(sent))
+        equal(network[member].channel("ugent.be", "network")["incarnation"], 2, "incarnation")
+        equal(network[member].metric("enlight_incarnations_raised_total"), 1, "a reader's alarm")
+        equal(network[member].metric("enlight_forks_total"), 0, "forks")
+    enlight(node, "doctor")
+    wait_until(lambda: len(done(plugin)) == 60, "the plugin has got again what it did after the backup")
+    equal(done(plugin)[:50], first, "what it had done before it")
+    equal(sorted(done(plugin)[50:55]), sorted(done(plugin)[55:]), "what it did after it")
+
+
+def test_backup_given_up():
+    """A backup that nobody fetches any more is given up and leaves nothing; a second one waits for the first, and a node that stops for none"""
+    network = Network(["rug.nl", "ugent.be"]).start()
+    node = network["ugent.be"]
+    for _ in range(10):
+        node.publish([course("ugent.be", title="x" * 2000) for _ in range(40)])
+    equal(node.request("GET", "/v1/backup").status, 404, "no backup")
+    equal(node.request("POST", "/v1/backup").status, 201, "begun")
+    refused = node.request("POST", "/v1/backup")
+    equal((refused.status, refused.errors[0][1]), (503, "another backup is being made"), "a second one")
+    equal(node.request("DELETE", "/v1/backup").status, 200, "given up")
+    equal(node.request("GET", "/v1/backup").status, 404, "it is gone")
+    wait_until(lambda: node.request("POST", "/v1/backup").status == 201, "another may begin")
+    equal([path.name for path in (node.folder / "state").iterdir() if path.name.startswith("backup")], [], "left behind")
+    equal(node.ask("/v1/status")["backup"]["age_days"], -1, "none was kept")
+    node.stop()
+    node.start()
+    equal(node.request("GET", "/v1/backup").status, 404, "no backup after a restart")
+
+
+@harness.limit(120)
+def test_restore_refused():
+    """A backup that is damaged, of another member, or of another key is refused before anything is changed"""
+    network = Network(["rug.nl", "ugent.be"]).start()
+    node, other = network["ugent.be"], network["rug.nl"]
+    for each in (node, other):
+        write_identity(each.member)
+    node.publish([course("ugent.be") for _ in range(20)])
+    backup, bad = node.folder / "enlight.backup", node.folder / "bad.backup"
+    identity = ("--identity", node.folder / "identity.key")
+    enlight(node, "backup", "--output", backup)
+    node.stop()
+    other.stop()
+    before = (node.folder / "state" / "enlight.db").read_bytes()
+
+    content = bytearray(backup.read_bytes())
+    content[-5000] ^= 1
+    bad.write_bytes(content)
+    cases = [
+        ((*identity, backup), node, 73, "is there already"),
+        ((*identity, "--replace", bad), node, 65, "is damaged"),
+        (("--identity", other.folder / "identity.key", "--replace", backup), node, 65, "another identity key"),
+        ((*identity, backup), other, 65, "is a backup of ugent.be"),
+        (("--key", other.folder / "keys" / "store.key", "--replace", backup), node, 65, "does not open"),
+        ((*identity, node.configuration), node, 65, "is no backup"),
+    ]
+    for words, where, status, text in cases:
+        said = enlight(where, "restore", *words, where.folder, expect=status).stderr
+        check(text in said, f"restore {words}", said)
+    equal((node.folder / "state" / "enlight.db").read_bytes(), before, "the store")
+    left = sorted(path.name for path in (node.folder / "state").iterdir())
+    equal([name for name in left if "restoring" in name], [], "left behind")
+
+    enlight(node, "restore", *identity, "--replace", backup, node.folder)
+    kept = [path for path in (node.folder / "state").iterdir() if ".until-" in path.name]
+    equal([path.read_bytes() for path in kept if path.name.startswith("enlight.db.until-") and not path.name.endswith(("-wal", "-shm"))],
+          [before], "the store that was there")
+    node.start()
+    equal(len(node.events(source="ugent.be", audience="network")), 20, "events")
+
+
+def batches(node):
+    """What the store has of each batch, by number, but for when it was stored and the wrapped key."""
+    with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT b.number, c.publisher, b.header, b.signature, b.body, b.digest, b.first, b.last"
+                                " FROM batch b JOIN channel c ON c.id = b.channel ORDER BY b.number").fetchall()
+    return {row[0]: row[1:] for row in rows}
+
+
+def flip_bit(node, content):
+    """One bit of what the database file has of these bytes changes, on a node that does not run."""
+    path = node.folder / "state" / "enlight.db"
+    file = bytearray(path.read_bytes())
+    middle = content[len(content) // 2:][:48]
+    equal(file.count(middle), 1, "places in the file")
+    file[file.index(middle) + 20] ^= 4
+    path.write_bytes(file)
+
+
+def doctor(node, *options, expect):
+    """Its findings about the store, by check: pairs of verdict and text."""
+    rows = json.loads(enlight(node, "doctor", "--json", *options, expect=expect).stdout)
+    return {name: [(row["verdict"], row["found"]) for row in rows if row["check"] == name]
+            for name in ("structure", "batches", "repair")}
+
+
+@harness.limit(120)
+def test_flipped_bits():
+    """Flipped bits in batches of another and of its own a node finds and has mended by who has them; who is away is waited for; all is as before"""
+    network = Network(["rug.nl", "ugent.be", "ut.ee"]).start()
+    node = network["ugent.be"]
+    for _ in range(3):
+        network["ut.ee"].publish([course("ut.ee") for _ in range(5)])
+        node.publish([course("ugent.be") for _ in range(5)])
+    node.wait_for("ut.ee", "network", 15)
+    network["rug.nl"].wait_for("ugent.be", "network", 15)
+    network["ut.ee"].wait_for("ugent.be", "network", 15)
+    node.stop()
+    before = batches(node)
+    of = {publisher: [number for number in before if before[number][0] == publisher and before[number][6] == 10]
+          for publisher in ("ugent.be", "ut.ee")}
+    ours, theirs = of["ugent.be"][0], of["ut.ee"][0]
+    flip_bit(node, before[ours][3])    # a body
+    flip_bit(node, before[theirs][1])  # a header
+    network["ut.ee"].stop()
+    plugin = add_plugin(node)
+    node.start()
+
+    wait_until(lambda: "is damaged" in enlight(node, "plugins").stdout, "plugins says what it waits for")
+    equal(node.ask("/v1/status")["plugins"]["unreadable"], 1, "plugins that wait")
+    found = doctor(node, expect=74)
+    equal(sorted(verdict for verdict, _ in found["batches"]), ["FAIL", "FAIL"], "what doctor finds")
+    check(any(f"batch {ours}, events 6 to 10 of ugent.be to network: its body does not open" in text
+              for _, text in found["batches"]), "our own", found)
+    wait_until(lambda: node.peer("rug.nl")["state"] == "live", "the link to rug.nl")
+    found = doctor(node, "--repair", expect=74)
+    equal(found["structure"], [("ok", "the database is well-formed")], "the database")
+    equal(sorted(verdict for verdict, _ in found["repair"]), ["FAIL", "ok"], "what was mended")
+    check(any("waits for ut.ee" in text for _, text in found["repair"]), "who is away is waited for", found)
+    equal(node.ask("/v1/status")["store"]["repairs"], 1, "repairs that wait")
+    check("damaged batches wait" in enlight(node, "status").stdout, "status says so")
+
+    network["ut.ee"].start()
+    wait_until(lambda: node.ask("/v1/status")["store"]["repairs"] == 0, "it is mended by itself when ut.ee is back")
+    found = doctor(node, "--store", expect=0)
+    equal([verdict for verdict, _ in found["structure"] + found["batches"]], ["ok", "ok"], "doctor")
+    after = batches(node)
+    equal({number: after[number] for number in before}, before, "the store")
+    network["ut.ee"].publish([course("ut.ee")])
+    node.publish([course("ugent.be")])
+    node.wait_for("ut.ee", "network", 16)
+    plugin.wait(16)
+    equal(done(plugin), [event["id"] for event in node.events(source="ut.ee", audience="network")], "what the plugin has done")
+    check(node.log.read_text().count("waits for a damaged batch") <= 2, "the log says it once for each batch")
+    for member in ("rug.nl", "ut.ee"):
+        network[member].wait_for("ugent.be", "network", 16)
+        equal(network[member].metric("enlight_forks_total"), 0, "forks")
+    equal([a["data"]["act"] for a in node.events(topic="node.act", data="true")].count("store.repair"), 2, "the audit trail")
+
+
+if __name__ == "__main__":
+    harness.main()
