@@ -573,7 +573,7 @@ static struct stored_batch *batch_pack(const struct batch_row *row, size_t *len)
 	b->has_body = row->body.data != NULL;
 	p = b->data;
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-		if (parts[i].len != 0)
+		if (parts[i].data != NULL)
 			memcpy(p, parts[i].data, parts[i].len);
 		p += parts[i].len;
 	}

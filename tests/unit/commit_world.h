@@ -153,6 +153,7 @@ static inline struct job *world_publish_job(struct world *w, struct draft *draft
 	struct job *job = job_new(JOB_PUBLISH, w->trust);
 
 	job->publish.drafts = calloc(n, sizeof *drafts);
+	ck_assert_ptr_nonnull(job->publish.drafts);
 	memcpy(job->publish.drafts, drafts, n * sizeof *drafts);
 	job->publish.n_drafts = n;
 	return job;

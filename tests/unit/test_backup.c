@@ -89,6 +89,7 @@ static unsigned strangers(void)
 	struct dirent *entry;
 	unsigned n = 0;
 
+	ck_assert_ptr_nonnull(dir);
 	while ((entry = readdir(dir)) != NULL)
 		n += entry->d_name[0] != '.' && strncmp(entry->d_name, "node.db", 7) != 0;
 	closedir(dir);
@@ -297,7 +298,6 @@ START_TEST(test_head)
 	memcpy(h.identity, public, sizeof public);
 	ck_assert(backup_seal(h.sealed, secret, public));
 	backup_head_write(&text, &h, &digest, "0.1.0");
-	len = text.len;
 	ck_assert_int_eq(backup_head_parse(&read, "file", bytes_of(text.data, text.len), &problems), BACKUP_HEAD_BAD);
 	backup_head_end(&text, 123456789012, &digest);
 	len = text.len;
