@@ -181,7 +181,9 @@ static int copy_part(struct backup *b, struct store *s)
 	return close_copy(b);
 }
 
-/* Reads a part of the copy for its digest. */
+enum { DIGESTED = 1 };
+
+/* Reads a part of the copy for its digest; DIGESTED: that was all. */
 static int digest_part(struct backup *b)
 {
 	ssize_t n = pread(b->fd, b->buffer, STEP_READ_BYTES, (off_t)b->hashed);
@@ -195,16 +197,21 @@ static int digest_part(struct backup *b)
 		return 0;
 	crypto_generichash_final(&b->hash, b->digest.bytes, DIGEST_LEN);
 	b->bytes = b->hashed;
-	atomic_store(&b->state, BACKUP_READY);
-	return 0;
+	return DIGESTED;
 }
 
+/* Who sees the last state may free it at once: nothing comes behind that. */
 bool backup_step(struct backup *b, struct store *s)
 {
-	int r = atomic_load(&b->given_up) ? -ECANCELED : b->copy != NULL ? copy_part(b, s) : digest_part(b);
+	bool copied = b->copy == NULL;
+	int r = atomic_load(&b->given_up) ? -ECANCELED : copied ? digest_part(b) : copy_part(b, s);
 
 	if (r == 0)
-		return atomic_load(&b->state) == BACKUP_UNDER_WAY;
+		return true;
+	if (copied && r == DIGESTED) {
+		atomic_store(&b->state, BACKUP_READY);
+		return false;
+	}
 	if (b->copy != NULL)
 		close_copy(b);
 	atomic_store(&b->error, r == LEDGER_FULL ? -ENOSPC : r);
