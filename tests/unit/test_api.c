@@ -156,6 +156,7 @@ static void answer_query(struct node_double *n, struct query *q)
 		uint64_t number = e->after.number + (e->from_start ? 1 : 0);
 		char *filler = malloc(n->event_bytes + 1);
 
+		ck_assert_ptr_nonnull(filler);
 		memset(filler, 'x', n->event_bytes);
 		filler[n->event_bytes] = '\0';
 		if (!e->from_start || number == 0)
