@@ -7,8 +7,9 @@ import sqlite3
 import harness
 from harness import check, equal, wait_until
 from harness.node import Network, course
+from harness.runbook import write_identity
+from harness.traffic import Traffic
 from plugins import Plugin, contracts, rows
-from renewal import Traffic, enlight, write_identity
 
 
 def add_plugin(node):
@@ -34,7 +35,7 @@ def open_key_offline(node, backup):
     safe = harness.folder("safe")
     head = backup.read_bytes().split(b"\n", 9)[:9]
     (safe / "head").write_bytes(b"\n".join(head) + b"\n")
-    enlight(node, "backup", "key", "--identity", node.folder / "identity.key", "--output", safe / "store.key", safe / "head")
+    node.enlight("backup", "key", "--identity", node.folder / "identity.key", "--output", safe / "store.key", safe / "head")
     return safe / "store.key"
 
 
@@ -53,7 +54,7 @@ def test_disk_lost():
     traffic = Traffic(node)
     traffic.more()
     backup = node.folder / "enlight.backup"
-    enlight(node, "backup", "--output", backup, "--reason", "before the move")
+    node.enlight("backup", "--output", backup, "--reason", "before the move")
     traffic.more()
     network["ut.ee"].publish([course("ut.ee") for _ in range(5)])
     plugin.wait(55)
@@ -65,8 +66,8 @@ def test_disk_lost():
     acts = node.events(topic="node.act", data="true")
     equal([(a["data"]["act"], a["data"].get("reason")) for a in acts if a["data"]["act"] == "store.backup"],
           [("store.backup", "before the move")], "the audit trail")
-    check("is there already" in enlight(node, "backup", "--output", backup, expect=73).stderr, "not written over")
-    check("stop it first" in enlight(node, "restore", "--identity", node.folder / "identity.key", backup, node.folder,
+    check("is there already" in node.enlight("backup", "--output", backup, expect=73).stderr, "not written over")
+    check("stop it first" in node.enlight("restore", "--identity", node.folder / "identity.key", backup, node.folder,
                                      expect=75).stderr, "a running node's store is left alone")
 
     sent = traffic.stop()
@@ -75,7 +76,7 @@ def test_disk_lost():
     node.stop()
     lose_disk(node)
     key = open_key_offline(node, backup)
-    enlight(node, "restore", "--key", key, backup, node.folder)
+    node.enlight("restore", "--key", key, backup, node.folder)
     with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
         incarnation = database.execute("SELECT value FROM setting WHERE name = 'restored'").fetchone()
     equal(incarnation, ("2",), "the incarnation in which it goes on")
@@ -88,7 +89,7 @@ def test_disk_lost():
         equal(network[member].channel("ugent.be", "network")["incarnation"], 2, "incarnation")
         equal(network[member].metric("enlight_incarnations_raised_total"), 1, "a reader's alarm")
         equal(network[member].metric("enlight_forks_total"), 0, "forks")
-    enlight(node, "doctor")
+    node.enlight("doctor")
     wait_until(lambda: len(done(plugin)) == 60, "the plugin has got again what it did after the backup")
     equal(done(plugin)[:50], first, "what it had done before it")
     equal(sorted(done(plugin)[50:55]), sorted(done(plugin)[55:]), "what it did after it")
@@ -124,7 +125,7 @@ def test_restore_refused():
     node.publish([course("ugent.be") for _ in range(20)])
     backup, bad = node.folder / "enlight.backup", node.folder / "bad.backup"
     identity = ("--identity", node.folder / "identity.key")
-    enlight(node, "backup", "--output", backup)
+    node.enlight("backup", "--output", backup)
     node.stop()
     other.stop()
     before = (node.folder / "state" / "enlight.db").read_bytes()
@@ -141,13 +142,13 @@ def test_restore_refused():
         ((*identity, node.configuration), node, 65, "is no backup"),
     ]
     for words, where, status, text in cases:
-        said = enlight(where, "restore", *words, where.folder, expect=status).stderr
+        said = where.enlight("restore", *words, where.folder, expect=status).stderr
         check(text in said, f"restore {words}", said)
     equal((node.folder / "state" / "enlight.db").read_bytes(), before, "the store")
     left = sorted(path.name for path in (node.folder / "state").iterdir())
     equal([name for name in left if "restoring" in name], [], "left behind")
 
-    enlight(node, "restore", *identity, "--replace", backup, node.folder)
+    node.enlight("restore", *identity, "--replace", backup, node.folder)
     kept = [path for path in (node.folder / "state").iterdir() if ".until-" in path.name]
     equal([path.read_bytes() for path in kept if path.name.startswith("enlight.db.until-") and not path.name.endswith(("-wal", "-shm"))],
           [before], "the store that was there")
@@ -175,7 +176,7 @@ def flip_bit(node, content):
 
 def doctor(node, *options, expect):
     """Its findings about the store, by check: pairs of verdict and text."""
-    rows = json.loads(enlight(node, "doctor", "--json", *options, expect=expect).stdout)
+    rows = json.loads(node.enlight("doctor", "--json", *options, expect=expect).stdout)
     return {name: [(row["verdict"], row["found"]) for row in rows if row["check"] == name]
             for name in ("structure", "batches", "repair")}
 
@@ -202,7 +203,7 @@ def test_flipped_bits():
     plugin = add_plugin(node)
     node.start()
 
-    wait_until(lambda: "is damaged" in enlight(node, "plugins").stdout, "plugins says what it waits for")
+    wait_until(lambda: "is damaged" in node.enlight("plugins").stdout, "plugins says what it waits for")
     equal(node.ask("/v1/status")["plugins"]["unreadable"], 1, "plugins that wait")
     found = doctor(node, expect=74)
     equal(sorted(verdict for verdict, _ in found["batches"]), ["FAIL", "FAIL"], "what doctor finds")
@@ -214,7 +215,7 @@ def test_flipped_bits():
     equal(sorted(verdict for verdict, _ in found["repair"]), ["FAIL", "ok"], "what was mended")
     check(any("waits for ut.ee" in text for _, text in found["repair"]), "who is away is waited for", found)
     equal(node.ask("/v1/status")["store"]["repairs"], 1, "repairs that wait")
-    check("damaged batches wait" in enlight(node, "status").stdout, "status says so")
+    check("damaged batches wait" in node.enlight("status").stdout, "status says so")
 
     network["ut.ee"].start()
     wait_until(lambda: node.ask("/v1/status")["store"]["repairs"] == 0, "it is mended by itself when ut.ee is back")
