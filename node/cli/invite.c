@@ -264,13 +264,13 @@ int invite_put(const struct invite *in, const struct cli *c, const char *folder)
 		r = roster_pin_in(c, &p, &in->roster);
 	for (size_t i = 0; i < in->n_cards && r == EX_OK; i++) {
 		const struct card *card = &in->cards[i];
-		char *path;
+		char *path = offline_path(p.config->trust.cards, "%s.card", card->member);
 
-		if (strcmp(card->member, p.config->member) == 0)
-			continue; /* what this node says of itself is in its own hands */
-		path = offline_path(p.config->trust.cards, "%s.card", card->member);
-		r = path == NULL ? EX_OSERR
-				 : offline_write(c, path, bytes_of(card->note.text, card->note.text_len), 0644);
+		/* What this node says of itself is in its own hands, unless they lost it. */
+		if (path == NULL)
+			r = EX_OSERR;
+		else if (strcmp(card->member, p.config->member) != 0 || !offline_exists(path))
+			r = offline_write(c, path, bytes_of(card->note.text, card->note.text_len), 0644);
 		free(path);
 	}
 	node_folder_close(&p);

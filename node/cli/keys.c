@@ -108,16 +108,22 @@ static int run_keys(struct cli *c, int argc, char **argv)
 static int next_number(uint32_t *out, const struct node_folder *p)
 {
 	struct problems problems = {0};
-	struct config_keys *keys;
+	struct config_keys *keys = NULL;
 	struct card card = {0};
-	int r = offline_result(config_keys_load(&keys, p->config, &problems), &problems);
+	int r = offline_exists(p->card) ? offline_card(&card, p->card) : EX_OK;
 
-	if (r == EX_OK && offline_exists(p->card))
-		r = offline_card(&card, p->card);
+	*out = card.n_keys > 0 ? card.keys[card.n_keys - 1].number : 0;
 	if (r == EX_OK) {
-		*out = keys->nodes[keys->n_nodes - 1].number;
-		if (card.n_keys > 0 && card.keys[card.n_keys - 1].number > *out)
-			*out = card.keys[card.n_keys - 1].number;
+		int loaded = config_keys_load(&keys, p->config, &problems);
+
+		if (loaded != 0 && *out > 0) /* none is left; the card knows how many there were */
+			problems_deinit(&problems);
+		else
+			r = offline_result(loaded, &problems);
+	}
+	if (r == EX_OK) {
+		if (keys != NULL && keys->nodes[keys->n_nodes - 1].number > *out)
+			*out = keys->nodes[keys->n_nodes - 1].number;
 		++*out;
 	}
 	if (r == EX_OK && *out > KEY_NUMBERS_MAX) {

@@ -71,6 +71,21 @@ def steal(network, handle):
     return thief
 
 
+def test_key_lost():
+    """A node whose key is gone gets the next number from its card, and is back when one other member has the card that retires the lost one"""
+    network = Network(["rug.nl", GHENT]).start()
+    ghent, other = network[GHENT], network["rug.nl"]
+    write_identity(ghent.member)
+    ghent.stop()
+    (ghent.folder / "keys/node-1.key").unlink()
+    ghent.enlight("keys", "new", ghent.folder)
+    check((ghent.folder / "keys/node-2.key").exists(), "the next key")
+    ghent.enlight("card", "new", "--identity", ghent.folder / "identity.key", "--retire", "1", ghent.folder)
+    other.enlight("card", "import", ghent.folder / f"cards/{GHENT}.card")
+    ghent.start()
+    wait_links(network, GHENT, "live")
+
+
 def test_same_keys():
     """Two nodes that run with the same keys show at the others"""
     network = Network(NINE).start()

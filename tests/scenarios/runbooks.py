@@ -187,6 +187,48 @@ def test_node_key():
     check_all_hold(network.nodes, traffic)
 
 
+def test_machine_is_lost():
+    """A machine is lost with all that was on it: what other members have, the backup and the identity key make the node again, with every event"""
+    network = Network(SMALL)
+    ghent, other = network[GHENT], network["rug.nl"]
+    safe, desk, chair = offline(network), Desk(harness.folder("ghent"), ghent), Desk(harness.folder("rug"), other)
+    write_identity(ghent.member, safe.folder / "identity.key")
+    network.start()
+    traffic = Traffic(ghent)
+    traffic.more()
+    desk.follow([c.replace("sudo ", "").replace("/media/safe/", "") for c in blocks("A backup")[0]])
+    traffic.more()
+    sent = traffic.stop()
+    other.wait_for(GHENT, "network", len(sent))
+    ghent.stop()
+    configuration = ghent.configuration.read_text()
+    shutil.rmtree(ghent.folder)
+
+    invite, make, put, give = blocks("Disk lost")
+    chair.follow(invite)
+    carry("enlight.invite", chair, desk)
+    digest = re.search(r"\ndigest (\S+)", (chair.folder / "enlight.invite").read_text()).group(1)
+    desk.follow(make, HANDLE=GHENT, DIGEST=digest, CC="BE", NAME="Ghent", HOST="127.0.0.1", ADDRESS="127.0.0.1", PORT=str(ghent.member.port))
+    ghent.configuration.write_text(configuration)
+    carry(f"{GHENT}.card.draft", desk, safe)
+    safe.follow([f"enlight card sign --identity identity.key --output {GHENT}.card {GHENT}.card.draft"])
+    head = (desk.folder / "enlight.backup").read_bytes().split(b"\n", 9)[:9]
+    (safe.folder / "enlight.backup.head").write_bytes(b"\n".join(head) + b"\n")
+    safe.follow(["enlight backup key --identity identity.key --output store.key enlight.backup.head"])
+    for name in (f"{GHENT}.card", "store.key"):
+        carry(name, safe, desk)
+    desk.follow(put, HANDLE=GHENT)
+    carry(f"{GHENT}.card", desk, chair)
+    chair.follow(give, HANDLE=GHENT)
+    wait_links(network, GHENT, "live")
+    ghent.wait_for(GHENT, "network", len(sent))
+    more = Traffic(ghent)
+    more.more()
+    more.stop()
+    wait_until(lambda: {event["id"] for event in other.events(source=GHENT)} >= set(sent + more.sent), "all is at rug.nl")
+    equal([event["id"] for event in ghent.events(source=GHENT, audience="network")], sent + more.sent, "and at home, once and in order")
+
+
 def test_quorum_is_lost():
     """When too few identity keys are left, the old network takes no roster any more; a new one begins, and old evidence keeps its worth"""
     network = Network([*SMALL, AWAY]).start()
