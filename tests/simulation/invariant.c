@@ -641,6 +641,8 @@ static int note_states(void *context, const struct batch_row *row)
 	for (size_t i = 0; i < o.slots.n; i++) {
 		struct event e = {0};
 
+		if (o.slots.items[i].event.data == NULL)
+			continue; /* another check's */
 		r = event_unpack(&e, o.slots.items[i].event);
 		assert(r == 0);
 		if (strcmp(e.subject, "course/" PLUGIN_COURSE) !=
