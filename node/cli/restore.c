@@ -172,6 +172,14 @@ static int note_setting(void *context, const char *name, const char *value)
 	return 0;
 }
 
+/* Minutes since 1970, so that a second restore of the same backup begins yet another one. */
+static uint32_t next_incarnation(const struct restoring *r, const struct latest *latest)
+{
+	uint64_t minutes = r->now_ms / 60000;
+
+	return (uint32_t)(minutes > latest->incarnation ? minutes : latest->incarnation + 1);
+}
+
 /* The node goes on in an incarnation that is not in this copy: what its readers hold of the present one may be more. */
 static int note_restored(struct restoring *r, struct store *s)
 {
@@ -189,7 +197,7 @@ static int note_restored(struct restoring *r, struct store *s)
 		result = store_begin(s);
 	if (result != 0)
 		return result;
-	snprintf(text, sizeof text, "%lu", latest.incarnation + 1);
+	snprintf(text, sizeof text, "%lu", (unsigned long)next_incarnation(r, &latest));
 	result = store_ledger_ops.setting_put(s, RESTORED_SETTING, text);
 	if (result == 0)
 		return store_commit(s);

@@ -296,6 +296,27 @@ static int known(struct accepting *a)
 	return r == LEDGER_NONE ? a->w->ops->aside_find(a->w->ledger, a->cw->row.id, &a->o->digest, &above) : r;
 }
 
+/* A header of ours that is not in our history. It needs no body to see that our history has something else at its place: nobody who was shown
+ * both goes on before we have gone back behind both. */
+static int check_shown(struct accepting *a)
+{
+	const struct channel_row *row = &a->cw->row;
+	struct batch_row held;
+	int r = a->header->first > row->last ? LEDGER_NONE : find_branch(a);
+
+	if (r == 0 && a->kept < row->last)
+		r = a->w->ops->batch_holding(a->w->ledger, row->id, a->kept + 1, &held);
+	else if (r == LEDGER_NONE &&
+		 a->header->first <= row->last) /* where the two part is not known: at its own place they have */
+		r = a->w->ops->batch_holding(a->w->ledger, row->id, a->header->first, &held);
+	else
+		r = r == 0 ? LEDGER_NONE : r;
+	if (r == 0 && held.incarnation <= a->header->incarnation)
+		return fork_found(a, &held);
+	return r == 0 || r == LEDGER_NONE ? refuse(a, ACCEPT_SURPLUS, "published in another history of this channel")
+					  : r;
+}
+
 /* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is. */
 static int check_own(struct accepting *a)
 {
@@ -305,12 +326,12 @@ static int check_own(struct accepting *a)
 
 	if (r != LEDGER_NONE)
 		return r == 0 ? refuse(a, ACCEPT_HELD, "held already") : r;
+	if (h->incarnation == UINT32_MAX)
+		return refuse(a, ACCEPT_FORGED, "an incarnation behind which there is none");
 	if (a->cw->n_segments > 0)
 		return refuse(a, ACCEPT_GAP, "something was published in its place just now");
 	if (witnessed(a))
-		return h->incarnation == row->incarnation && h->first <= row->last && row->next_incarnation == 0
-			       ? check_held(a)
-			       : refuse(a, ACCEPT_SURPLUS, "published in another history of this channel");
+		return check_shown(a);
 	if (row->next_incarnation == 0 && h->incarnation == row->incarnation && !h->has_after &&
 		h->first == row->last + 1 && digest_equal(&h->previous, &row->head))
 		return 0;
@@ -824,7 +845,8 @@ static int keep_receipt(struct work *w, struct receipt_job *job, const struct re
 		.incarnation = receipt->incarnation,
 		.to = receipt->to,
 		.uncovered = receipt->uncovered,
-		.time_ms = receipt->time_ms};
+		.time_ms = receipt->time_ms,
+		.head = receipt->head};
 	strcpy(out->publisher, receipt->publisher);
 	strcpy(out->reader, job->peer);
 	out->audience = strdup(receipt->audience);

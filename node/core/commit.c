@@ -301,6 +301,26 @@ static int run_job(struct work *w, struct job *j)
 	return r == 0 && j->act.n_drafts > 0 ? work_publish(w, &j->act) : r;
 }
 
+/* A header of ours that a reader showed: it may make a channel go back, before something is published in it. */
+static bool is_first(const struct work *w, const struct job *j)
+{
+	return j->kind == JOB_ACCEPT && j->accept.witness[0] != '\0' && strcmp(j->accept.peer, w->c->member) == 0;
+}
+
+static int run_jobs(struct work *w, struct job *const *jobs, size_t n, bool first)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (is_first(w, jobs[i]) != first)
+			continue;
+		if (jobs[i]->trust != NULL)
+			w->trust = jobs[i]->trust;
+		r = run_job(w, jobs[i]);
+	}
+	return r;
+}
+
 int commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, struct job *const *jobs, size_t n,
 	uint64_t now_ms, const uint8_t seed[static 32], struct commit_changes **out)
 {
@@ -312,11 +332,8 @@ int commit_run(struct committer *c, const struct ledger_ops *ops, void *ledger, 
 	w.changes = calloc(1, sizeof *w.changes);
 	if (w.changes == NULL)
 		r = -ENOMEM;
-	for (size_t i = 0; i < n && r == 0; i++) {
-		if (jobs[i]->trust != NULL)
-			w.trust = jobs[i]->trust;
-		r = run_job(&w, jobs[i]);
-	}
+	r = r != 0 ? r : run_jobs(&w, jobs, n, true);
+	r = r != 0 ? r : run_jobs(&w, jobs, n, false);
 	if (r == 0)
 		r = finish(&w);
 	if (r == 0) {

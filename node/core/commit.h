@@ -53,6 +53,7 @@ struct publish_job {
 	/* They were published before, in another history and that incarnation: only what an id names already is left out. */
 	enum origin again;
 	uint32_t incarnation;
+	size_t n_left_out; /* of those: that cannot be, by their own fault or since somebody else may have signed them */
 	enum publish_outcome outcome;
 	struct published *results; /* n_drafts; only with PUBLISH_OK */
 	struct problems
@@ -198,6 +199,7 @@ struct changed_receipt { /* a reader's receipt that is newer than what was held 
 	char reader[HANDLE_MAX + 1];
 	uint32_t incarnation;
 	uint64_t to, uncovered, time_ms;
+	struct digest head;
 };
 struct commit_changes {
 	struct own_batch *batches;
@@ -219,7 +221,7 @@ void committer_free(struct committer *c);
 bool committer_has_keys(const struct committer *c, const struct store_keys *keys);
 
 /* The store was restored from a backup: what its readers hold beyond it may be anything. `value` is what the ledger's settings keep of that
- * under RESTORED_SETTING: an incarnation, as a decimal number, that no channel had in the backup; every channel goes on in it, or in a later
+ * under RESTORED_SETTING: an incarnation, as a decimal number, that no channel had in the backup or had after it (`enlight restore`); every channel goes on in it, or in a later
  * one. 0, or -EBADMSG: not such a number. */
 #define RESTORED_SETTING "restored"
 int committer_restored(struct committer *c, const char *value);

@@ -167,7 +167,7 @@ struct ledger_ops {
 		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */
 	/* Keeps a text for ever, behind those that were put before it; one that is there keeps its place. */
 	int (*note_put)(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text);
-	/* Keeps them as evidence. LEDGER_HELD: they are kept already. */
+	/* Keeps them as evidence. LEDGER_HELD: there is one for the first header already, and one is enough. */
 	int (*fork_put)(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
 		struct bytes header_b, struct bytes signature_b);
 	int (*setting_put)(void *ledger, const char *name, const char *value); /* value NULL: removes */

@@ -378,13 +378,18 @@ int node_load_receipt(struct node *n, const struct receipt_row *row)
 	struct channel *c = node_channel_id(n, row->channel);
 	struct reader_receipt receipt = {
 		.incarnation = row->incarnation, .to = row->to, .uncovered = row->uncovered, .time_ms = row->time_ms};
+	struct receipt decoded = {0};
+	int r;
 
 	if (c == NULL)
 		return 0;
 	if (strcmp(row->reader, n->member) == 0)
 		return keep_own_receipt(c, row->packed, row->signature);
 	snprintf(receipt.reader, sizeof receipt.reader, "%s", row->reader);
-	return put_receipt(c, &receipt);
+	r = receipt_decode(&decoded, row->packed);
+	receipt.head = decoded.head;
+	receipt_deinit(&decoded);
+	return r == 0 ? put_receipt(c, &receipt) : r > 0 ? -EBADMSG : r;
 }
 
 int node_load_blocked(struct node *n, const char *member, const char *reason)
@@ -559,8 +564,11 @@ static void take_commit(struct node *n, const struct node_input *in)
 	for (size_t i = 0; ch != NULL && i < ch->n_receipts; i++) {
 		const struct changed_receipt *r = &ch->receipts[i];
 		struct channel *c = node_channel(n, r->publisher, r->audience);
-		struct reader_receipt receipt = {
-			.incarnation = r->incarnation, .to = r->to, .uncovered = r->uncovered, .time_ms = r->time_ms};
+		struct reader_receipt receipt = {.incarnation = r->incarnation,
+			.to = r->to,
+			.uncovered = r->uncovered,
+			.time_ms = r->time_ms,
+			.head = r->head};
 
 		memcpy(receipt.reader, r->reader, sizeof receipt.reader);
 		if (c != NULL && put_receipt(c, &receipt) != 0)

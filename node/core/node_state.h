@@ -14,6 +14,7 @@ struct reader_receipt {
 	char reader[HANDLE_MAX + 1];
 	uint32_t incarnation;
 	uint64_t to, uncovered, time_ms;
+	struct digest head;
 };
 
 struct shown_header {
@@ -28,6 +29,7 @@ struct channel {
 	uint8_t signature[SIGNATURE_LEN];
 	struct bytes receipt; /* ours; owned; data NULL: none yet */
 	uint8_t receipt_signature[SIGNATURE_LEN];
+	unsigned gone_back;             /* times, of our own */
 	struct shown_header fork[2];    /* of a stopped one: what it was stopped for */
 	struct reader_receipt *readers; /* of our own channels */
 	size_t n_readers;
@@ -88,6 +90,7 @@ struct session {
 	int64_t granted;         /* what the peer may still send us */
 	uint64_t paused_ms;      /* no credit is given before; 0: not paused */
 	uint64_t heads_retry_ms; /* heads that are not good are not refused again before */
+	uint64_t heads_again_ms; /* a head could not be judged: the peer is to show them again then; 0: none */
 	struct reading *readings;
 	size_t n_readings;
 	struct told *told;
@@ -134,9 +137,11 @@ struct lost {
 	struct digest head;
 	uint32_t incarnation;
 	uint64_t first;
-	uint64_t moved_ms; /* when it was shown, or something came back last */
-	bool from_start;   /* our place is not in the reader's history */
-	bool given_up;     /* the reader does not give it */
+	uint64_t moved_ms;       /* when it was shown, or the reader came further last */
+	uint32_t at_incarnation; /* so far it came */
+	uint64_t at;
+	bool from_start; /* our place is not in the reader's history */
+	bool given_up;   /* the reader does not give it */
 };
 
 /* Somebody's Hello that waits for the third message. */

@@ -362,7 +362,10 @@ static int publish_new(struct publishing *p)
 	entropy_fill(&p->w->entropy, e->salt, sizeof e->salt);
 	r = event_pack(&packed, &len, e);
 	if (r == EVENT_TOO_LARGE) {
-		refuse(p, PUBLISH_RULE, "", "larger than 192 KiB when packed");
+		if (p->job->again == ORIGIN_NONE)
+			refuse(p, PUBLISH_RULE, "", "larger than 192 KiB when packed");
+		else
+			p->job->n_left_out++;
 		return 0;
 	}
 	if (r != 0)
@@ -384,9 +387,11 @@ static void name_event(struct publishing *p)
 {
 	const struct event *e = &p->draft->event;
 	const struct committer *c = p->w->c;
+	char topic[TYPE_MAX + 1] = "";
 
+	topic_name_of_type(topic, e->type); /* it need not be known here: a later version may have published it */
 	index_event(&p->event_key, &c->store_keys, c->member, e->id);
-	index_object(&p->object_key, &c->store_keys, c->member, e->topic->name, e->subject);
+	index_object(&p->object_key, &c->store_keys, c->member, topic, e->subject);
 	index_data(&p->data, &c->store_keys, e->data);
 }
 
@@ -439,7 +444,7 @@ static int republish(struct publishing *p)
 	      (origin == ORIGIN_READERS || (both && strncmp(last.event.id, RESTATED, strlen(RESTATED)) == 0));
 	if (r == 0)
 		r = publish_new(p);
-	if (r == 0 && both)
+	if (r == 0 && both && (!own || p->job->results[p->i].state == PUBLISH_NEW))
 		r = own ? restate(p, &p->draft->event, &p->job->results[p->i].leaf)
 			: restate(p, &last.event, &last.leaf);
 	event_deinit(&last.event);

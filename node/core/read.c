@@ -459,6 +459,9 @@ void read_accepted(struct node *n, struct job *job)
 	if (a->witness[0] != '\0')
 		witness_judged(n, p == NULL ? NULL : p->session, a);
 	recover_committed(n, a, &h);
+	if (job->tag == 0 && p != NULL && p->session != NULL &&
+		(a->outcome == ACCEPT_FULL || a->outcome == ACCEPT_FAILED || a->outcome == ACCEPT_GAP))
+		p->session->heads_again_ms = n->now_ms + RETRY_MS;
 	if (s != NULL)
 		rd = find_reading(s, h.publisher, h.audience);
 	if (rd != NULL) {
@@ -531,6 +534,10 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 void read_tick(struct node *n, struct session *s)
 {
 	grant(n, s);
+	if (s->heads_again_ms != 0 && n->now_ms >= s->heads_again_ms && n->now_ms >= s->heads_retry_ms) {
+		s->heads_again_ms = 0;
+		refuse_head(n, s, "a head that could not be judged in time");
+	}
 	for (size_t i = 0; i < s->n_readings; i++) {
 		struct reading *rd = &s->readings[i];
 		const struct channel *c = node_channel(n, rd->publisher, rd->audience);

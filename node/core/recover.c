@@ -13,6 +13,7 @@
 enum {
 	PATIENCE_MS = 60000, /* so long nothing is published for what nobody gives back */
 	SHOWN_MAX = 8,       /* headers of one channel that a reader showed and we lack */
+	GONE_BACK_MAX = 16,  /* times that a channel goes back until the next start */
 };
 
 static bool is_own(const struct node *n, const char *publisher)
@@ -105,6 +106,13 @@ static void found(struct node *n, const char *audience, const struct digest *hea
 	}
 }
 
+/* A reader that gives the same again and again is not waited for. */
+static bool is_further(const struct lost *lost, const struct header *h)
+{
+	return h->incarnation > lost->at_incarnation ||
+	       (h->incarnation == lost->at_incarnation && header_last(h) > lost->at);
+}
+
 /* What this reader gives has come behind the place, and was something else: it has the header alone, as proof of a fork. */
 static void passed(struct node *n, const char *reader, const struct header *h)
 {
@@ -114,8 +122,11 @@ static void passed(struct node *n, const char *reader, const struct header *h)
 		if (is_of(lost, reader, h->audience) && h->incarnation >= lost->incarnation &&
 			header_last(h) >= lost->first)
 			forget(n, lost);
-		else if (is_of(lost, reader, h->audience))
+		else if (is_of(lost, reader, h->audience) && is_further(lost, h)) {
+			lost->at_incarnation = h->incarnation;
+			lost->at = header_last(h);
 			lost->moved_ms = n->now_ms;
+		}
 	}
 }
 
@@ -170,14 +181,15 @@ static bool is_beyond(const struct channel *c, const struct header *h)
 	       (h->incarnation == c->row.incarnation && header_last(h) > c->row.last);
 }
 
-/* Whether the reader acknowledged as much of the present incarnation: then what it holds stands in our history. Receipts of what left it are of an
- * earlier one, or of more than there is. */
-static bool is_acknowledged(const struct channel *c, const char *reader, const struct header *h)
+/* Whether the reader acknowledged this very head in the present incarnation: then it stands in our history. Receipts of what left it are of
+ * an earlier one, or of more than there is. */
+static bool is_acknowledged(
+	const struct channel *c, const char *reader, const struct header *h, const struct digest *head)
 {
 	for (size_t i = 0; i < c->n_readers; i++)
 		if (strcmp(c->readers[i].reader, reader) == 0)
 			return h->incarnation == c->row.incarnation && c->readers[i].incarnation == h->incarnation &&
-			       c->readers[i].to >= header_last(h) && c->readers[i].to <= c->row.last;
+			       c->readers[i].to <= c->row.last && digest_equal(&c->readers[i].head, head);
 	return false;
 }
 
@@ -187,12 +199,14 @@ void recover_head(
 	const struct channel *c = node_channel(n, n->member, h->audience);
 	struct digest head;
 
+	if (c != NULL && c->gone_back >= GONE_BACK_MAX)
+		return;
+	digest_header(&head, packed);
 	if (!is_beyond(c, h)) {
-		if (!bytes_equal(c->header, packed) && !is_acknowledged(c, s->peer->member, h))
+		if (!bytes_equal(c->header, packed) && !is_acknowledged(c, s->peer->member, h, &head))
 			judge_head(n, s, n->member, packed, signature); /* it may be of another history */
 		return;
 	}
-	digest_header(&head, packed);
 	if (is_ours(n, h, packed, signature))
 		ask(n, s, h, &head, false);
 	else /* our own card may be on its way */
@@ -207,10 +221,22 @@ static void judged(struct node *n, const struct accept_job *a, const struct head
 	digest_header(&head, a->batch.header);
 	if (a->outcome == ACCEPT_HELD)
 		found(n, h->audience, &head);
-	if (a->outcome == ACCEPT_GAP && p != NULL && p->session != NULL)
-		refuse_head(n, p->session, a->why); /* it is shown again */
 	if ((a->outcome == ACCEPT_FORK || a->outcome == ACCEPT_SURPLUS) && p != NULL && p->session != NULL)
 		ask(n, p->session, h, &head, true);
+}
+
+/* A disk goes back once in a while. Who finds something new of its own again and again is not alone with its keys, and would answer the
+ * other for ever. */
+static void count_gone_back(struct node *n, struct channel *c)
+{
+	if (c == NULL || ++c->gone_back != GONE_BACK_MAX)
+		return;
+	n->counters.same_keys++;
+	node_log(n, LOG_LEVEL_ERROR,
+		"channel: another node seems to publish with this node's keys, it goes back no more before its next "
+		"start "
+		"audience=%s times=%u",
+		c->row.audience, c->gone_back);
 }
 
 void recover_committed(struct node *n, const struct accept_job *a, const struct header *h)
@@ -222,6 +248,8 @@ void recover_committed(struct node *n, const struct accept_job *a, const struct 
 			"channel: this node published anew in place of what it had lost: it goes back, and publishes "
 			"both again audience=%s events=%llu",
 			h->audience, (unsigned long long)a->set_aside);
+	if (a->set_aside > 0)
+		count_gone_back(n, node_channel(n, n->member, h->audience));
 	if (a->set_aside > 0 || a->outcome == ACCEPT_ASIDE)
 		republish_due(n);
 	if (a->witness[0] != '\0')
@@ -243,12 +271,29 @@ bool recover_reads(const struct node *n, const struct session *s)
 	return false;
 }
 
+/* Until that reader shows another head. */
+static void give_up(struct node *n, struct session *s, struct reading *rd)
+{
+	if (lost_of(n, s, rd) == NULL)
+		return;
+	for (size_t i = 0; i < n->n_lost; i++)
+		if (is_of(&n->lost[i], s->peer->member, rd->audience))
+			n->lost[i].given_up = true;
+	node_log(n, LOG_LEVEL_ERROR,
+		"channel: a reader does not give back what this node published reader=%s audience=%s", s->peer->member,
+		rd->audience);
+	rd->open = false;
+	rd->retry_ms = UINT64_MAX;
+}
+
 void recover_accepted(
 	struct node *n, struct session *s, struct reading *rd, const struct accept_job *a, const struct header *h)
 {
 	bool here = a->outcome == ACCEPT_OK || a->outcome == ACCEPT_HELD || a->outcome == ACCEPT_ASIDE;
 	struct digest head;
 
+	if (is_own(n, rd->publisher) && a->outcome == ACCEPT_FORGED)
+		give_up(n, s, rd);
 	if (!is_own(n, rd->publisher) || !here)
 		return;
 	digest_header(&head, a->batch.header);
@@ -263,19 +308,14 @@ void recover_refused(struct node *n, struct session *s, struct reading *rd)
 {
 	if (lost_of(n, s, rd) == NULL)
 		return;
-	for (size_t i = 0; i < n->n_lost; i++)
-		if (is_of(&n->lost[i], s->peer->member, rd->audience)) {
-			n->lost[i].given_up |= rd->from_start;
-			n->lost[i].from_start = true;
-		}
-	if (!rd->from_start) {
-		fetch_channel(n, s, rd);
+	if (rd->from_start) {
+		give_up(n, s, rd);
 		return;
 	}
-	node_log(n, LOG_LEVEL_ERROR,
-		"channel: a reader does not give back what this node published reader=%s audience=%s", s->peer->member,
-		rd->audience);
-	rd->retry_ms = UINT64_MAX; /* until that reader shows another head */
+	for (size_t i = 0; i < n->n_lost; i++)
+		if (is_of(&n->lost[i], s->peer->member, rd->audience))
+			n->lost[i].from_start = true;
+	fetch_channel(n, s, rd);
 }
 
 bool recover_waits(const struct node *n)

@@ -8,6 +8,7 @@
 #include "core/work.h"
 
 #include "core/archived.h"
+#include "core/trust.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,30 @@ static int make_drafts(struct publish_job *job, const struct work *w, const stru
 	job->drafts = calloc(batch->slots.n + 1, sizeof *job->drafts);
 	if (job->drafts == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < batch->slots.n && r == 0; i++)
-		if (batch->slots.items[i].event.data != NULL)
-			r = make_draft(
-				&job->drafts[job->n_drafts++], w, batch->header.audience, batch->slots.items[i].event);
+	for (size_t i = 0; i < batch->slots.n && r == 0; i++) {
+		struct draft *draft = &job->drafts[job->n_drafts];
+
+		if (batch->slots.items[i].event.data == NULL)
+			continue;
+		job->n_drafts++; /* it is given up with the job */
+		r = make_draft(draft, w, batch->header.audience, batch->slots.items[i].event);
+		if (r != -EBADMSG)
+			continue;
+		draft_deinit(draft); /* no event of any version: it would be none the next time too */
+		job->n_drafts--;
+		job->n_left_out++;
+		r = 0;
+	}
 	return r;
+}
+
+/* What readers gave back and was signed with a key that may be stolen is not ours to say. */
+static bool is_suspect(const struct work *w, const struct header *h, enum origin origin)
+{
+	enum card_key_state state = CARD_KEY_CURRENT;
+
+	trust_sign_key(w->trust, w->c->member, h->key, &state);
+	return origin == ORIGIN_READERS && state == CARD_KEY_REVOKED;
 }
 
 static void forget_drafts(struct publish_job *job)
@@ -61,9 +81,14 @@ int work_republish(struct work *w, struct republish_job *job)
 	forget_drafts(&job->publish); /* of a try before */
 	job->publish.again = origin;
 	job->publish.incarnation = row.incarnation;
+	job->publish.n_left_out = 0;
 	r = archived_read(&batch, &w->c->store_keys, &row);
-	if (r == 0)
+	if (r == -EBADMSG || (r == 0 && is_suspect(w, &batch.header, origin))) {
+		job->publish.n_left_out = row.count;
+		r = 0;
+	} else if (r == 0) {
 		r = make_drafts(&job->publish, w, &batch);
+	}
 	archived_deinit(&batch);
 	if (r == 0)
 		r = work_publish(w, &job->publish);
@@ -122,6 +147,12 @@ void republish_committed(struct node *n, const struct job *job)
 		n->republish.retry_ms = n->now_ms + RETRY_MS;
 		return;
 	}
+	if (r->publish.n_left_out > 0)
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: events cannot be published again: damaged, too large, or under a key that may be "
+			"stolen "
+			"count=%zu",
+			r->publish.n_left_out);
 	n->republish.pending = true;
 	n->republish.n_events += newly_published(&r->publish);
 	n->counters.republished += newly_published(&r->publish);

@@ -87,6 +87,7 @@ const char *const migrations[] = {
 
 	/* What a later incarnation left out is published again (enum origin); below 0: it was. */
 	"ALTER TABLE channel ADD COLUMN next_incarnation INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE channel SET stopped = 9223372036854775807 WHERE stopped <> 0;" /* it was a flag: the place is not known */
 	"ALTER TABLE aside_batch ADD COLUMN above INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE aside_batch ADD COLUMN again INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX aside_batch_by_digest ON aside_batch(channel, digest);"

@@ -118,7 +118,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_NOTE_PUT] = "INSERT OR IGNORE INTO note(kind, member, number, text) VALUES (?1, ?2, ?3, ?4)",
 	[SQL_FORK_PUT] = "INSERT INTO fork(channel, header_a, signature_a, header_b, signature_b)"
 			 " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
-			 " (SELECT 1 FROM fork WHERE channel = ?1 AND header_a = ?2 AND header_b = ?4)",
+			 " (SELECT 1 FROM fork WHERE channel = ?1 AND header_a = ?2)",
 	[SQL_SETTING_PUT] = "INSERT OR REPLACE INTO setting(name, value) VALUES (?1, ?2)",
 	[SQL_SETTING_REMOVE] = "DELETE FROM setting WHERE name = ?1",
 	[SQL_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor(plugin, number, slot) VALUES (?1, ?2, ?3)",

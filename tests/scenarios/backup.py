@@ -79,14 +79,14 @@ def test_disk_lost():
     node.enlight("restore", "--key", key, backup, node.folder)
     with sqlite3.connect(f"file:{node.folder}/state/enlight.db?mode=ro", uri=True) as database:
         incarnation = database.execute("SELECT value FROM setting WHERE name = 'restored'").fetchone()
-    equal(incarnation, ("2",), "the incarnation in which it goes on")
+    check(int(incarnation[0]) > 2, "the incarnation in which it goes on is one that nobody had before", incarnation)
     node.start()
     node.wait_for("ugent.be", "network", 400 + len(sent))
     equal([event["id"] for event in node.events(source="ugent.be", audience="network")][400:], sent, "events after the restore")
     node.publish([course("ugent.be")])
     for member in ("rug.nl", "ut.ee"):
         network[member].wait_for("ugent.be", "network", 401 + len(sent))
-        equal(network[member].channel("ugent.be", "network")["incarnation"], 2, "incarnation")
+        equal(network[member].channel("ugent.be", "network")["incarnation"], int(incarnation[0]), "incarnation")
         equal(network[member].metric("enlight_incarnations_raised_total"), 1, "a reader's alarm")
         equal(network[member].metric("enlight_forks_total"), 0, "forks")
     node.enlight("doctor")

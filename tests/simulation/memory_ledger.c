@@ -1145,23 +1145,23 @@ static int note_put(void *ledger, const char *kind, const char *member, uint32_t
 static int fork_put(void *ledger, uint64_t channel, struct bytes header_a, struct bytes signature_a,
 	struct bytes header_b, struct bytes signature_b)
 {
-	struct key key = {0};
-
+	struct memory_ledger *m = ledger;
 	uint8_t signatures[2 * SIGNATURE_LEN] = {0};
+	struct key key = {0};
 
 	key_u64(&key, channel);
 	key_u64(&key, header_a.len);
 	key_add(&key, header_a.data, header_a.len);
+	if (row_begins(row_at(m, FORKS, seek(m, FORKS, key_view(&key))), &key)) {
+		key_deinit(&key);
+		return LEDGER_HELD;
+	}
 	key_add(&key, header_b.data, header_b.len);
 	if (signature_a.len == SIGNATURE_LEN && signature_b.len == SIGNATURE_LEN) {
 		memcpy(signatures, signature_a.data, SIGNATURE_LEN);
 		memcpy(signatures + SIGNATURE_LEN, signature_b.data, SIGNATURE_LEN);
 	}
-	if (row_find(ledger, FORKS, key_view(&key)) != NULL) {
-		key_deinit(&key);
-		return LEDGER_HELD;
-	}
-	return put(ledger, FORKS, &key, bytes_of(signatures, sizeof signatures));
+	return put(m, FORKS, &key, bytes_of(signatures, sizeof signatures));
 }
 
 static int setting_put(void *ledger, const char *name, const char *value)

@@ -182,13 +182,14 @@ START_TEST(test_silent_reader)
 }
 END_TEST
 
-/* A publisher that shows two readers different histories is found by both when they meet, though it shows each of them one only; also by a
- * third one that comes later. */
+/* A publisher that shows two readers different histories is found by both when they meet, though it shows each of them one only. It learns of it by
+ * the headers alone, from the one that it has a link with, though that one follows its present history: it goes back, and the reader goes on;
+ * the other, which holds the other history, waits for it; so does a third one, which nobody has shown anything. */
 START_TEST(test_two_histories)
 {
 	struct network *w = network_new((uint64_t)_i + 600, 4);
 	struct memory_ledger *copy;
-	struct node_counters c;
+	struct node_counters c[4];
 
 	network_cut(w, 0, 3);
 	network_run(w, 10000);
@@ -203,15 +204,24 @@ START_TEST(test_two_histories)
 		network_publish(w, 0, "network", "CR/2");
 		network_run(w, 500);
 	}
-	network_run(w, 60000);
-	for (size_t reader = 1; reader <= 2; reader++) {
-		node_counters(network_node(w, reader), &c);
-		ck_assert_uint_eq(c.stopped, 1);
-	}
+	network_run(w, 120000);
+	for (size_t i = 0; i < 4; i++)
+		node_counters(network_node(w, i), &c[i]);
+	ck_assert_uint_ge(c[0].forks, 1);
+	ck_assert_uint_ge(c[0].republished, 1);
+	ck_assert_uint_ge(c[1].forks, 1);
+	ck_assert_uint_eq(c[1].stopped, 1);
+	ck_assert_uint_ge(c[2].forks, 1);
+	ck_assert_uint_eq(c[2].stopped, 0);
 	network_heal(w, 0, 3);
-	network_run(w, 60000);
-	node_counters(network_node(w, 3), &c);
-	ck_assert_uint_eq(c.stopped, 1);
+	network_heal(w, 0, 1);
+	network_run(w, 120000);
+	ck_assert(network_settle(w, 60000));
+	for (size_t i = 0; i < 4; i++) {
+		node_counters(network_node(w, i), &c[i]);
+		ck_assert_uint_eq(c[i].stopped, 0);
+	}
+	ck_network(network_check_complete(w));
 	network_free(w);
 }
 END_TEST
@@ -290,6 +300,43 @@ START_TEST(test_published_anew)
 		ck_assert_uint_eq(c.stopped, 0);
 		ck_assert(!known || c.forks == 0);
 	}
+	network_free(w);
+}
+END_TEST
+
+/* A publisher that is never idle finds time to look at what a reader shows it. */
+START_TEST(test_published_anew_and_busy)
+{
+	struct network *w = network_new((uint64_t)_i + 900, 4);
+	struct memory_ledger *copy;
+	struct node_counters c;
+	char course[32];
+
+	ck_assert(network_settle(w, 10000));
+	copy = memory_ledger_copy(network_ledger(w, 0));
+	for (size_t reader = 2; reader < 4; reader++)
+		for (size_t i = 0; i < 2; i++)
+			network_cut(w, i, reader);
+	for (int i = 0; i < 5; i++)
+		network_publish(w, 0, "network", "CR/1");
+	network_run(w, 2000);
+	network_cut(w, 0, 1);
+	network_go_back(w, 0, copy);
+	network_heal(w, 0, 2);
+	network_heal(w, 0, 3);
+	for (int i = 0; i < 10; i++)
+		network_publish(w, 0, "network", "CR/7");
+	network_run(w, 3000);
+	network_heal(w, 0, 1);
+	c.republished = 0;
+	for (int i = 0; i < 4000 && c.republished == 0; i++) {
+		snprintf(course, sizeof course, "CR/%d", 100 + i);
+		for (int k = 0; k < 8; k++)
+			network_publish(w, 0, "network", course);
+		network_run(w, 5);
+		node_counters(network_node(w, 0), &c);
+	}
+	ck_assert_uint_gt(c.republished, 0);
 	network_free(w);
 }
 END_TEST
@@ -522,6 +569,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_two_histories, 0, 5);
 	tcase_add_loop_test(tc, test_gone_back, 0, 6);
 	tcase_add_loop_test(tc, test_published_anew, 0, 8);
+	tcase_add_loop_test(tc, test_published_anew_and_busy, 0, 12);
 	tcase_add_test(tc, test_reconnecting_reader);
 	tcase_add_loop_test(tc, test_proofs, 0, sizeof accusations / sizeof *accusations);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);

@@ -527,13 +527,14 @@ END_TEST
 START_TEST(test_shown_after_it_was_left)
 {
 	struct world w;
-	struct made a, b, other, raised;
+	struct made a, b, other, third, raised;
 	struct header h;
 
 	world_init(&w);
 	a = make_next(&w, NULL, "CR/1", "a");
 	b = make_next(&w, &a, "CR/2", "b");
 	other = make_next(&w, &a, "CR/2", "x");
+	third = make_next(&w, &a, "CR/2", "z");
 	h = header_after(&w, &a, "network");
 	begins_again(&h);
 	h.incarnation = 2;
@@ -544,6 +545,8 @@ START_TEST(test_shown_after_it_was_left)
 	ck_assert_int_eq(show(&w, &b), ACCEPT_HELD);
 	ck_assert_int_eq(show_left(&w, &other), ACCEPT_FORK);
 	ck_assert_int_eq(show(&w, &other), ACCEPT_HELD); /* it is said once */
+	ck_assert_int_eq(show(&w, &third), ACCEPT_HELD); /* and proved: more of the kind would fill the disk */
+	made_deinit(&third);
 	ck_assert_uint_eq(held(&w, "network").stopped, 0);
 	made_deinit(&a);
 	made_deinit(&b);

@@ -303,6 +303,123 @@ START_TEST(test_empty_slot)
 }
 END_TEST
 
+/* A header alone does it too where the publisher has gone on in a later incarnation above the place: it goes back behind that. */
+START_TEST(test_shown_below_a_later_incarnation)
+{
+	struct lives l;
+
+	lives_init(&l);
+	say(&l.w, l.old, "CR/3", "x", NULL);
+	ck_assert_int_eq(committer_restored(l.w.publishing, "2"), 0);
+	say(&l.w, l.old, "CR/3", "y", NULL);
+	expect(&l.w, l.old, "1.1 a r1\n1.2 x r1\n2.3 y r2\n");
+	ck_assert_int_eq(run(&l.w, l.old, show_job(&l.w, &l.b), 2), ACCEPT_FORK);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n3.2 x r3\n3.3 y r4\n");
+	lives_deinit(&l);
+}
+END_TEST
+
+/* A batch in the place of b with such bytes for its event, signed by the publisher. */
+static struct given in_place_of_b(struct lives *l, struct bytes packed)
+{
+	struct batch_builder b = {0};
+	struct header h = {0};
+	struct entropy entropy;
+	struct digest leaf;
+	struct given out;
+
+	ck_assert_int_eq(header_decode(&h, l->b.batch.header), 0);
+	ck_assert_int_eq(batch_add(&b, packed, &leaf), 0);
+	entropy_init(&entropy, l->w.seed);
+	ck_assert_int_eq(batch_seal(&out.batch, out.key, &h, &b, &l->w.publisher_keys, &entropy), 0);
+	digest_header(&out.digest, out.batch.header);
+	header_deinit(&h);
+	batch_builder_deinit(&b);
+	return out;
+}
+
+/* What a later version of this node published is published again, though its topic is not known here. What is no event of any version is left
+ * out; neither holds up the rest. */
+START_TEST(test_strange_events)
+{
+	struct draft d = world_course("CR/9", "network", "later", "later");
+	struct given strange;
+	uint8_t *packed;
+	struct lives l;
+	size_t len;
+
+	lives_init(&l);
+	say(&l.w, l.old, "CR/3", "y", NULL);
+	d.event.revision = 1;
+	free(d.event.type);
+	d.event.type = strdup("eu.enlight.course.hologram.v1");
+	ck_assert_int_eq(event_pack(&packed, &len, &d.event), 0);
+	strange = in_place_of_b(&l, _i == 0 ? bytes_of(packed, len) : bytes_str("no event"));
+	ck_assert_int_eq(run(&l.w, l.old, give_job(&l.w, &strange), 1), ACCEPT_ASIDE);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, _i == 0 ? "1.1 a r1\n2.2 later r2\n2.3 y r2\n" : "1.1 a r1\n2.2 y r2\n");
+	free(packed);
+	draft_deinit(&d);
+	given_deinit(&strange);
+	lives_deinit(&l);
+}
+END_TEST
+
+/* A newer state that is too large to come once more, under a longer id, does not hold up the rest. */
+START_TEST(test_as_large_as_may_be)
+{
+	struct draft d = world_course("CR/1", "network", "x", "x");
+	struct commit_changes *changes = NULL;
+	uint8_t *packed, *data;
+	struct job *job;
+	struct lives l;
+	size_t len, n;
+
+	lives_init(&l);
+	ck_assert_int_eq(committer_restored(l.w.publishing, "2"), 0);
+	ck_assert_int_eq(event_pack(&packed, &len, &d.event), 0);
+	n = d.event.data.len + EVENT_MAX - len - 16;
+	data = calloc(1, n);
+	memcpy(data, d.event.data.data, d.event.data.len);
+	free((void *)d.event.data.data);
+	d.event.data = bytes_of(data, n);
+	job = world_publish_job(&l.w, &d, 1);
+	ck_assert_int_eq(world_run(&l.w, l.w.publishing, l.old, job, &changes), 0);
+	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
+	commit_changes_free(changes);
+	job_free(job);
+	ck_assert_int_eq(give(&l.w, l.old, &l.b), ACCEPT_ASIDE);
+	ck_assert_int_eq(give(&l.w, l.old, &l.c), ACCEPT_ASIDE);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n2.2 x r2\n2.3 b r3\n2.4 c r2\n");
+	free(packed);
+	lives_deinit(&l);
+}
+END_TEST
+
+/* What was signed with a key that may be stolen is not said again: perhaps this node never said it. */
+START_TEST(test_key_revoked_since)
+{
+	struct card_key keys[] = {
+		card_key_of(PUBLISHER, 1, CARD_KEY_REVOKED), card_key_of(PUBLISHER, 2, CARD_KEY_CURRENT)};
+	struct actor publisher = actor_of(PUBLISHER, 0);
+	struct buffer text = {0};
+	struct lives l;
+
+	lives_init(&l);
+	say(&l.w, l.old, "CR/3", "y", NULL);
+	ck_assert_int_eq(run(&l.w, l.old, give_job(&l.w, &l.b), 1), ACCEPT_ASIDE);
+	card_write(&text, trust_network(l.w.trust), PUBLISHER, 2, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &publisher);
+	sign_by_node(&text, PUBLISHER, 2);
+	l.w.trust = world_learn(l.w.trust, &text);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n2.2 y r2\n");
+	lives_deinit(&l);
+}
+END_TEST
+
 /* Whatever write fails, the transaction is undone, and done at the next try. */
 START_TEST(test_every_failure)
 {
@@ -348,6 +465,10 @@ int main(void)
 	tcase_add_test(tc, test_known_ids);
 	tcase_add_test(tc, test_three_histories);
 	tcase_add_test(tc, test_empty_slot);
+	tcase_add_test(tc, test_shown_below_a_later_incarnation);
+	tcase_add_loop_test(tc, test_strange_events, 0, 2);
+	tcase_add_test(tc, test_as_large_as_may_be);
+	tcase_add_test(tc, test_key_revoked_since);
 	tcase_add_loop_test(tc, test_every_failure, 0, 2);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
