@@ -161,6 +161,17 @@ static int go_back(struct accepting *a)
 	return r != 0 ? r : take_head_back(a);
 }
 
+#define DAMAGED "what is held there is damaged, and says nothing"
+
+/* Whether a stored batch has the header that its digest names: a disk that changed either accuses nobody. */
+static bool is_whole(const struct batch_row *held)
+{
+	struct digest digest;
+
+	digest_header(&digest, held->header);
+	return digest_equal(&digest, &held->digest);
+}
+
 /* LEDGER_HELD: it is kept already. */
 static int keep_evidence(struct accepting *a, const struct batch_row *held)
 {
@@ -180,8 +191,11 @@ static int keep_evidence(struct accepting *a, const struct batch_row *held)
  * back behind neither of them, and on in a later incarnation; that starts the channel again. */
 static int fork_found(struct accepting *a, const struct batch_row *held)
 {
-	int r = keep_evidence(a, held);
+	int r;
 
+	if (!is_whole(held))
+		return refuse(a, ACCEPT_HELD, DAMAGED);
+	r = keep_evidence(a, held);
 	if (r != 0 && r != LEDGER_HELD)
 		return r;
 	a->kept = held->first - 1;
@@ -203,7 +217,7 @@ static int check_left_out(struct accepting *a)
 	struct batch_row held;
 	int r = a->w->ops->aside_holding(a->w->ledger, a->cw->row.id, a->header->incarnation, a->header->first, &held);
 
-	if (r == 0 && !digest_equal(&held.digest, &a->o->digest))
+	if (r == 0 && is_whole(&held) && !digest_equal(&held.digest, &a->o->digest))
 		r = keep_evidence(a, &held);
 	else
 		r = r == 0 ? LEDGER_HELD : r;
@@ -282,6 +296,10 @@ static int check_surplus(struct accepting *a)
 	r = a->w->ops->batch_holding(a->w->ledger, row->id, a->kept + 1, &held);
 	if (r != 0)
 		return r == LEDGER_NONE ? -EBADMSG : r;
+	if (!is_whole(&held)) {
+		a->aside = false;
+		return refuse(a, ACCEPT_HELD, DAMAGED);
+	}
 	a->set_aside = held.incarnation <= a->header->incarnation;
 	r = held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
 	return r == LEDGER_HELD ? 0 : r;

@@ -112,7 +112,7 @@ int store_reader_open_file(struct store_reader **out, const char *url, const cha
 int store_reader_check(struct store_reader *r, char **what)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(r->db, "PRAGMA quick_check(1)", -1, &stmt, NULL), result = 0;
+	int rc = sqlite3_prepare_v2(r->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL), result = 0;
 
 	*what = NULL;
 	if (rc == SQLITE_OK)

@@ -418,6 +418,28 @@ START_TEST(test_fork)
 }
 END_TEST
 
+/* What a disk changed accuses nobody: neither the very batch that is held, nor another one in its place. */
+START_TEST(test_damaged_is_no_fork)
+{
+	struct world w;
+	struct made a, b, other;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	other = make_next(&w, &a, "CR/2", "x");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	world_flip_digest(w.reader, 2);
+	ck_assert_int_eq(deliver(&w, _i == 0 ? &b : &other), ACCEPT_HELD);
+	ck_assert_uint_eq(held(&w, "network").stopped, 0);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&other);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A stopped channel starts again when its publisher begins a later incarnation before the place where its histories part; behind it, it would
  * go on with one of them. */
 START_TEST(test_fork_disowned)
@@ -1113,6 +1135,7 @@ static TCase *accept_case(const char *name)
 	tcase_add_test(tc, test_every_bit_counts);
 	tcase_add_test(tc, test_change_of_keys);
 	tcase_add_test(tc, test_fork);
+	tcase_add_loop_test(tc, test_damaged_is_no_fork, 0, 2);
 	tcase_add_loop_test(tc, test_fork_disowned, 0, 2);
 	tcase_add_test(tc, test_shown_by_another);
 	tcase_add_test(tc, test_shown_after_it_was_left);

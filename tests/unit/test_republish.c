@@ -320,6 +320,25 @@ START_TEST(test_shown_below_a_later_incarnation)
 }
 END_TEST
 
+/* What the publisher's own disk changed is no other history: it goes back behind nothing. */
+START_TEST(test_damaged_is_no_history)
+{
+	struct lives l;
+	struct given x, y;
+
+	lives_init(&l);
+	say(&l.w, l.old, "CR/3", "x", &x);
+	say(&l.w, l.old, "CR/4", "y", &y);
+	world_flip_digest(l.old, 2);
+	ck_assert_int_eq(give(&l.w, l.old, &x), ACCEPT_HELD);
+	ck_assert_int_eq(run(&l.w, l.old, show_job(&l.w, &x), 0), ACCEPT_HELD);
+	ck_assert_int_eq(give(&l.w, l.old, &y), ACCEPT_HELD);
+	given_deinit(&x);
+	given_deinit(&y);
+	lives_deinit(&l);
+}
+END_TEST
+
 /* A batch in the place of b with such bytes for its event, signed by the publisher. */
 static struct given in_place_of_b(struct lives *l, struct bytes packed)
 {
@@ -466,6 +485,7 @@ int main(void)
 	tcase_add_test(tc, test_three_histories);
 	tcase_add_test(tc, test_empty_slot);
 	tcase_add_test(tc, test_shown_below_a_later_incarnation);
+	tcase_add_test(tc, test_damaged_is_no_history);
 	tcase_add_loop_test(tc, test_strange_events, 0, 2);
 	tcase_add_test(tc, test_as_large_as_may_be);
 	tcase_add_test(tc, test_key_revoked_since);

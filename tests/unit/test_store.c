@@ -1101,6 +1101,20 @@ START_TEST(test_kept_apart)
 }
 END_TEST
 
+/* The database is sound with whatever is kept apart. */
+START_TEST(test_sound)
+{
+	struct index_key name = name_of(1);
+	char *what = NULL;
+
+	begin();
+	keep_apart(add_channel("ut.ee", "network"), 1, 7, &name);
+	commit();
+	ck_assert_int_eq(store_reader_check(reader, &what), 0);
+	ck_assert_msg(what == NULL, "%s", what);
+}
+END_TEST
+
 /* Nothing above 0 is everything. */
 START_TEST(test_set_all_aside)
 {
@@ -1140,6 +1154,8 @@ int main(void)
 		tcase_add_checked_fixture(tc, ledgers[i].start, ledgers[i].end);
 		for (size_t k = 0; k < sizeof tests / sizeof *tests; k++)
 			tcase_add_test(tc, tests[k]);
+		if (ledgers[i].start == start_sqlite) /* the other has no form */
+			tcase_add_test(tc, test_sound);
 		suite_add_tcase(suite, tc);
 	}
 	return unit_run(suite);
