@@ -41,7 +41,7 @@ static int seal_store_key(struct backup_head *h, const struct loop *l, char why[
 	return r;
 }
 
-/* All of the head but its last line, which is known when the copy is made. */
+/* All of the head but its last lines, which are known when the copy is made. */
 static int begin_head(struct loop *l, char why[static 160])
 {
 	const struct trust *trust = node_trust(l->node);
@@ -108,10 +108,21 @@ static const char *why_failed(const struct backup_view *v, char out[static 96])
 	return out;
 }
 
+static void end_head(struct loop *l, const struct backup_view *v)
+{
+	struct buffer *head = &l->backup.head;
+	uint8_t signature[SIGNATURE_LEN];
+	uint32_t key;
+
+	backup_head_database(head, v->bytes, &v->digest);
+	key = committer_sign(l->committer, signature, BACKUP_HEAD_DOMAIN, bytes_of(head->data, head->len));
+	backup_head_signed(head, key, signature);
+}
+
 static json_t *ready_json(struct loop *l, const struct backup_view *v)
 {
 	if (!l->backup.ready)
-		backup_head_end(&l->backup.head, v->bytes, &v->digest);
+		end_head(l, v);
 	l->backup.ready = true;
 	if (buffer_cstr(&l->backup.head) == NULL)
 		return NULL;

@@ -263,9 +263,9 @@ static int run_backup(struct cli *c, int argc, char **argv)
 
 /* ---- the store key, where the identity key is ---- */
 
-int backup_read_head(struct backup_head *out, const char *path)
+/* With the bytes in which it stands. */
+static int read_head(struct backup_head *out, uint8_t begin[static BACKUP_HEAD_MAX], const char *path)
 {
-	uint8_t begin_bytes[BACKUP_HEAD_MAX];
 	struct problems problems = {0};
 	FILE *file = fopen(path, "re");
 	size_t n;
@@ -274,9 +274,52 @@ int backup_read_head(struct backup_head *out, const char *path)
 		cli_error("%s: cannot be read: %s", path, strerror(errno));
 		return EX_NOINPUT;
 	}
-	n = fread(begin_bytes, 1, sizeof begin_bytes, file);
+	n = fread(begin, 1, BACKUP_HEAD_MAX, file);
 	fclose(file);
-	return offline_result(backup_head_parse(out, path, bytes_of(begin_bytes, n), &problems), &problems);
+	return offline_result(backup_head_parse(out, path, bytes_of(begin, n), &problems), &problems);
+}
+
+int backup_read_head(struct backup_head *out, const char *path)
+{
+	uint8_t begin[BACKUP_HEAD_MAX];
+
+	return read_head(out, begin, path);
+}
+
+static int judge_signer(const struct cli *c, const struct backup_head *h, const uint8_t *begin, const char *path,
+	const struct card *card, const char *card_path)
+{
+	const struct card_key *key = card_key(card, h->key);
+
+	if (key == NULL) {
+		cli_error("%s is signed by node key %u, which %s does not list: it is not this node's", path, h->key,
+			card_path);
+		return EX_DATAERR;
+	}
+	if (!backup_head_verify(h, bytes_of(begin, h->len), key->sign)) {
+		cli_error("%s is not signed by node key %u of %s: somebody else made it or changed it", path, h->key,
+			card_path);
+		return EX_DATAERR;
+	}
+	if (key->state == CARD_KEY_REVOKED)
+		cli_note(c, "node key %u, which signed %s, was revoked since: whoever had it can have made this file",
+			h->key, path);
+	return EX_OK;
+}
+
+int backup_check_signer(const struct cli *c, const char *path, const char *card_path)
+{
+	uint8_t begin[BACKUP_HEAD_MAX];
+	struct backup_head h;
+	struct card card = {0};
+	int r = read_head(&h, begin, path);
+
+	if (r == EX_OK)
+		r = offline_card(&card, card_path);
+	if (r == EX_OK)
+		r = judge_signer(c, &h, begin, path, &card, card_path);
+	card_deinit(&card);
+	return r;
 }
 
 int backup_open_key(
@@ -342,7 +385,7 @@ const struct command backup_commands[] = {
 		"enlight backup --output /media/safe/enlight.backup --reason weekly", 0, 0, backup_options, run_backup,
 		false},
 	{"backup key", "BACKUP", "Open the store key of a backup with the identity key",
-		"For the offline machine: the backup's first nine lines are enough (head -n 9). What is written opens "
+		"For the offline machine: the backup's first ten lines are enough (head -n 10). What is written opens "
 		"the store, so "
 		"destroy it when enlight restore --key has used it.",
 		"enlight backup key --identity identity.key --output store.key enlight.backup.head", 1, 1, key_options,

@@ -7,6 +7,9 @@
 
 int backup_read_head(struct backup_head *out, const char *path);
 
+/* Whether a node key on the member's card (a file) signed the backup; else a message and an exit status. */
+int backup_check_signer(const struct cli *c, const char *path, const char *card_path);
+
 /* The store key, opened by --identity and --passphrase-file; the caller wipes it. `path` is the backup's, for messages. */
 int backup_open_key(
 	uint8_t secret[static SECRET_LEN], const struct cli *c, const struct backup_head *h, const char *path);

@@ -116,7 +116,7 @@ static int next_number(uint32_t *out, const struct node_folder *p)
 	if (r == EX_OK) {
 		int loaded = config_keys_load(&keys, p->config, &problems);
 
-		if (loaded != 0 && *out > 0) /* none is left; the card knows how many there were */
+		if (loaded > 0 && *out > 0) /* none is left; the card knows how many there were */
 			problems_deinit(&problems);
 		else
 			r = offline_result(loaded, &problems);

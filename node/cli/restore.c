@@ -348,6 +348,8 @@ static int run_restore(struct cli *c, int argc, char **argv)
 	if (result == EX_OK)
 		result = open_place(&r, argv[1]);
 	if (result == EX_OK)
+		result = backup_check_signer(c, r.backup, r.place.card);
+	if (result == EX_OK)
 		result = take_key(&r);
 	if (result == EX_OK)
 		result = look_at_key(&r);

@@ -83,6 +83,17 @@ static int take_database(void *into, const struct note_line *line, const char *n
 	return 0;
 }
 
+static int take_signed(void *into, const struct note_line *line, const char *name, struct problems *problems)
+{
+	struct backup_head *h = into;
+
+	if (!note_number(&h->key, line->words[1], UINT32_MAX))
+		note_problem(problems, name, line, 1, "a node key's number");
+	if (!base64_decode(h->signature, sizeof h->signature, line->words[2], strlen(line->words[2])))
+		note_problem(problems, name, line, 2, "the base64 of a signature");
+	return 0;
+}
+
 static const struct note_word words[] = {
 	{"member", 1, 1, true, false, take_member},
 	{"network", 1, 1, true, false, take_network},
@@ -92,12 +103,14 @@ static const struct note_word words[] = {
 	{"identity", 1, 1, true, false, take_identity},
 	{"store-key", 1, 1, true, false, take_sealed},
 	{"database", 2, 2, true, false, take_database},
+	{"signed", 2, 2, true, false, take_signed},
 };
 
-/* Up to and with the line `database`; 0: there is none. */
+static const char last[] = "\nsigned ";
+
+/* Up to and with the last line; 0: there is none. */
 static size_t head_len(struct bytes begin)
 {
-	static const char last[] = "\ndatabase ";
 	size_t max = begin.len < BACKUP_HEAD_MAX ? begin.len : BACKUP_HEAD_MAX;
 	const uint8_t *line = memmem(begin.data, max, last, sizeof last - 1), *end;
 
@@ -141,12 +154,29 @@ void backup_head_write(
 	buffer_printf(out, "identity %s\nstore-key %s\n", identity, sealed);
 }
 
-void backup_head_end(struct buffer *out, uint64_t bytes, const struct digest *digest)
+void backup_head_database(struct buffer *out, uint64_t bytes, const struct digest *digest)
 {
 	char hex[2 * DIGEST_LEN + 1];
 
 	hex_encode(hex, digest->bytes, DIGEST_LEN);
 	buffer_printf(out, "database %llu %s\n", (unsigned long long)bytes, hex);
+}
+
+void backup_head_signed(struct buffer *out, uint32_t key, const uint8_t signature[static SIGNATURE_LEN])
+{
+	char text[BASE64_SIZE(SIGNATURE_LEN)];
+
+	base64_encode(text, signature, SIGNATURE_LEN);
+	buffer_printf(out, "signed %u %s\n", key, text);
+}
+
+bool backup_head_verify(
+	const struct backup_head *h, struct bytes begin, const uint8_t sign_public[static SIGN_PUBLIC_LEN])
+{
+	const uint8_t *line = memmem(begin.data, h->len, last, sizeof last - 1);
+	struct bytes above = bytes_of(begin.data, line == NULL ? 0 : (size_t)(line - begin.data) + 1);
+
+	return domain_verify(h->signature, BACKUP_HEAD_DOMAIN, above, sign_public);
 }
 
 bool backup_seal(uint8_t out[static BACKUP_SEALED_LEN], const uint8_t secret[static SECRET_LEN],

@@ -126,6 +126,13 @@ int committer_restored(struct committer *c, const char *value)
 	return 0;
 }
 
+uint32_t committer_sign(
+	const struct committer *c, uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message)
+{
+	domain_sign(signature, domain, message, c->keys.sign_secret);
+	return c->keys.number;
+}
+
 bool committer_has_keys(const struct committer *c, const struct store_keys *keys)
 {
 	return sodium_memcmp(&c->store_keys, keys, sizeof *keys) == 0;

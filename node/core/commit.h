@@ -217,6 +217,9 @@ struct committer;
 /* Holds what the worker needs: the member, its keys (copied, wiped by committer_free()). */
 struct committer *committer_new(const char *member, const struct node_keys *keys, const struct store_keys *store_keys);
 void committer_free(struct committer *c);
+/* Signs with the node key it works with, whose number it answers. */
+uint32_t committer_sign(
+	const struct committer *c, uint8_t signature[static SIGNATURE_LEN], const char *domain, struct bytes message);
 /* Whether these are the store's keys it works with. */
 bool committer_has_keys(const struct committer *c, const struct store_keys *keys);
 

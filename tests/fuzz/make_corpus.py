@@ -189,7 +189,8 @@ def notes():
     put("note", "card revoked", bytes([0b000011]) + card("rug.nl", 2, (1, "revoked"), (2, "key")).encode())
     put("note", "head of a backup", b"\x00" + (
         f"enlight backup 1\nmember ut.ee\nnetwork {digest}\ntime 2026-11-23T09:30:00.000Z\nversion 0.1.0\nroster 1 {digest}\n"
-        f"identity {base64(identity('ut.ee'))}\nstore-key {base64(bytes(80))}\ndatabase 8192 {digest}\n").encode() + b"SQLite format 3\0")
+        f"identity {base64(identity('ut.ee'))}\nstore-key {base64(bytes(80))}\ndatabase 8192 {digest}\n"
+        f"signed 1 {base64(bytes(64))}\n").encode() + b"SQLite format 3\0")
     for i, n in enumerate(vectors("notes")["refused"]):
         put("note", f"refused {i}", b"\x00" + n["text"].encode())
     put_dictionary("note", ["enlight roster 1\\x0a", "enlight card 1\\x0a", "\\x0anetwork ", "\\x0anumber ", "\\x0aprevious ",

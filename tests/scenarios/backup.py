@@ -31,9 +31,9 @@ def lose_disk(node):
 
 
 def open_key_offline(node, backup):
-    """What the offline machine sees of a backup is its first nine lines; what comes back is the opened store key."""
+    """What the offline machine sees of a backup is its first ten lines; what comes back is the opened store key."""
     safe = harness.folder("safe")
-    head = backup.read_bytes().split(b"\n", 9)[:9]
+    head = backup.read_bytes().split(b"\n", 10)[:10]
     (safe / "head").write_bytes(b"\n".join(head) + b"\n")
     node.enlight("backup", "key", "--identity", node.folder / "identity.key", "--output", safe / "store.key", safe / "head")
     return safe / "store.key"
@@ -133,7 +133,10 @@ def test_restore_refused():
     content = bytearray(backup.read_bytes())
     content[-5000] ^= 1
     bad.write_bytes(content)
+    forged = node.folder / "forged.backup"
+    forged.write_bytes(backup.read_bytes().replace(b"\nversion ", b"\nversion 9", 1))
     cases = [
+        ((*identity, "--replace", forged), node, 65, "somebody else made it or changed it"),
         ((*identity, backup), node, 73, "is there already"),
         ((*identity, "--replace", bad), node, 65, "is damaged"),
         (("--identity", other.folder / "identity.key", "--replace", backup), node, 65, "another identity key"),

@@ -212,7 +212,7 @@ def test_machine_is_lost():
     ghent.configuration.write_text(configuration)
     carry(f"{GHENT}.card.draft", desk, safe)
     safe.follow([f"enlight card sign --identity identity.key --output {GHENT}.card {GHENT}.card.draft"])
-    head = (desk.folder / "enlight.backup").read_bytes().split(b"\n", 9)[:9]
+    head = (desk.folder / "enlight.backup").read_bytes().split(b"\n", 10)[:10]
     (safe.folder / "enlight.backup.head").write_bytes(b"\n".join(head) + b"\n")
     safe.follow(["enlight backup key --identity identity.key --output store.key enlight.backup.head"])
     for name in (f"{GHENT}.card", "store.key"):

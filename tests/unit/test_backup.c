@@ -286,7 +286,8 @@ END_TEST
 START_TEST(test_head)
 {
 	static const uint8_t secret[SECRET_LEN] = {1, 2, 3};
-	uint8_t public[SIGN_PUBLIC_LEN], key[SIGN_SECRET_LEN], other[SIGN_SECRET_LEN], opened[SECRET_LEN];
+	uint8_t public[SIGN_PUBLIC_LEN], stranger[SIGN_PUBLIC_LEN], signature[SIGNATURE_LEN];
+	uint8_t key[SIGN_SECRET_LEN], other[SIGN_SECRET_LEN], opened[SECRET_LEN];
 	struct backup_head h = {.member = "ut.ee", .time = "2026-11-23T09:30:00.000Z", .roster = 3}, read;
 	struct problems problems = {0};
 	struct digest digest = {{9}};
@@ -299,9 +300,11 @@ START_TEST(test_head)
 	ck_assert(backup_seal(h.sealed, secret, public));
 	backup_head_write(&text, &h, &digest, "0.1.0");
 	ck_assert_int_eq(backup_head_parse(&read, "file", bytes_of(text.data, text.len), &problems), BACKUP_HEAD_BAD);
-	backup_head_end(&text, 123456789012, &digest);
+	backup_head_database(&text, 123456789012, &digest);
+	domain_sign(signature, BACKUP_HEAD_DOMAIN, bytes_of(text.data, text.len), key);
+	backup_head_signed(&text, 4, signature);
 	len = text.len;
-	buffer_add(&text, "SQLite format 3\0\ndatabase 1 2\n", 30);
+	buffer_add(&text, "SQLite format 3\0\nsigned 1 2\n", 28);
 	problems_deinit(&problems);
 	ck_assert_int_eq(backup_head_parse(&read, "file", bytes_of(text.data, text.len), &problems), 0);
 	ck_assert_uint_eq(read.len, len);
@@ -309,6 +312,12 @@ START_TEST(test_head)
 	ck_assert_str_eq(read.member, "ut.ee");
 	ck_assert_uint_eq(read.roster, 3);
 	ck_assert(digest_equal(&read.digest, &digest));
+	ck_assert_uint_eq(read.key, 4);
+	ck_assert(backup_head_verify(&read, bytes_of(text.data, text.len), public));
+	crypto_sign_ed25519_sk_to_pk(stranger, other);
+	ck_assert(!backup_head_verify(&read, bytes_of(text.data, text.len), stranger));
+	((uint8_t *)text.data)[30] ^= 1; /* a handle's letter */
+	ck_assert(!backup_head_verify(&read, bytes_of(text.data, text.len), public));
 	ck_assert(!backup_unseal(opened, &read, other));
 	ck_assert(backup_unseal(opened, &read, key));
 	ck_assert_mem_eq(opened, secret, sizeof secret);
