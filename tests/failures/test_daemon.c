@@ -45,6 +45,7 @@ START_TEST(test_memory_of_the_daemon)
 		ends_well = false;
 		tell(failed, n, status);
 	} while (failed != NULL);
+	faults_hurry(1); /* Check measures by the same clock, and half an hour is too long for it */
 	ck_assert_int_eq(status, EX_OK);
 	ck_assert_msg(ends_well && n > 1, "see standard error");
 }
