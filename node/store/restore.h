@@ -27,7 +27,7 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
 	bool (*progress)(void *context, uint64_t done, uint64_t total), void *context);
 
 /* Puts the copy in the store's place. One that is there is kept beside it, under the same name with `suffix`. 0 or -errno;
- * then all is where it was. */
+ * then all is where it was, as far as it can be renamed back. */
 int restore_put(struct restore *r, const char *suffix);
 
 /* Gives the place free, and removes a copy that was not put. */
