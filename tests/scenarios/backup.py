@@ -180,7 +180,8 @@ def test_in_vain():
     node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
     write_identity(node.member)
     state, keys, backup, safe = node.folder / "state", node.folder / "keys", node.folder / "enlight.backup", harness.folder("safe")
-    node.publish([course("ugent.be") for _ in range(20)])
+    for _ in range(10):
+        node.publish([course("ugent.be", title="x" * 2000) for _ in range(40)])  # so that copying takes more than a moment
     equal(told_to_end(node, "backup", "--output", safe / "file"), (75, "enlight: ended; nothing was kept\n"), "a backup told to end")
     equal(files(safe), {}, "what it left")
     check("is no file" in node.enlight("backup", "--replace", "--output", safe, expect=73).stderr, "not to a folder")
