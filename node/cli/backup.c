@@ -30,22 +30,35 @@ struct target {
 };
 
 /* What ends a command ends it in order: the unfinished file goes. */
-static void hold_signals(sigset_t *set)
+static void signals_that_end(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGHUP);
-	sigprocmask(SIG_BLOCK, set, NULL);
 }
 
-static bool is_told_to_end(unsigned wait_ms)
+void backup_hold_signals(void)
+{
+	sigset_t set;
+
+	signals_that_end(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+bool backup_is_told_to_end(unsigned wait_ms)
 {
 	struct timespec wait = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
 	sigset_t set;
 
-	hold_signals(&set);
+	signals_that_end(&set);
 	return sigtimedwait(&set, NULL, &wait) > 0;
+}
+
+static int ended(void)
+{
+	cli_error("ended; nothing was kept");
+	return EX_TEMPFAIL;
 }
 
 static int cannot_write(const char *path, int error)
@@ -106,7 +119,7 @@ static bool take_bytes(void *context, struct bytes part)
 {
 	struct target *t = context;
 
-	if (is_told_to_end(0)) {
+	if (backup_is_told_to_end(0)) {
 		t->error = EINTR;
 		return false;
 	}
@@ -155,8 +168,8 @@ static int wait_for_copy(struct http *h, const struct cli *c, json_t **out)
 			cli_progress(&progress, c, "copying the store",
 				(uint64_t)json_integer_value(cli_get(*out, "done")),
 				(uint64_t)json_integer_value(cli_get(*out, "total")));
-			if (is_told_to_end(LOOK_MS))
-				r = EX_TEMPFAIL;
+			if (backup_is_told_to_end(LOOK_MS))
+				r = ended();
 		}
 	}
 	return r;
@@ -176,10 +189,8 @@ static int fetch(struct http *h, struct target *t, const char *head)
 		return cannot_write(t->path, errno);
 	t->total = expected.bytes;
 	r = http_fetch(h, "/v1/backup/database", take_bytes, t);
-	if (t->error == EINTR) {
-		cli_error("ended; nothing was kept");
-		return EX_TEMPFAIL;
-	}
+	if (t->error == EINTR)
+		return ended();
 	if (t->error != 0)
 		return cannot_write(t->path, t->error);
 	if (r != EX_OK)
@@ -209,10 +220,9 @@ static int back_up(struct cli *c, struct http *h, const char *path)
 	struct target t = {0};
 	json_t *copy = NULL;
 	char size[32];
-	sigset_t set;
 	int r;
 
-	hold_signals(&set);
+	backup_hold_signals();
 	r = target_open(&t, c, path);
 	if (r == EX_OK)
 		r = begin(h, c);
@@ -240,11 +250,16 @@ static int run_backup(struct cli *c, int argc, char **argv)
 {
 	const char *path = cli_value(c, "output");
 	struct http *h;
+	struct stat st;
 	int r;
 
 	if (path == NULL) {
 		cli_error("where to? --output FILE");
 		return EX_USAGE;
+	}
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		cli_error("%s: is no file that can be written over", path);
+		return EX_CANTCREAT;
 	}
 	if (offline_exists(path) && cli_value(c, "replace") == NULL) {
 		cli_error("%s: is there already; --replace writes over it", path);
@@ -350,6 +365,8 @@ static int run_backup_key(struct cli *c, int argc, char **argv)
 		cli_error("where to? --output FILE");
 		r = EX_USAGE;
 	}
+	if (r == EX_OK && offline_exists(path))
+		r = cannot_write(path, EEXIST);
 	if (r == EX_OK)
 		r = backup_open_key(secret, c, &h, argv[0]);
 	if (r == EX_OK && c->dry_run)

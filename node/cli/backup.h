@@ -5,6 +5,10 @@
 #include "cli/cli.h"
 #include "core/backup_head.h"
 
+/* From now on a signal that ends a command is only noted; told by the second, which waits for one, it ends in order. */
+void backup_hold_signals(void);
+bool backup_is_told_to_end(unsigned wait_ms);
+
 int backup_read_head(struct backup_head *out, const char *path);
 
 /* Whether a node key on the member's card (a file) signed the backup; else a message and an exit status. */

@@ -24,8 +24,8 @@ struct restoring {
 	struct node_folder place;
 	struct restore store;
 	uint8_t secret[SECRET_LEN];
-	char *key_path;
-	bool key_present, key_differs;
+	char *key_path, *key_before; /* the name of one that was put aside */
+	bool key_present, key_differs, key_written;
 	uint64_t now_ms;
 	char suffix[40]; /* of what was there before */
 	struct cli_progress progress;
@@ -93,9 +93,9 @@ static int open_store(struct restoring *r)
 	char *why = NULL;
 	int result;
 
-	if (mkdir(c->state, 0700) < 0 && errno != EEXIST)
+	if (!r->cli->dry_run && mkdir(c->state, 0700) < 0 && errno != EEXIST)
 		return cannot("make this folder", c->state, -errno);
-	result = restore_open(&r->store, c->store.url, c->state, &why);
+	result = (r->cli->dry_run ? restore_look : restore_open)(&r->store, c->store.url, c->state, &why);
 	if (result == 0)
 		return EX_OK;
 	cli_error("%s%s", why != NULL ? why : strerror(-result),
@@ -115,12 +115,18 @@ static int check_replace(const struct restoring *r)
 
 /* ---- the copy ---- */
 
+static int ended(void)
+{
+	cli_error("ended; nothing was changed");
+	return EX_TEMPFAIL;
+}
+
 static bool show(void *context, uint64_t done, uint64_t total)
 {
 	struct restoring *r = context;
 
 	cli_progress(&r->progress, r->cli, "writing the store", done, total);
-	return true;
+	return !backup_is_told_to_end(0);
 }
 
 static int write_copy(struct restoring *r)
@@ -140,6 +146,8 @@ static int write_copy(struct restoring *r)
 			r->backup);
 		return EX_DATAERR;
 	}
+	if (result == -ECANCELED)
+		return ended();
 	return result == 0 ? EX_OK : cannot("write it", r->store.copy, result);
 }
 
@@ -223,9 +231,13 @@ static int check_copy(struct restoring *r, const struct store *s)
 		n_damages += q.n_damages;
 		cli_progress(&progress, r->cli, "checking batches", q.next, q.end);
 		check_deinit(&q);
+		if (result == 0 && backup_is_told_to_end(0))
+			result = -ECANCELED;
 	}
 	store_reader_close(reader);
 	store_keys_wipe(&keys);
+	if (result == -ECANCELED)
+		return ended();
 	if (result != 0)
 		return cannot("read it through", r->backup, result);
 	if (n > 0 && n_damages == n) {
@@ -267,63 +279,107 @@ static int prepare_copy(struct restoring *r)
 
 /* ---- putting it in place ---- */
 
-/* A folder's owner gets a file in it: root restores for the node's user. */
-static int give_to_owner(const char *path, const char *folder)
+/* A folder's owner gets a file in it: root restores for the node's user. That user may rename and link what is there, so what is
+ * given is the open file, never whatever has its name by now. */
+static int give_to_owner(int fd, const char *path, const char *folder)
 {
 	struct stat st;
 
-	if (geteuid() != 0 || stat(folder, &st) < 0 || chown(path, st.st_uid, st.st_gid) == 0)
+	if (geteuid() != 0 || stat(folder, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) == 0)
 		return EX_OK;
 	return cannot("give it to its folder's owner", path, -errno);
 }
 
-/* The lock's file too. */
-static int give_away(const struct restoring *r)
+/* The copy and the lock's file. */
+static int give_store(const struct restoring *r)
 {
 	const char *state = r->place.config->state;
-	char *lock = NULL;
-	int result = give_to_owner(r->store.copy, state);
+	int result = give_to_owner(r->store.file, r->store.copy, state);
 
-	if (result == EX_OK && asprintf(&lock, "%s.lock", r->store.path) < 0)
-		return EX_OSERR;
-	if (result == EX_OK)
-		result = give_to_owner(lock, state);
-	free(lock);
+	return result == EX_OK ? give_to_owner(r->store.lock, r->store.path, state) : result;
+}
+
+static int give_key(const struct restoring *r)
+{
+	struct stat st;
+	int fd, result;
+
+	if (geteuid() != 0)
+		return EX_OK;
+	fd = open(r->key_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		result = cannot("open it", r->key_path, -errno);
+	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != 0)
+		result = cannot("give it to its folder's owner", r->key_path, -EPERM);
+	else
+		result = give_to_owner(fd, r->key_path, r->place.config->trust.keys);
+	if (fd >= 0)
+		close(fd);
 	return result;
 }
 
-static int put_key(const struct restoring *r)
+static int put_key(struct restoring *r)
 {
-	char *old;
+	char *before = NULL;
 	int result;
 
 	if (r->key_present && !r->key_differs)
 		return EX_OK;
 	if (r->key_differs) {
-		if (asprintf(&old, "%s%s", r->key_path, r->suffix) < 0)
+		if (asprintf(&before, "%s%s", r->key_path, r->suffix) < 0)
 			return EX_OSERR;
-		result = rename(r->key_path, old) < 0 ? -errno : 0;
-		free(old);
-		if (result != 0)
-			return cannot("rename it", r->key_path, result);
+		if (rename(r->key_path, before) < 0) {
+			result = cannot("rename it", r->key_path, -errno);
+			free(before);
+			return result;
+		}
+		r->key_before = before;
 	}
 	result = secret_write(r->key_path, r->secret);
-	return result == 0 ? give_to_owner(r->key_path, r->place.config->trust.keys)
-			   : cannot("write it", r->key_path, result);
+	r->key_written = result == 0;
+	return r->key_written ? give_key(r) : cannot("write it", r->key_path, result);
+}
+
+/* The store that was there stays, and so does its key. */
+static void take_key_back(const struct restoring *r)
+{
+	int result = 0;
+
+	if (r->key_before != NULL)
+		result = rename(r->key_before, r->key_path);
+	else if (r->key_written)
+		result = unlink(r->key_path);
+	if (result < 0)
+		cli_error("%s is the backup's key and cannot be taken back: %s; the one before is %s", r->key_path,
+			strerror(errno), r->key_before != NULL ? r->key_before : "none");
+	if (offline_exists(r->store.path) != r->store.present)
+		cli_error("the store that was there is %s%s now: rename it back", r->store.path, r->suffix);
+	else if (result == 0)
+		cli_error("%s and its key %s are as they were", r->store.path, r->key_path);
+}
+
+static int put_both(struct restoring *r)
+{
+	int result = put_key(r), error;
+
+	if (result != EX_OK)
+		return result;
+	error = restore_put(&r->store, r->suffix);
+	return error == 0 ? EX_OK : cannot("put it in place", r->store.path, error);
 }
 
 static int put(struct restoring *r)
 {
 	bool had = r->store.present;
-	int result = give_away(r);
+	int result = give_store(r);
 
-	if (result == EX_OK)
-		result = put_key(r);
 	if (result != EX_OK)
 		return result;
-	result = restore_put(&r->store, r->suffix);
-	if (result != 0)
-		return cannot("put it in place", r->store.path, result);
+	result = put_both(r);
+	if (result != EX_OK) {
+		take_key_back(r);
+		return result;
+	}
 	if (had)
 		cli_note(r->cli, "the store that was there is now %s%s", r->store.path, r->suffix);
 	cli_note(r->cli, "%s is in place, as of %s; the node may be started", r->store.path, r->head.time);
@@ -340,7 +396,7 @@ static uint64_t time_ms(void)
 
 static int run_restore(struct cli *c, int argc, char **argv)
 {
-	struct restoring r = {.cli = c, .backup = argv[0], .store.lock = -1, .now_ms = time_ms()};
+	struct restoring r = {.cli = c, .backup = argv[0], .store = {.lock = -1, .file = -1}, .now_ms = time_ms()};
 	int result = backup_read_head(&r.head, argv[0]);
 
 	strcpy(r.suffix, ".until-");
@@ -361,10 +417,13 @@ static int run_restore(struct cli *c, int argc, char **argv)
 		cli_note(c, "would put %s in place, as of %s", r.store.path, r.head.time);
 		goto out;
 	}
+	backup_hold_signals();
 	if (result == EX_OK)
 		result = write_copy(&r);
 	if (result == EX_OK)
 		result = prepare_copy(&r);
+	if (result == EX_OK && backup_is_told_to_end(0))
+		result = ended();
 	if (result == EX_OK)
 		result = put(&r);
 out:
@@ -372,6 +431,7 @@ out:
 	restore_close(&r.store);
 	node_folder_close(&r.place);
 	free(r.key_path);
+	free(r.key_before);
 	return result;
 }
 

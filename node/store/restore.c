@@ -16,11 +16,11 @@ enum { PART_BYTES = 1 << 20 };
 static const char *const endings[] = {"", "-wal", "-shm"};
 enum { N_ENDINGS = sizeof endings / sizeof *endings };
 
-int restore_open(struct restore *out, const char *url, const char *folder, char **why)
+int restore_look(struct restore *out, const char *url, const char *folder, char **why)
 {
 	int r;
 
-	*out = (struct restore){.lock = -1};
+	*out = (struct restore){.lock = -1, .file = -1};
 	*why = NULL;
 	r = sqlite_path(&out->path, url, folder, why);
 	if (r == 0 && asprintf(&out->copy, "%s.restoring", out->path) < 0) {
@@ -28,9 +28,21 @@ int restore_open(struct restore *out, const char *url, const char *folder, char 
 		r = -ENOMEM;
 	}
 	if (r == 0)
-		r = sqlite_lock(&out->lock, out->path, why);
-	if (r == 0)
 		out->present = access(out->path, F_OK) == 0;
+	else
+		restore_close(out);
+	return r;
+}
+
+int restore_open(struct restore *out, const char *url, const char *folder, char **why)
+{
+	int r = restore_look(out, url, folder, why);
+
+	if (r != 0)
+		return r;
+	r = sqlite_lock(&out->lock, out->path, why);
+	if (r == 0)
+		out->present = access(out->path, F_OK) == 0; /* a node that ended just now may have made it */
 	else
 		restore_close(out);
 	return r;
@@ -48,10 +60,13 @@ static int remove_with(const char *path, const char *ending)
 	return r;
 }
 
-static int remove_copy(const struct restore *r)
+static int remove_copy(struct restore *r)
 {
 	int result = remove_with(r->copy, ".lock");
 
+	if (r->file >= 0)
+		close(r->file);
+	r->file = -1;
 	for (size_t i = 0; i < N_ENDINGS && result == 0; i++)
 		result = remove_with(r->copy, endings[i]);
 	return result;
@@ -80,41 +95,51 @@ static int copy_part(int to, int from, uint8_t *part, size_t len, crypto_generic
 	return 0;
 }
 
+/* RESTORE_DAMAGED when the file goes on. */
+static int check_end(int from)
+{
+	char byte;
+	ssize_t n = read(from, &byte, 1);
+
+	return n < 0 ? -errno : n > 0 ? RESTORE_DAMAGED : 0;
+}
+
 int restore_copy(struct restore *r, int from, uint64_t bytes, const struct digest *digest,
 	bool (*progress)(void *context, uint64_t done, uint64_t total), void *context)
 {
 	uint8_t *part = malloc(PART_BYTES);
 	crypto_generichash_state hash;
 	struct digest seen;
-	int to = -1, result = -ENOMEM;
+	int result = -ENOMEM;
 
 	if (part != NULL)
 		result = remove_copy(r);
 	if (result == 0)
-		to = open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (result == 0 && to < 0)
+		r->file = open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (result == 0 && r->file < 0)
 		result = -errno;
 	crypto_generichash_init(&hash, NULL, 0, DIGEST_LEN);
 	for (uint64_t done = 0; result == 0 && done < bytes;) {
 		size_t len = bytes - done < PART_BYTES ? (size_t)(bytes - done) : PART_BYTES;
 
-		result = copy_part(to, from, part, len, &hash);
+		result = copy_part(r->file, from, part, len, &hash);
 		done += len;
 		if (result == 0 && progress != NULL && !progress(context, done, bytes))
 			result = -ECANCELED;
 	}
+	if (result == 0)
+		result = check_end(from);
 	crypto_generichash_final(&hash, seen.bytes, DIGEST_LEN);
 	if (result == 0 && !digest_equal(&seen, digest))
 		result = RESTORE_DAMAGED;
-	if (result == 0 && fsync(to) < 0)
+	if (result == 0 && fsync(r->file) < 0)
 		result = -errno;
-	if (to >= 0)
-		close(to);
 	free(part);
 	return result;
 }
 
-static int rename_with(const struct restore *r, const char *ending, const char *suffix)
+/* Puts a file of the store's aside, or `back`. */
+static int rename_with(const struct restore *r, const char *ending, const char *suffix, bool back)
 {
 	char *from = NULL, *to = NULL;
 	int result = -ENOMEM;
@@ -124,7 +149,7 @@ static int rename_with(const struct restore *r, const char *ending, const char *
 	if (asprintf(&to, "%s%s%s", r->path, suffix, ending) < 0)
 		to = NULL;
 	if (from != NULL && to != NULL)
-		result = rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+		result = rename(back ? to : from, back ? from : to) < 0 && errno != ENOENT ? -errno : 0;
 	free(from);
 	free(to);
 	return result;
@@ -135,6 +160,8 @@ static int rename_with(const struct restore *r, const char *ending, const char *
 int restore_put(struct restore *r, const char *suffix)
 {
 	char *why = NULL, *wal;
+	size_t n = 0;
+	bool put;
 	int result = 0;
 
 	if (asprintf(&wal, "%s-wal", r->copy) < 0)
@@ -142,23 +169,26 @@ int restore_put(struct restore *r, const char *suffix)
 	if (access(wal, F_OK) == 0)
 		result = -EBUSY; /* somebody has it open still */
 	free(wal);
-	for (size_t i = 0; i < N_ENDINGS && result == 0; i++)
-		result = rename_with(r, endings[i], suffix);
-	if (result == 0 && rename(r->copy, r->path) < 0)
-		result = -errno;
+	while (n < N_ENDINGS && result == 0)
+		result = rename_with(r, endings[n++], suffix, false);
+	put = result == 0 && rename(r->copy, r->path) == 0;
 	if (result == 0)
-		result = sqlite_settle(r->path, &why); /* and its name */
+		result = put ? sqlite_settle(r->path, &why) /* and its name */ : -errno;
 	free(why);
+	if (result != 0 && put)
+		rename(r->path, r->copy);
+	while (result != 0 && n > 0)
+		rename_with(r, endings[--n], suffix, true);
 	return result;
 }
 
 void restore_close(struct restore *r)
 {
 	if (r->lock >= 0 && r->copy != NULL)
-		remove_copy(r);
+		remove_copy(r); /* closes it */
 	if (r->lock >= 0)
 		close(r->lock);
 	free(r->path);
 	free(r->copy);
-	*r = (struct restore){.lock = -1};
+	*r = (struct restore){.lock = -1, .file = -1};
 }

@@ -1,11 +1,14 @@
 """A node's store is backed up while it works, and put back on a new disk."""
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
 
 import harness
-from harness import check, equal, wait_until
+from harness import check, equal, faults, wait_until
 from harness.node import Network, course
 from harness.runbook import write_identity
 from harness.traffic import Traffic
@@ -157,6 +160,85 @@ def test_restore_refused():
           [before], "the store that was there")
     node.start()
     equal(len(node.events(source="ugent.be", audience="network")), 20, "events")
+
+
+def told_to_end(node, *words):
+    """What a command says that has been told to end already, and its status."""
+    def tell():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+    done = subprocess.run([str(word) for word in (node.build / "node/enlight", "--config", node.configuration, *words)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, preexec_fn=tell, timeout=60)
+    return done.returncode, done.stderr
+
+
+def files(folder):
+    """The files in a folder with what is in them."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@harness.limit(120)
+def test_in_vain():
+    """A backup or a restore that is told to end, fails at its last step, or is only tried leaves the store, its key and the folders as they were"""
+    node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
+    write_identity(node.member)
+    state, keys, backup, safe = node.folder / "state", node.folder / "keys", node.folder / "enlight.backup", harness.folder("safe")
+    for _ in range(10):
+        node.publish([course("ugent.be", title="x" * 2000) for _ in range(40)])  # so that copying takes more than a moment
+    equal(told_to_end(node, "backup", "--output", safe / "file"), (75, "enlight: ended; nothing was kept\n"), "a backup told to end")
+    equal(files(safe), {}, "what it left")
+    check("is no file" in node.enlight("backup", "--replace", "--output", safe, expect=73).stderr, "not to a folder")
+    node.enlight("backup", "--output", backup)
+    (safe / "store.key").write_text("mine")
+    refused = node.enlight("backup", "key", "--identity", safe / "none", "--output", safe / "store.key", backup, expect=73).stderr
+    check("File exists" in refused, "found before the identity key is asked for", refused)
+    node.stop()
+
+    restore = ("restore", "--identity", node.folder / "identity.key", "--replace", backup, node.folder)
+    (keys / "store.key").write_text("ab" * 32 + "\n")
+    before = files(state), files(keys)
+    status, said = told_to_end(node, *restore)
+    equal((status, "ended; nothing was changed" in said), (75, True), said)
+    equal([name for name in files(state) if "restoring" in name], [], "the copy")
+    last = faults.command(node, "rename:error=EIO:when=6")  # two for the key, three for the store, and the copy's
+    said = harness.run([*last, node.build / "node/enlight", *restore], expect=73, env={"ASAN_OPTIONS": "detect_leaks=0"}).stderr
+    check(f"{state}/enlight.db and its key {keys}/store.key are as they were" in said, "it names both", said)
+    (state / "enlight.db.lock").write_bytes(before[0]["enlight.db.lock"])
+    equal((files(state), files(keys)), before, "store and key")
+
+    shutil.rmtree(state)
+    check("would put" in node.enlight("--dry-run", *restore).stderr, "tried only")
+    check(not state.exists(), "it makes no folder")
+    trailing = node.folder / "trailing.backup"
+    trailing.write_bytes(backup.read_bytes() + b"x")
+    check("is damaged" in node.enlight(*restore[:4], trailing, node.folder, expect=65).stderr, "a backup that goes on behind its end")
+    node.enlight(*restore)
+    equal([name for name in files(state) if "restoring" in name], [], "left behind")
+
+
+def test_restore_by_root():
+    """What root restores belongs to the node's user, and nothing else does: a link that this user made is refused"""
+    if os.geteuid() != 0:
+        raise harness.Skip("only root gives files away")
+    node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
+    write_identity(node.member)
+    state, keys, victim = node.folder / "state", node.folder / "keys", harness.folder("root") / "victim"
+    restore = ("restore", "--identity", node.folder / "identity.key", "--replace", node.folder / "enlight.backup", node.folder)
+    node.enlight("backup", "--output", node.folder / "enlight.backup")
+    node.stop()
+    (keys / "store.key").unlink()
+    victim.write_text("root's")
+    for folder in (state, keys):
+        os.chown(folder, 65534, 65534)
+    lock = state / "enlight.db.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    (state / "enlight.db.restoring").symlink_to(victim)
+    check("enlight.db.lock" in node.enlight(*restore, expect=77).stderr, "a link under the lock's name")
+    lock.unlink()
+    node.enlight(*restore)
+    equal((victim.stat().st_uid, victim.read_text()), (0, "root's"), "the file elsewhere")
+    equal([path.stat().st_uid for path in (state / "enlight.db", lock, keys / "store.key")], [65534] * 3, "owners")
 
 
 def batches(node):

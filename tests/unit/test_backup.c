@@ -280,6 +280,104 @@ START_TEST(test_restoring)
 }
 END_TEST
 
+/* Who owns the folder gets no other file written over by a link under a name that is going to be written: not by the lock's, not by the
+ * copy's. */
+START_TEST(test_links_are_not_followed)
+{
+	static const char text[] = "another's";
+	char victim[160], lock[160], copy[160], *why;
+	struct digest digest;
+	void *seen;
+	size_t len;
+	int fd;
+
+	store_close(store);
+	store = NULL;
+	snprintf(victim, sizeof victim, "%s/victim", folder);
+	snprintf(lock, sizeof lock, "%s/node.db.lock", folder);
+	snprintf(copy, sizeof copy, "%s/node.db.restoring", folder);
+	ck_assert_int_eq(file_write(victim, text, sizeof text, 0600), 0);
+	for (unsigned kind = 0; kind < 3; kind++) {
+		ck_assert_int_eq(unlink(lock), 0);
+		ck_assert_int_eq(kind == 0   ? symlink(victim, lock)
+				 : kind == 1 ? link(victim, lock)
+					     : mkfifo(lock, 0600),
+			0);
+		ck_assert_int_eq(open_place(&why), kind == 0 ? -ELOOP : -EPERM);
+		ck_assert_ptr_nonnull(strstr(why, "node.db.lock"));
+		free(why);
+	}
+	ck_assert_int_eq(unlink(lock), 0);
+	ck_assert_int_eq(open_place(&why), 0);
+	ck_assert_int_eq(symlink(victim, copy), 0);
+	fd = open(victim, O_RDONLY);
+	digest_plain(&digest, bytes_of(text, sizeof text));
+	ck_assert_int_eq(restore_copy(&place, fd, sizeof text, &digest, NULL, NULL), 0);
+	close(fd);
+	ck_assert_int_eq(write(place.file, "x", 1), 1);
+	restore_close(&place);
+	ck_assert_int_eq(file_read(&seen, &len, victim, 100), 0);
+	ck_assert_mem_eq(seen, text, sizeof text);
+	ck_assert_uint_eq(len, sizeof text);
+	free(seen);
+}
+END_TEST
+
+static bool stop(void *context, uint64_t done, uint64_t total)
+{
+	return false;
+}
+
+/* A file that goes on behind the database is not what was backed up; a copy that is told to end, or cannot be put, leaves the store as it
+ * was and nothing beside it. */
+START_TEST(test_restoring_in_vain)
+{
+	char from[160], copy[160], path[160], text[32], *why;
+	struct digest digest;
+	int fd;
+
+	put_pair(7);
+	store_close(store);
+	store = NULL;
+	snprintf(from, sizeof from, "%s/from", folder);
+	snprintf(copy, sizeof copy, "%s/node.db.restoring", folder);
+	snprintf(path, sizeof path, "%s/node.db", folder);
+	ck_assert_int_eq(file_write(from, "abcd", 4, 0600), 0);
+	digest_plain(&digest, bytes_of("abc", 3));
+	fd = open(from, O_RDONLY);
+	ck_assert_int_eq(open_place(&why), 0);
+	ck_assert_int_eq(restore_copy(&place, fd, 3, &digest, NULL, NULL), RESTORE_DAMAGED);
+	lseek(fd, 0, SEEK_SET);
+	ck_assert_int_eq(restore_copy(&place, fd, 3, &digest, stop, NULL), -ECANCELED);
+	digest_plain(&digest, bytes_of("abcd", 4));
+	lseek(fd, 0, SEEK_SET);
+	ck_assert_int_eq(restore_copy(&place, fd, 4, &digest, NULL, NULL), 0);
+	ck_assert_int_eq(unlink(copy), 0);
+	ck_assert_int_eq(restore_put(&place, ".old"), -ENOENT);
+	restore_close(&place);
+	close(fd);
+	ck_assert_int_eq(access(copy, F_OK), -1);
+	ck_assert_int_eq(read_text(path, "SELECT value FROM setting WHERE name = 'zzz last'", text), SQLITE_ROW);
+	ck_assert_str_eq(text, "7");
+}
+END_TEST
+
+/* Looking at a place makes nothing there. */
+START_TEST(test_looking_makes_nothing)
+{
+	char empty[160], *why;
+
+	snprintf(empty, sizeof empty, "%s/empty", folder);
+	ck_assert_int_eq(restore_look(&place, "sqlite:node.db", empty, &why), 0);
+	ck_assert(!place.present);
+	restore_close(&place);
+	ck_assert_int_eq(access(empty, F_OK), -1);
+	ck_assert_int_eq(restore_look(&place, "sqlite:node.db", folder, &why), 0);
+	ck_assert(place.present);
+	restore_close(&place);
+}
+END_TEST
+
 /* ---- the head ---- */
 
 /* A head is read as it was written, whatever follows it, and only the identity key's holder opens the store key in it. */
@@ -330,7 +428,8 @@ int main(void)
 	Suite *suite = suite_create("backup");
 	TCase *tc = tcase_create("backup");
 	const TTest *const tests[] = {test_copy_of_a_store_at_work, test_no_write_that_fails_harms_the_store,
-		test_no_room, test_giving_up, test_place_is_taken, test_restoring, test_head};
+		test_no_room, test_giving_up, test_place_is_taken, test_restoring, test_links_are_not_followed,
+		test_restoring_in_vain, test_looking_makes_nothing, test_head};
 
 	if (sodium_init() < 0)
 		return 1;
