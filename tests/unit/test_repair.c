@@ -1,6 +1,7 @@
 #include "commit_world.h"
 #include "core/batch.h"
 #include "core/check.h"
+#include "core/query.h"
 
 #include <sodium.h>
 
@@ -254,6 +255,42 @@ START_TEST(test_pages)
 }
 END_TEST
 
+/* The events behind a batch, up to the next damaged one: how many they are. -1: nothing could be read. */
+static int n_events(uint64_t after, bool *more)
+{
+	static const uint8_t seed[32] = {1};
+	struct querier *querier = querier_new(&w.store_keys);
+	struct query *q = query_new(QUERY_EVENTS);
+	int n;
+
+	q->events.after.number = after;
+	q->events.limit = 10;
+	query_run(querier, &memory_archive_ops, w.publisher, q, seed);
+	ck_assert(q->result == 0 || q->result == -EBADMSG);
+	n = q->result == 0 ? (int)json_array_size(q->events.events) : -1;
+	*more = q->events.more;
+	query_free(q);
+	querier_free(querier);
+	return n;
+}
+
+/* What is stored before a damaged batch is shown, and only then that there is no going on; what is behind it can be asked for. */
+START_TEST(test_events_before)
+{
+	bool more;
+
+	flip(2, 2);
+	ck_assert_int_eq(n_events(0, &more), 1);
+	ck_assert(more);
+	ck_assert_int_eq(n_events(1, &more), -1);
+	ck_assert_int_eq(n_events(2, &more), 1);
+	ck_assert(!more);
+	ck_assert_ptr_null(mend(delivered(2, &before[2])));
+	ck_assert_int_eq(n_events(0, &more), BATCHES);
+	ck_assert(!more);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("repair");
@@ -267,6 +304,7 @@ int main(void)
 	tcase_add_test(tc, test_neighbours);
 	tcase_add_test(tc, test_what_does_not_mend);
 	tcase_add_test(tc, test_pages);
+	tcase_add_test(tc, test_events_before);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
