@@ -43,7 +43,7 @@ static void copy_free(struct copy *c)
 		free(c->bytes[i]);
 }
 
-static void publish(unsigned n)
+static void publish_to(const char *audience, unsigned n)
 {
 	struct commit_changes *changes = NULL;
 	char id[16];
@@ -51,12 +51,17 @@ static void publish(unsigned n)
 	struct job *job;
 
 	snprintf(id, sizeof id, "%u", n);
-	draft = world_course(id, "network", id, id);
+	draft = world_course(id, audience, id, id);
 	job = world_publish_job(&w, &draft, 1);
 	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
 	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
 	commit_changes_free(changes);
 	job_free(job);
+}
+
+static void publish(unsigned n)
+{
+	publish_to("network", n);
 }
 
 static void start(void)
@@ -233,6 +238,27 @@ START_TEST(test_what_does_not_mend)
 }
 END_TEST
 
+/* The archive of a node that publishes to somebody new just when its batches are looked at. */
+static int batches_and_one_more(void *archive, uint64_t from, batch_visit visit, void *context)
+{
+	publish_to(READER, BATCHES + 1);
+	return memory_archive_ops.batches(archive, from, visit, context);
+}
+
+/* What is stored while the check begins is judged by the channels of the same moment. */
+START_TEST(test_meanwhile)
+{
+	struct archive_ops busy = memory_archive_ops;
+	struct check_query q = {0};
+
+	busy.batches = batches_and_one_more;
+	ck_assert_int_eq(check_run(&w.store_keys, &busy, w.publisher, &q), 0);
+	ck_assert_uint_eq(q.n_batches, BATCHES + 1);
+	ck_assert_uint_eq(q.n_damages, 0);
+	check_deinit(&q);
+}
+END_TEST
+
 /* A long store is looked through in pages, each from where the one before ended. */
 START_TEST(test_pages)
 {
@@ -303,6 +329,7 @@ int main(void)
 	tcase_add_test(tc, test_each_part);
 	tcase_add_test(tc, test_neighbours);
 	tcase_add_test(tc, test_what_does_not_mend);
+	tcase_add_test(tc, test_meanwhile);
 	tcase_add_test(tc, test_pages);
 	tcase_add_test(tc, test_events_before);
 	suite_add_tcase(suite, tc);
