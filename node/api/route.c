@@ -103,10 +103,12 @@ const struct route routes[] = {
 		"are those "
 		"that the disk changed"},
 	{"GET", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repairs, {{0}},
-		"Batches that are asked for again, and whom they wait for"},
+		"Batches that are asked for again, from whom, and their `state`: `asked`, `queued`, `waiting` for who "
+		"is away, `refused` by all who are there (`reason`), or `nobody` has it"},
 	{"POST", "/v1/store/repair", ACCESS_OPERATOR, false, 0, handle_store_repair,
 		{{"number", "of the batch"}, REASON},
-		"Asks for a damaged batch again, from who has it; 202 when it is one, 200 when it is whole"},
+		"Asks for a damaged batch again, from who has it; 202 when it is one, 200 when it is whole, 404 when "
+		"there is no such batch"},
 	{"GET", "/v1/topics", ACCESS_ANYONE, false, 0, handle_topics, {{0}}, "Kinds of event there are"},
 	{"GET", "/v1/topics/{topic}", ACCESS_ANYONE, false, 0, handle_topic, {{0}},
 		"One of them, with an example of an event"},

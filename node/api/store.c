@@ -99,6 +99,10 @@ static void begin_repair(struct request *rq, struct query *query)
 
 	if (!answered_well(rq, query))
 		return;
+	if (query->check.n_batches == 0) {
+		request_problem_at(rq, REFUSED_NOT_FOUND, "number", "there is no such batch");
+		return;
+	}
 	if (query->check.n_damages == 0) {
 		request_json(rq, 200, json_pack("{s:s}", "state", "whole"));
 		return;

@@ -119,14 +119,16 @@ static int run_audit(struct cli *c, int argc, char **argv)
 	struct trail t = {.rows = json_array()};
 	char after[64] = "";
 	bool more = true;
-	int r = t.rows == NULL ? EX_OSERR : EX_OK;
+	int r = t.rows == NULL ? EX_OSERR : EX_OK, shown = EX_OK;
 
 	if (r == EX_OK && (!cli_number(c, "limit", &t.limit, 100) || !read_since(&t, cli_value(c, "since"))))
 		r = EX_USAGE;
 	while (r == EX_OK && more)
 		r = add_page(c, &t, after, &more);
+	if (r == EX_OK || json_array_size(t.rows) > 0) /* what could be read, before a damaged batch too */
+		shown = cli_table(c, columns, sizeof columns / sizeof *columns, t.rows);
 	if (r == EX_OK)
-		r = cli_table(c, columns, sizeof columns / sizeof *columns, t.rows);
+		r = shown;
 	if (r == EX_OK && t.n_left_out > 0)
 		cli_note(c, "%zu older ones are not shown; see --limit", t.n_left_out);
 	json_decref(t.rows);

@@ -564,7 +564,7 @@ static const json_t *repair_of(const json_t *repairs, const json_t *damage)
 	return NULL;
 }
 
-/* Something may still come at once: it is asked for or in the queue, and was not refused. */
+/* Something may still come at once: it is asked for or in the queue. */
 static bool is_moving(const json_t *repairs)
 {
 	const json_t *row;
@@ -572,7 +572,7 @@ static bool is_moving(const json_t *repairs)
 
 	json_array_foreach(repairs, i, row)
 	{
-		if (strcmp(cli_text(row, "state"), "waiting") != 0 && *cli_text(row, "reason") == '\0')
+		if (strcmp(cli_text(row, "state"), "asked") == 0 || strcmp(cli_text(row, "state"), "queued") == 0)
 			return true;
 	}
 	return false;
@@ -602,16 +602,25 @@ static json_t *wait_for_repairs(struct doctor *d)
 
 static void find_repair(struct doctor *d, const json_t *damage, const json_t *row)
 {
+	const char *state = row == NULL ? "" : cli_text(row, "state"),
+		   *reason = row == NULL ? "" : cli_text(row, "reason");
 	char what[160];
 
 	if (row == NULL) {
 		find_damage(d, FINE, damage, "mended", NULL);
-		return;
+	} else if (strcmp(state, "nobody") == 0) {
+		find_damage(d, FAIL, damage, "nobody else has it", "restore a backup: enlight restore");
+	} else if (strcmp(state, "refused") == 0) {
+		snprintf(what, sizeof what, "who was asked had nothing good: %s", reason);
+		find_damage(d, FAIL, damage, what,
+			"they are asked again in a while, and at once when you run this again; if none has it, restore "
+			"a backup");
+	} else {
+		snprintf(what, sizeof what, "waits for %s%s%s", cli_text(row, "from"), *reason != '\0' ? ": " : "",
+			reason);
+		find_damage(d, FAIL, damage, what,
+			"it is mended when they are there, as long as this node runs; after a restart run this again");
 	}
-	snprintf(what, sizeof what, "waits for %s%s%s", cli_text(row, "from"),
-		*cli_text(row, "reason") != '\0' ? ": " : "", cli_text(row, "reason"));
-	find_damage(d, FAIL, damage, what,
-		"it is mended when they are there, as long as this node runs; after a restart run this again");
 }
 
 static void repair_batches(struct doctor *d)

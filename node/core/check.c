@@ -12,16 +12,15 @@ struct checking {
 	const struct archive_ops *ops;
 	void *archive;
 	struct check_query *query;
-	const struct channel_row *channels; /* of which damages take their words */
-	size_t n_channels, bytes;
+	struct channels {
+		struct channel_row *rows;
+		size_t n;
+		bool taken;
+	} channels; /* of which damages take their words */
+	size_t bytes;
 };
 
 /* ---- the channels ---- */
-
-struct channels {
-	struct channel_row *rows;
-	size_t n;
-};
 
 static int take_channel(void *context, const struct channel_row *row)
 {
@@ -43,11 +42,20 @@ static void channels_deinit(struct channels *c)
 	free(c->rows);
 }
 
+/* Taken within the walk over the batches, so that both are of one moment. */
+static int take_channels(struct checking *c)
+{
+	if (c->channels.taken)
+		return 0;
+	c->channels.taken = true;
+	return c->ops->channels(c->archive, take_channel, &c->channels);
+}
+
 static const struct channel_row *channel_of(const struct checking *c, uint64_t id)
 {
-	for (size_t i = 0; i < c->n_channels; i++)
-		if (c->channels[i].id == id)
-			return &c->channels[i];
+	for (size_t i = 0; i < c->channels.n; i++)
+		if (c->channels.rows[i].id == id)
+			return &c->channels.rows[i];
 	return NULL;
 }
 
@@ -197,7 +205,7 @@ static int check_batch(void *context, const struct batch_row *row)
 {
 	struct checking *c = context;
 	struct check_query *q = c->query;
-	const struct channel_row *ch = channel_of(c, row->channel);
+	const struct channel_row *ch;
 	const char *what;
 	int r;
 
@@ -206,6 +214,10 @@ static int check_batch(void *context, const struct batch_row *row)
 	c->bytes += row->body.len;
 	q->n_batches++;
 	q->next = row->number;
+	r = take_channels(c);
+	if (r != 0)
+		return r;
+	ch = channel_of(c, row->channel);
 	r = judge(c, row, ch, &what);
 	return r == 0 && what != NULL ? add_damage(c, row, ch, what) : r;
 }
@@ -213,19 +225,16 @@ static int check_batch(void *context, const struct batch_row *row)
 int check_run(const struct store_keys *keys, const struct archive_ops *ops, void *archive, struct check_query *query)
 {
 	struct checking c = {.keys = keys, .ops = ops, .archive = archive, .query = query};
-	struct channels channels = {0};
-	int r = ops->channels(archive, take_channel, &channels);
+	int r;
 
-	c.channels = channels.rows;
-	c.n_channels = channels.n;
 	query->next = query->after;
 	query->end = ops->last_number(archive);
-	if (r == 0 && query->only != 0)
+	if (query->only != 0)
 		r = ops->batch(archive, query->only, check_batch, &c);
-	else if (r == 0)
+	else
 		r = ops->batches(archive, query->after + 1, check_batch, &c);
 	query->more = r == PAGE_END;
-	channels_deinit(&channels);
+	channels_deinit(&c.channels);
 	return r == PAGE_END || r == LEDGER_NONE ? 0 : r;
 }
 

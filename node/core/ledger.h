@@ -182,7 +182,8 @@ struct ledger_ops {
 };
 
 /* What queries read, in another thread than the writer's: what was committed, in short transactions. Callbacks answer 0 to go
- * on, anything else ends the walk and becomes its result. Views are valid during the callback. */
+ * on, anything else ends the walk and becomes its result. Views are valid during the callback. What is asked for in a callback is answered
+ * as of the moment at which its walk began. */
 typedef int (*batch_visit)(void *context, const struct batch_row *row);
 typedef int (*channel_visit)(void *context, const struct channel_row *row);
 typedef int (*receipt_visit)(void *context, const struct receipt_row *row);

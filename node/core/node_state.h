@@ -159,6 +159,7 @@ struct repair {
 	uint64_t asked;       /* serial of the session in which it is asked for; 0: none */
 	uint64_t until_ms;    /* it may answer */
 	uint64_t again_ms;    /* nobody is asked before */
+	size_t n_failed;      /* who had nothing good in this round */
 	bool committing;
 	const char *why; /* the last try came to nothing; NULL: there was none */
 };

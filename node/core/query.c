@@ -278,6 +278,8 @@ static int run_events(const struct querier *q, const struct archive_ops *ops, vo
 	if (e->events == NULL)
 		return -ENOMEM;
 	r = ops->batches(archive, e->after.number, page_batch, &p);
+	if (r == -EBADMSG && (e->next.number != e->after.number || e->next.index != e->after.index))
+		r = PAGE_END; /* what is before a damaged batch is given first */
 	e->more = r == PAGE_END;
 	return r == PAGE_END ? 0 : r;
 }

@@ -28,7 +28,8 @@ struct events_query {
 	/* Answer: */
 	json_t *events; /* array of objects as event_to_json(), with cursor, sequence, incarnation, received, state, reason */
 	struct place next; /* behind the last place looked at: where the next page begins */
-	bool more;         /* the scan budget or the limit ended the page; false: all that is stored was looked at */
+	/* The scan budget, the limit or a damaged batch, at which the next page fails, ended the page; false: all that is stored was looked at. */
+	bool more;
 };
 struct event_query {
 	char *source, *id;

@@ -14,7 +14,7 @@
 enum {
 	REPAIRS_MAX = 4096,
 	ANSWER_MS = 30000, /* so long one who was asked has */
-	AGAIN_MS = 600000, /* before who had nothing good is asked again */
+	AGAIN_MS = 600000, /* before all are asked again when none of them had anything good */
 };
 
 static struct repair *find(const struct node *n, uint64_t number)
@@ -43,14 +43,26 @@ void repair_free(struct node *n)
 		remove_repair(n, n->repairs);
 }
 
+/* Who is there is asked at once, whatever came of it before, and from the place that is known to be before it now. */
+static void ask_anew(struct node *n, struct repair *r, const struct behind *behind)
+{
+	r->damage.behind = *behind;
+	r->again_ms = 0;
+	r->n_failed = 0;
+	r->why = NULL;
+	repair_tick(n);
+}
+
 int repair_begin(struct node *n, const struct damage *damage)
 {
 	struct repair **at = &n->repairs, *r;
 	size_t count = 0;
 
 	for (; *at != NULL; at = &(*at)->next, count++)
-		if ((*at)->damage.number == damage->number)
+		if ((*at)->damage.number == damage->number) {
+			ask_anew(n, *at, &damage->behind);
 			return 0;
+		}
 	if (count == REPAIRS_MAX)
 		return -EAGAIN;
 	r = calloc(1, sizeof *r);
@@ -74,8 +86,22 @@ static bool is_own(const struct node *n, const struct repair *r)
 
 static bool may_have(const struct node *n, const struct repair *r, const struct peer *p)
 {
-	return p->session != NULL && (is_own(n, r) ? audience_has(r->damage.audience, p->member)
-						   : strcmp(p->member, r->damage.publisher) == 0);
+	return is_own(n, r) ? audience_has(r->damage.audience, p->member) : strcmp(p->member, r->damage.publisher) == 0;
+}
+
+/* How many may have it, and of them how many are there. */
+static size_t count_who_may(const struct node *n, const struct repair *r, size_t *linked)
+{
+	size_t all = 0;
+
+	*linked = 0;
+	for (size_t i = 0; i < n->n_peers; i++) {
+		if (!may_have(n, r, n->peers[i]))
+			continue;
+		all++;
+		*linked += n->peers[i]->session != NULL;
+	}
+	return all;
 }
 
 /* Who is asked next: each that may have it in turn, from the one behind who was asked last. NULL: nobody is there. */
@@ -84,7 +110,7 @@ static struct peer *next_peer(const struct node *n, struct repair *r)
 	for (size_t i = 0; i < n->n_peers; i++) {
 		struct peer *p = n->peers[(r->next_peer + i) % n->n_peers];
 
-		if (!may_have(n, r, p))
+		if (p->session == NULL || !may_have(n, r, p))
 			continue;
 		r->next_peer = (r->next_peer + i + 1) % n->n_peers;
 		return p;
@@ -120,14 +146,26 @@ static bool is_under_way(const struct node *n, const struct repair *r)
 	return r->committing || (r->asked != 0 && n->now_ms < r->until_ms && node_session(n, r->asked) != NULL);
 }
 
-/* Nothing came of it: later again. */
-static void failed(struct node *n, struct repair *r, const char *why)
+static void end_try(struct node *n, struct repair *r, const char *why)
 {
 	node_log(n, LOG_LEVEL_WARN, "store: not mended number=%llu publisher=%s audience=%s why=\"%s\"",
 		(unsigned long long)r->damage.number, r->damage.publisher, r->damage.audience, why);
 	r->why = why;
 	r->asked = 0;
 	r->committing = false;
+}
+
+/* Who was asked had nothing good: the next one is asked, and when that was the last one that is there, all of them later again. */
+static void failed(struct node *n, struct repair *r, const char *why)
+{
+	size_t linked;
+
+	end_try(n, r, why);
+	count_who_may(n, r, &linked);
+	r->n_failed++;
+	if (r->n_failed < linked)
+		return;
+	r->n_failed = 0;
 	r->again_ms = n->now_ms + AGAIN_MS;
 }
 
@@ -137,11 +175,12 @@ static void end_overdue(struct node *n, struct repair *r)
 
 	if (r->asked == 0 || is_under_way(n, r))
 		return;
-	if (s != NULL)
-		go_on(n, s, r);
-	failed(n, r, s == NULL ? "the link ended" : "it was not sent");
-	if (s == NULL)
-		r->again_ms = n->now_ms;
+	if (s == NULL) {
+		end_try(n, r, "the link ended");
+		return;
+	}
+	go_on(n, s, r);
+	failed(n, r, "it was not sent");
 }
 
 void repair_tick(struct node *n)
@@ -262,11 +301,15 @@ void repair_refused(struct node *n, const struct session *s, const char *publish
 
 static const char *state_of(const struct node *n, const struct repair *r)
 {
-	bool somebody = false;
+	size_t linked, all = count_who_may(n, r, &linked);
 
-	for (size_t i = 0; i < n->n_peers; i++)
-		somebody = somebody || may_have(n, r, n->peers[i]);
-	return is_under_way(n, r) ? "asked" : somebody ? "queued" : "waiting";
+	if (all == 0)
+		return "nobody";
+	if (is_under_way(n, r))
+		return "asked";
+	if (linked == 0)
+		return "waiting";
+	return n->now_ms < r->again_ms ? "refused" : "queued";
 }
 
 json_t *node_repairs(const struct node *n)

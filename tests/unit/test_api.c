@@ -127,7 +127,7 @@ static void answer_check(struct check_query *q)
 	uint64_t number = q->only != 0 ? q->only : q->after < 2 ? 2 : 8;
 
 	q->next = q->end = 9;
-	q->n_batches = 9 - q->after;
+	q->n_batches = q->only == 0 ? 9 - q->after : q->only <= 9;
 	if (number != 2 && number != 8)
 		return;
 	q->damages = malloc(sizeof *q->damages);
@@ -1700,6 +1700,7 @@ static const struct {
 	{"repair", "POST /v1/store/repair?number=8&reason=doctor", "", "", 0, NULL, 202, NULL,
 		"2003 store.repair batch 8 of ut.ee doctor"},
 	{"repair of what is whole", "POST /v1/store/repair?number=7", "", "", 0, NULL, 200, NULL, ""},
+	{"repair of what is not there", "POST /v1/store/repair?number=77777", "", "", 0, NULL, 404, "not-found", ""},
 	{"repair without a number", "POST /v1/store/repair", "", "", 0, NULL, 400, "parameter", ""},
 	{"repair of nothing", "POST /v1/store/repair?number=0", "", "", 0, NULL, 400, "parameter", ""},
 	{"too many repairs", "POST /v1/store/repair?number=2", "", "", -EAGAIN, NULL, 503, "busy", ""},

@@ -1,6 +1,7 @@
 #include "commit_world.h"
 #include "core/batch.h"
 #include "core/check.h"
+#include "core/query.h"
 
 #include <sodium.h>
 
@@ -42,7 +43,7 @@ static void copy_free(struct copy *c)
 		free(c->bytes[i]);
 }
 
-static void publish(unsigned n)
+static void publish_to(const char *audience, unsigned n)
 {
 	struct commit_changes *changes = NULL;
 	char id[16];
@@ -50,12 +51,17 @@ static void publish(unsigned n)
 	struct job *job;
 
 	snprintf(id, sizeof id, "%u", n);
-	draft = world_course(id, "network", id, id);
+	draft = world_course(id, audience, id, id);
 	job = world_publish_job(&w, &draft, 1);
 	ck_assert_int_eq(world_run(&w, w.publishing, w.publisher, job, &changes), 0);
 	ck_assert_int_eq(job->publish.outcome, PUBLISH_OK);
 	commit_changes_free(changes);
 	job_free(job);
+}
+
+static void publish(unsigned n)
+{
+	publish_to("network", n);
 }
 
 static void start(void)
@@ -232,6 +238,27 @@ START_TEST(test_what_does_not_mend)
 }
 END_TEST
 
+/* The archive of a node that publishes to somebody new just when its batches are looked at. */
+static int batches_and_one_more(void *archive, uint64_t from, batch_visit visit, void *context)
+{
+	publish_to(READER, BATCHES + 1);
+	return memory_archive_ops.batches(archive, from, visit, context);
+}
+
+/* What is stored while the check begins is judged by the channels of the same moment. */
+START_TEST(test_meanwhile)
+{
+	struct archive_ops busy = memory_archive_ops;
+	struct check_query q = {0};
+
+	busy.batches = batches_and_one_more;
+	ck_assert_int_eq(check_run(&w.store_keys, &busy, w.publisher, &q), 0);
+	ck_assert_uint_eq(q.n_batches, BATCHES + 1);
+	ck_assert_uint_eq(q.n_damages, 0);
+	check_deinit(&q);
+}
+END_TEST
+
 /* A long store is looked through in pages, each from where the one before ended. */
 START_TEST(test_pages)
 {
@@ -254,6 +281,42 @@ START_TEST(test_pages)
 }
 END_TEST
 
+/* The events behind a batch, up to the next damaged one: how many they are. -1: nothing could be read. */
+static int n_events(uint64_t after, bool *more)
+{
+	static const uint8_t seed[32] = {1};
+	struct querier *querier = querier_new(&w.store_keys);
+	struct query *q = query_new(QUERY_EVENTS);
+	int n;
+
+	q->events.after.number = after;
+	q->events.limit = 10;
+	query_run(querier, &memory_archive_ops, w.publisher, q, seed);
+	ck_assert(q->result == 0 || q->result == -EBADMSG);
+	n = q->result == 0 ? (int)json_array_size(q->events.events) : -1;
+	*more = q->events.more;
+	query_free(q);
+	querier_free(querier);
+	return n;
+}
+
+/* What is stored before a damaged batch is shown, and only then that there is no going on; what is behind it can be asked for. */
+START_TEST(test_events_before)
+{
+	bool more;
+
+	flip(2, 2);
+	ck_assert_int_eq(n_events(0, &more), 1);
+	ck_assert(more);
+	ck_assert_int_eq(n_events(1, &more), -1);
+	ck_assert_int_eq(n_events(2, &more), 1);
+	ck_assert(!more);
+	ck_assert_ptr_null(mend(delivered(2, &before[2])));
+	ck_assert_int_eq(n_events(0, &more), BATCHES);
+	ck_assert(!more);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("repair");
@@ -266,7 +329,9 @@ int main(void)
 	tcase_add_test(tc, test_each_part);
 	tcase_add_test(tc, test_neighbours);
 	tcase_add_test(tc, test_what_does_not_mend);
+	tcase_add_test(tc, test_meanwhile);
 	tcase_add_test(tc, test_pages);
+	tcase_add_test(tc, test_events_before);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -1133,6 +1133,31 @@ START_TEST(test_set_all_aside)
 }
 END_TEST
 
+static int add_another_then_look(void *context, const struct batch_row *row)
+{
+	begin();
+	add_channel("rug.nl", "network");
+	commit();
+	return archive_ops->channels(archive, write_channel, context);
+}
+
+/* What a visitor asks for is of the moment at which its walk began, whatever is stored meanwhile. */
+START_TEST(test_one_moment)
+{
+	struct buffer text = {0};
+
+	begin();
+	add_batch(add_channel("ut.ee", "network"), 1, 1);
+	commit();
+	ck_assert_int_eq(archive_ops->batches(archive, 1, add_another_then_look, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "ut.ee to network\n");
+	buffer_clear(&text);
+	ck_assert_int_eq(archive_ops->channels(archive, write_channel, &text), 0);
+	ck_assert_str_eq(buffer_cstr(&text), "ut.ee to network\nrug.nl to network\n");
+	buffer_deinit(&text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store");
@@ -1154,8 +1179,11 @@ int main(void)
 		tcase_add_checked_fixture(tc, ledgers[i].start, ledgers[i].end);
 		for (size_t k = 0; k < sizeof tests / sizeof *tests; k++)
 			tcase_add_test(tc, tests[k]);
-		if (ledgers[i].start == start_sqlite) /* the other has no form */
+		if (ledgers[i].start ==
+			start_sqlite) { /* one in memory has no form, and stores nothing while it is walked over */
 			tcase_add_test(tc, test_sound);
+			tcase_add_test(tc, test_one_moment);
+		}
 		suite_add_tcase(suite, tc);
 	}
 	return unit_run(suite);
