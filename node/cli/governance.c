@@ -9,19 +9,22 @@ enum { DIGEST_HEX = 2 * DIGEST_LEN, SHORT_DIGEST = 12, DIGEST_LEAST = 8 };
 
 /* ---- rosters ---- */
 
-/* "rug.nl, ut.ee", and of the digest what people compare first. */
-static void shorten(json_t *row)
+/* "rug.nl, ut.ee", and of the digest what people compare first. EX_OSERR: out of memory. */
+static int shorten(json_t *row)
 {
 	const json_t *signer;
 	struct buffer b = {0};
 	size_t i;
+	int r;
 
 	json_array_foreach(json_object_get(row, "signedBy"), i, signer)
 		buffer_printf(&b, "%s%s", i == 0 ? "" : ", ", json_string_value(signer));
-	if (buffer_cstr(&b) != NULL)
-		json_object_set_new(row, "signers", json_string(buffer_cstr(&b)));
-	json_object_set_new(row, "digest", json_stringn(cli_text(row, "digest"), SHORT_DIGEST));
+	r = buffer_cstr(&b) == NULL || json_object_set_new(row, "signers", json_string(buffer_cstr(&b))) != 0 ||
+			    json_object_set_new(row, "digest", json_stringn(cli_text(row, "digest"), SHORT_DIGEST)) != 0
+		    ? EX_OSERR
+		    : EX_OK;
 	buffer_deinit(&b);
+	return r;
 }
 
 static int run_rosters(struct cli *c, int argc, char **argv)
@@ -38,9 +41,8 @@ static int run_rosters(struct cli *c, int argc, char **argv)
 	size_t i;
 	int r = http_get(c, &answer, "/v1/rosters");
 
-	if (r == EX_OK && !c->json) {
-		json_array_foreach(json_object_get(answer, "rosters"), i, row) shorten(row);
-	}
+	if (!c->json)
+		json_array_foreach(json_object_get(answer, "rosters"), i, row) r = r == EX_OK ? shorten(row) : r;
 	if (r == EX_OK)
 		r = cli_table(c, columns, sizeof columns / sizeof *columns, json_object_get(answer, "rosters"));
 	json_decref(answer);
