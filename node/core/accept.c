@@ -161,7 +161,7 @@ static int go_back(struct accepting *a)
 	return r != 0 ? r : take_head_back(a);
 }
 
-#define DAMAGED "what is held there is damaged, and says nothing"
+static const char damaged[] = "what is held there is damaged, and says nothing";
 
 /* Whether a stored batch has the header that its digest names: a disk that changed either accuses nobody. */
 static bool is_whole(const struct batch_row *held)
@@ -194,7 +194,7 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 	int r;
 
 	if (!is_whole(held))
-		return refuse(a, ACCEPT_HELD, DAMAGED);
+		return refuse(a, ACCEPT_HELD, damaged);
 	r = keep_evidence(a, held);
 	if (r != 0 && r != LEDGER_HELD)
 		return r;
@@ -298,7 +298,7 @@ static int check_surplus(struct accepting *a)
 		return r == LEDGER_NONE ? -EBADMSG : r;
 	if (!is_whole(&held)) {
 		a->aside = false;
-		return refuse(a, ACCEPT_HELD, DAMAGED);
+		return refuse(a, ACCEPT_HELD, damaged);
 	}
 	a->set_aside = held.incarnation <= a->header->incarnation;
 	r = held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
@@ -315,24 +315,30 @@ static int known(struct accepting *a)
 }
 
 /* A header of ours that is not in our history. It needs no body to see that our history has something else at its place: nobody who was shown
- * both goes on before we have gone back behind both. */
+ * both goes on before we have gone back behind both. Two of one incarnation are a fork, and kept as evidence; of others nobody can be accused. */
 static int check_shown(struct accepting *a)
 {
 	const struct channel_row *row = &a->cw->row;
-	struct batch_row held;
-	int r = a->header->first > row->last ? LEDGER_NONE : find_branch(a);
+	struct batch_row held = {.incarnation = UINT32_MAX};
+	int r = a->header->first > row->last ? 0 : find_branch(a);
 
-	if (r == 0 && a->kept < row->last)
+	if (r == LEDGER_NONE) /* where the two part is not known: at its own place they have */
+		a->kept = a->header->first - 1;
+	else if (r != 0)
+		return r;
+	if (a->header->first <= row->last && a->kept < row->last)
 		r = a->w->ops->batch_holding(a->w->ledger, row->id, a->kept + 1, &held);
-	else if (r == LEDGER_NONE &&
-		 a->header->first <= row->last) /* where the two part is not known: at its own place they have */
-		r = a->w->ops->batch_holding(a->w->ledger, row->id, a->header->first, &held);
-	else
-		r = r == 0 ? LEDGER_NONE : r;
-	if (r == 0 && held.incarnation <= a->header->incarnation)
+	if (r != 0 && r != LEDGER_NONE)
+		return r;
+	if (held.incarnation == a->header->incarnation)
 		return fork_found(a, &held);
-	return r == 0 || r == LEDGER_NONE ? refuse(a, ACCEPT_SURPLUS, "published in another history of this channel")
-					  : r;
+	if (held.incarnation < a->header->incarnation && is_whole(&held)) {
+		a->kept = held.first - 1;
+		r = go_back(a);
+		if (r != 0)
+			return r;
+	}
+	return refuse(a, ACCEPT_SURPLUS, "published in another history of this channel");
 }
 
 /* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is. */

@@ -320,6 +320,42 @@ START_TEST(test_shown_below_a_later_incarnation)
 }
 END_TEST
 
+static int count_fork(void *context, const struct fork_row *row)
+{
+	++*(unsigned *)context;
+	return 0;
+}
+
+/* A header of an incarnation between two of the history is no fork, and accuses nobody; who holds it can follow only when the publisher has gone
+ * back behind the place all the same. */
+START_TEST(test_shown_between_incarnations)
+{
+	struct lives l;
+	struct given b;
+	unsigned n_forks = 0;
+
+	lives_init(&l);
+	memory_ledger_free(l.w.publisher);
+	l.w.publisher = memory_ledger_copy(l.old);
+	ck_assert_int_eq(committer_restored(l.w.publishing, "2"), 0);
+	say(&l.w, l.w.publisher, "CR/1", "b", &b);
+	committer_free(l.w.publishing);
+	l.w.publishing = committer_new(PUBLISHER, &l.w.publisher_keys, &l.w.store_keys);
+	say(&l.w, l.old, "CR/3", "x", NULL);
+	ck_assert_int_eq(committer_restored(l.w.publishing, "3"), 0);
+	say(&l.w, l.old, "CR/4", "y", NULL);
+	expect(&l.w, l.old, "1.1 a r1\n1.2 x r1\n3.3 y r1\n");
+	ck_assert_int_eq(run(&l.w, l.old, show_job(&l.w, &b), 2), ACCEPT_SURPLUS);
+	ck_assert_int_eq(memory_archive_ops.forks(l.old, count_fork, &n_forks), 0);
+	ck_assert_uint_eq(n_forks, 0);
+	ck_assert_int_eq(give(&l.w, l.old, &b), ACCEPT_ASIDE);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n4.2 b r3\n4.3 x r2\n4.4 y r2\n");
+	given_deinit(&b);
+	lives_deinit(&l);
+}
+END_TEST
+
 /* What the publisher's own disk changed is no other history: it goes back behind nothing. */
 START_TEST(test_damaged_is_no_history)
 {
@@ -485,6 +521,7 @@ int main(void)
 	tcase_add_test(tc, test_three_histories);
 	tcase_add_test(tc, test_empty_slot);
 	tcase_add_test(tc, test_shown_below_a_later_incarnation);
+	tcase_add_test(tc, test_shown_between_incarnations);
 	tcase_add_test(tc, test_damaged_is_no_history);
 	tcase_add_loop_test(tc, test_strange_events, 0, 2);
 	tcase_add_test(tc, test_as_large_as_may_be);
