@@ -294,13 +294,20 @@ struct fetching {
 	bool ended; /* by `take` */
 };
 
+/* Whether what comes is a refusal's text. */
+static bool is_refusal(const struct http *h)
+{
+	long status = 0;
+
+	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status != 200;
+}
+
 static size_t on_part(char *data, size_t size, size_t n, void *context)
 {
 	struct fetching *f = context;
-	long status = 0;
 
-	curl_easy_getinfo(f->http->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200)
+	if (is_refusal(f->http))
 		return on_body(data, size, n, &f->refusal);
 	f->ended = !f->take(f->context, bytes_of(data, size * n));
 	return f->ended ? 0 : size * n;
@@ -382,10 +389,8 @@ static void on_line(struct stream *s)
 static size_t on_stream(char *data, size_t size, size_t n, void *context)
 {
 	struct stream *s = context;
-	long status = 0;
 
-	curl_easy_getinfo(s->http->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200)
+	if (is_refusal(s->http))
 		return on_body(data, size, n, &s->refusal);
 	for (size_t i = 0; i < size * n && !s->ended; i++) {
 		if (data[i] == '\n') {

@@ -149,9 +149,7 @@ void republish_committed(struct node *n, const struct job *job)
 	}
 	if (r->publish.n_left_out > 0)
 		node_log(n, LOG_LEVEL_ERROR,
-			"channel: events cannot be published again: damaged, too large, or under a key that may be "
-			"stolen "
-			"count=%zu",
+			"channel: events cannot be published again, damaged, too large or of a revoked key count=%zu",
 			r->publish.n_left_out);
 	n->republish.pending = true;
 	n->republish.n_events += newly_published(&r->publish);

@@ -658,18 +658,24 @@ static void call_batch(struct call *c, const struct batch_row *row)
 	call_bytes_or_null(c, row->body);
 }
 
-static int batch_add(void *ledger, const struct batch_row *row)
+/* Begins to add a batch where there is room for it. */
+static int add(struct call *c, struct store *s, enum statement which, const struct batch_row *row)
 {
-	struct store *s = ledger;
-	struct call c;
-	int r;
+	int r = check_space(s, row);
 
-	r = check_space(s, row);
 	if (r != 0)
 		return r;
-	c = call(s, SQL_BATCH_ADD);
-	call_batch(&c, row);
-	return run(s, &c);
+	*c = call(s, which);
+	call_batch(c, row);
+	return 0;
+}
+
+static int batch_add(void *ledger, const struct batch_row *row)
+{
+	struct call c;
+	int r = add(&c, ledger, SQL_BATCH_ADD, row);
+
+	return r != 0 ? r : run(ledger, &c);
 }
 
 static int batch_get(void *ledger, uint64_t number, struct batch_row *out)
@@ -773,17 +779,13 @@ static int set_aside(void *ledger, uint64_t channel, uint64_t above, bool again)
 
 static int aside_add(void *ledger, const struct batch_row *row, uint64_t above)
 {
-	struct store *s = ledger;
 	struct call c;
-	int r;
+	int r = add(&c, ledger, SQL_ASIDE_ADD, row);
 
-	r = check_space(s, row);
 	if (r != 0)
 		return r;
-	c = call(s, SQL_ASIDE_ADD);
-	call_batch(&c, row);
 	call_position(&c, above);
-	return run(s, &c);
+	return run(ledger, &c);
 }
 
 static int aside_find(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above)
