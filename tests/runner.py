@@ -187,7 +187,7 @@ class Tap:
             self.comments.append(line)
         elif result:
             self.flush()
-            self.pending = (result.group(1) is None, result.group(3))
+            self.pending = (result.group(1) is None, result.group(3), time.monotonic())
         elif re.match(r"^1\.\.\d+", line):
             self.flush()
             self.planned = int(re.match(r"^1\.\.(\d+)", line).group(1))
@@ -198,7 +198,7 @@ class Tap:
         """Reports the test whose line was read: what follows it, up to the next, belongs to it."""
         if self.pending is None:
             return
-        passed, text = self.pending
+        passed, text, now = self.pending
         self.pending = None
         skip = self.SKIP.match(text) if passed else None
         text = skip.group(1) if skip else text
@@ -206,7 +206,6 @@ class Tap:
         name, message = (check.group(2), check.group(3)) if check else (text, "")
         self.seen += 1
         self.failed += not passed
-        now = time.monotonic()
         details = "\n".join(([message] if message else []) + self.comments)
         self.times[name] = self.times.get(name, 0) + 1
         number = f" #{self.times[name]}" if self.times[name] > 1 else ""
