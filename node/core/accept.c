@@ -88,12 +88,13 @@ static int check_header(struct accepting *a)
 }
 
 /* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the numbers of the
- * keys never fall along the channel; which its position shows. */
+ * keys never fall along the channel; which its position shows. What is under a revoked key of our own may be a thief's, but whoever shows it
+ * has it in its copy, and gets no further. */
 static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
-	if (a->o->key_revoked && (witnessed(a) || own(a)))
+	if (a->o->key_revoked && witnessed(a) && !own(a))
 		return refuse(a, ACCEPT_FORGED, "not from its publisher, and under a key that may have been stolen");
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
@@ -341,7 +342,8 @@ static int check_shown(struct accepting *a)
 	return refuse(a, ACCEPT_SURPLUS, "published in another history of this channel");
 }
 
-/* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is. */
+/* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is, unless somebody else
+ * may have signed it: that never becomes our history, but it is kept apart, and its reader can follow what we begin in its place. */
 static int check_own(struct accepting *a)
 {
 	const struct header *h = a->header;
@@ -356,6 +358,8 @@ static int check_own(struct accepting *a)
 		return refuse(a, ACCEPT_GAP, "something was published in its place just now");
 	if (witnessed(a))
 		return check_shown(a);
+	if (a->o->key_revoked)
+		return check_surplus(a);
 	if (row->next_incarnation == 0 && h->incarnation == row->incarnation && !h->has_after &&
 		h->first == row->last + 1 && digest_equal(&h->previous, &row->head))
 		return 0;
@@ -650,6 +654,7 @@ static int put_aside(struct accepting *a)
 	if (a->cw->row.last == a->kept || a->cw->row.next_incarnation != 0)
 		raise_incarnation(a);
 	batch = stored(a, wrapped);
+	a->w->c->vouching = (struct vouching){0}; /* a chain may go on now */
 	return a->w->ops->aside_add(a->w->ledger, &batch, a->kept);
 }
 

@@ -143,6 +143,8 @@ struct ledger_ops {
 	/* The one of an incarnation that holds this sequence; LEDGER_NONE. */
 	int (*aside_holding)(
 		void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out);
+	/* The next one behind this number that begins at this sequence; LEDGER_NONE. A batch comes behind the one that it follows. */
+	int (*aside_following)(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out);
 	/* The first to be published again, those of readers before our own; LEDGER_NONE. And that it was. */
 	int (*aside_next)(void *ledger, struct batch_row *out, enum origin *origin);
 	int (*aside_done)(void *ledger, uint64_t number);

@@ -142,6 +142,7 @@ struct lost {
 	uint64_t at;
 	bool from_start; /* our place is not in the reader's history */
 	bool given_up;   /* the reader does not give it */
+	bool suspect;    /* under a revoked key: a thief's perhaps, so nothing waits for it */
 };
 
 /* Somebody's Hello that waits for the third message. */

@@ -21,14 +21,14 @@ static bool is_own(const struct node *n, const char *publisher)
 	return strcmp(publisher, n->member) == 0;
 }
 
-/* Whether we signed it, with a key that nobody else may have. */
+/* Whether it is signed with a key of ours. */
 static bool is_ours(const struct node *n, const struct header *h, struct bytes packed, const uint8_t *signature)
 {
 	enum card_key_state state;
 	const uint8_t *key = trust_sign_key(n->trust, n->member, h->key, &state);
 
 	return digest_equal(&h->network, trust_network(n->trust)) && trust_knows(n->trust, h->audience) &&
-	       key != NULL && state != CARD_KEY_REVOKED && header_verify(packed, signature, key);
+	       key != NULL && header_verify(packed, signature, key);
 }
 
 /* ---- what is lost ---- */
@@ -83,6 +83,7 @@ static struct lost *note_lost(struct node *n, const char *reader, const struct h
 	lost->incarnation = h->incarnation;
 	lost->first = h->first;
 	lost->moved_ms = n->now_ms;
+	lost->suspect = trust_is_revoked(n->trust, n->member, h->key);
 	return lost;
 }
 
@@ -146,7 +147,7 @@ bool recover_from_start(const struct node *n, const struct session *s, const str
 
 static bool waits_for(const struct node *n, const struct lost *lost)
 {
-	return !lost->given_up && n->now_ms < lost->moved_ms + PATIENCE_MS;
+	return !lost->given_up && !lost->suspect && n->now_ms < lost->moved_ms + PATIENCE_MS;
 }
 
 /* ---- heads ---- */
@@ -162,9 +163,9 @@ static void ask(struct node *n, struct session *s, const struct header *h, const
 		return;
 	lost->from_start |= from_start;
 	if (rd->announced == 0)
-		node_log(n, LOG_LEVEL_ERROR,
-			"channel: this node's disk went back: a reader holds what it does not reader=%s audience=%s "
-			"held=%llu reader_holds=%llu",
+		node_log(n, LOG_LEVEL_ERROR, "channel: %s reader=%s audience=%s held=%llu reader_holds=%llu",
+			lost->suspect ? "a reader holds what is under a revoked key of this node and not in its history"
+				      : "this node's disk went back: a reader holds what it does not",
 			s->peer->member, h->audience, (unsigned long long)(c == NULL ? 0 : c->row.last),
 			(unsigned long long)header_last(h));
 	if (rd->announced != header_last(h) || rd->incarnation != h->incarnation)
@@ -244,9 +245,12 @@ void recover_committed(struct node *n, const struct accept_job *a, const struct 
 	if (!is_own(n, h->publisher))
 		return;
 	if (a->set_aside > 0)
-		node_log(n, LOG_LEVEL_ERROR,
-			"channel: this node published anew in place of what it had lost: it goes back, and publishes "
-			"both again audience=%s events=%llu",
+		node_log(n, LOG_LEVEL_ERROR, "channel: %s audience=%s events=%llu",
+			trust_is_revoked(n->trust, n->member, h->key)
+				? "this node goes back behind what was published under its revoked key, and publishes "
+				  "again what it had published there itself"
+				: "this node published anew in place of what it had lost: it goes back, and publishes "
+				  "both again",
 			h->audience, (unsigned long long)a->set_aside);
 	if (a->set_aside > 0)
 		count_gone_back(n, node_channel(n, n->member, h->audience));

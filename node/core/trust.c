@@ -804,6 +804,13 @@ const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_
 	return k->sign;
 }
 
+bool trust_is_revoked(const struct trust *t, const char *member, uint32_t number)
+{
+	const struct known_key *k = find_key(t, member, number);
+
+	return k != NULL && k->state == CARD_KEY_REVOKED;
+}
+
 const char *trust_resolve(void *trust, const char *name)
 {
 	return roster_resolve(newest(trust), name);

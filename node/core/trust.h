@@ -71,6 +71,9 @@ const struct card *trust_card(const struct trust *t, const char *member); /* in 
  * another identity key and leaves it out, or is no longer in force; revoked for ever once a card said so. NULL: no such key. */
 const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state);
 
+/* Whether a card of the member revoked its key: somebody else may have it. */
+bool trust_is_revoked(const struct trust *t, const char *member, uint32_t number);
+
 /* What a name means by the newest roster: the handle of the member whose handle or alias it is; NULL: nobody's. A handle_resolve. */
 const char *trust_resolve(void *trust, const char *name);
 

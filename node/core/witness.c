@@ -81,6 +81,13 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 	const char *what = own ? "this node published anew in place of what it had lost"
 			       : (c != NULL && c->row.stopped != 0 ? "stopped" : "its publisher went back behind both");
 
+	if (own && trust_is_revoked(n->trust, n->member, h->key)) { /* to others it says nothing */
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: somebody may have published with a revoked key of this node, both headers are kept "
+			"audience=%s key=%u shown_by=%s",
+			h->audience, h->key, a->witness);
+		return;
+	}
 	if (c != NULL && !own &&
 		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
 		n->short_of_memory = true;

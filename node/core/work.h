@@ -8,11 +8,18 @@
 
 #include "core/commit.h"
 
+/* What republish.c found out of a chain kept apart that begins under a revoked key. */
+struct vouching {
+	struct digest next; /* of the batch that comes next in it; zero: none */
+	uint32_t key;       /* under which it goes on further down, not revoked; 0: none does */
+};
+
 struct committer {
 	char member[HANDLE_MAX + 1];
 	struct node_keys keys;
 	struct store_keys store_keys;
 	uint32_t incarnation; /* the lowest that a channel goes on in */
+	struct vouching vouching;
 };
 
 /* What a delivered batch holds (open.c). Each result is that of the function named, 0 when the rest beside it is filled in. */

@@ -38,6 +38,7 @@ enum statement {
 	SQL_ASIDE_OBJECT,
 	SQL_ASIDE_FIND,
 	SQL_ASIDE_HOLDING,
+	SQL_ASIDE_FOLLOWING,
 	SQL_ASIDE_NEXT,
 	SQL_ASIDE_DONE,
 	SQL_ASIDE_ORIGIN,
@@ -93,6 +94,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_ASIDE_FIND] = "SELECT above FROM aside_batch WHERE channel = ?1 AND digest = ?2",
 	[SQL_ASIDE_HOLDING] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND incarnation = ?2"
 			      " AND first <= ?3 AND last >= ?3 LIMIT 1",
+	[SQL_ASIDE_FOLLOWING] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND number > ?2"
+				" AND first = ?3 ORDER BY number LIMIT 1",
 	[SQL_ASIDE_NEXT] =
 		"SELECT " BATCH_COLUMNS ", again FROM aside_batch WHERE again > 0 ORDER BY again, number LIMIT 1",
 	[SQL_ASIDE_DONE] = "UPDATE aside_batch SET again = -again WHERE number = ?1",
@@ -815,6 +818,19 @@ static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, u
 	return r == 0 ? batch_row_read(out, c.stmt) : r;
 }
 
+static int aside_following(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out)
+{
+	struct store *s = ledger;
+	struct call c = call(s, SQL_ASIDE_FOLLOWING);
+	int r;
+
+	call_position(&c, channel);
+	call_position(&c, number);
+	call_position(&c, first);
+	r = find(s, &c);
+	return r == 0 ? batch_row_read(out, c.stmt) : r;
+}
+
 static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
 {
 	struct store *s = ledger;
@@ -1144,6 +1160,7 @@ const struct ledger_ops store_ledger_ops = {
 	.aside_object = aside_object,
 	.aside_find = aside_find,
 	.aside_holding = aside_holding,
+	.aside_following = aside_following,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
 	.aside_origin = aside_origin,

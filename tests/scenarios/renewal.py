@@ -104,6 +104,7 @@ def test_revocation():
     write_identity(ghent.member)
     traffic = Traffic(network["rug.nl"])
     ghent.publish(course(GHENT))
+    away.wait_for(GHENT, "network", 1)
     away.stop()
     ghent.publish(course(GHENT))
     present = others(network, GHENT, AWAY)
@@ -118,6 +119,8 @@ def test_revocation():
     thief.publish(stolen)
     for node, before in zip(present, refused):
         wait_until(lambda: node.metric("enlight_link_keys_refused_total") > before, f"the old key is refused by {node.member.handle}")
+    equal(thief.count(source="rug.nl"), 0, "events of others at the thief")
+    thief.stop()
     ghent.stop()
     ghent.start()
     away.start()
@@ -127,8 +130,72 @@ def test_revocation():
         node.wait_for(GHENT, "network", 3)
         equal(node.count(source=GHENT), 3, f"events of {GHENT} at {node.member.handle}")
         check(stolen["id"] not in [event["id"] for event in node.events()], f"the thief's event is not at {node.member.handle}")
-    equal(thief.count(source="rug.nl"), 0, "events of others at the thief")
     check_all_hold(network.nodes, traffic)
+
+
+def meet_thief_first(network, thief, away):
+    """The node that was away starts while nobody but the thief can be reached, and believes it."""
+    for node in others(network, AWAY):
+        node.pause()
+    away.start()
+    wait_until(lambda: (away.peer(GHENT) or {"state": ""})["state"] == "live", "the thief is believed")
+
+
+def check_healed(network, ids, stolen):
+    """Everybody ends with these events of Ghent's, in this order, and without the thief's."""
+    for node in others(network, GHENT):
+        wait_until(lambda: [event["id"] for event in node.events(source=GHENT)] == ids, f"{node.member.handle} has what {GHENT} published")
+        check(node.channel(GHENT, "network")["state"] == "live", f"{GHENT}'s channel goes on at {node.member.handle}")
+        check(stolen not in [event["id"] for event in node.events()], f"the thief's event is not in it at {node.member.handle}")
+
+
+def thief_comes_first(away_holds_one):
+    network = Network(NINE).start()
+    ghent, away = network[GHENT], network[AWAY]
+    thief = steal(network, GHENT)
+    write_identity(ghent.member)
+    events = [course(GHENT) for _ in range(3)]
+    if not away_holds_one:
+        away.stop()
+    ghent.publish(events[0])
+    for node in others(network, GHENT):
+        if node.process is not None:
+            node.wait_for(GHENT, "network", 1)
+    if away_holds_one:
+        away.stop()
+    ghent.publish(events[1])
+    for node in others(network, GHENT, AWAY):
+        node.wait_for(GHENT, "network", 2)
+    ghent.enlight("keys", "new", ghent.folder)
+    new_card(ghent, "--revoke", "1")
+    for node in others(network, GHENT, AWAY):
+        wait_until(lambda: node.peer(GHENT)["card"] == 2, f"{node.member.handle} has the card")
+    ghent.stop()
+    ghent.start()
+    thief.launch()
+    wait_until(thief.ready, "the thief's node believes its old card")
+    stolen = course(GHENT)
+    thief.publish(stolen)
+    meet_thief_first(network, thief, away)
+    if away_holds_one:
+        wait_until(lambda: away.channel(GHENT, "network")["state"] == "stopped", "it was shown two histories")
+    else:
+        wait_until(lambda: stolen["id"] in [event["id"] for event in away.events()], "it has the thief's event")
+    for node in others(network, AWAY):
+        node.resume()
+    wait_links(network, GHENT, "live")
+    wait_until(lambda: ghent.post(events[2]).status in (200, 201), "what it publishes while it goes back is taken after that")
+    check_healed(network, [event["id"] for event in events], stolen["id"])
+
+
+def test_thief_first():
+    """A reader that met a thief before it knew that the key was revoked gets its owner's history and goes on with everybody"""
+    thief_comes_first(False)
+
+
+def test_thief_contradicts():
+    """So does one that held some of it before, and stopped because of the two"""
+    thief_comes_first(True)
 
 
 if __name__ == "__main__":

@@ -897,6 +897,18 @@ static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, u
 	return LEDGER_NONE;
 }
 
+static int aside_following(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out)
+{
+	struct memory_ledger *m = ledger;
+
+	for (size_t i = 0; i < m->tables[ASIDE].n; i++) {
+		*out = batch_view(m->tables[ASIDE].rows[i]);
+		if (out->channel == channel && out->number > number && out->first == first)
+			return 0;
+	}
+	return LEDGER_NONE;
+}
+
 static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
 {
 	struct memory_ledger *m = ledger;
@@ -1255,6 +1267,7 @@ const struct ledger_ops memory_ledger_ops = {
 	.aside_object = aside_object,
 	.aside_find = aside_find,
 	.aside_holding = aside_holding,
+	.aside_following = aside_following,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
 	.aside_origin = aside_origin,

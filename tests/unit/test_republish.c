@@ -453,24 +453,100 @@ START_TEST(test_as_large_as_may_be)
 }
 END_TEST
 
+/* The publisher goes on with its second key; the first one retires or is revoked. */
+static void change_key(struct lives *l, enum card_key_state first)
+{
+	struct card_key keys[] = {card_key_of(PUBLISHER, 1, first), card_key_of(PUBLISHER, 2, CARD_KEY_CURRENT)};
+	struct actor publisher = actor_of(PUBLISHER, 0);
+	struct buffer text = {0};
+
+	card_write(
+		&text, trust_network(l->w.trust), PUBLISHER, first == CARD_KEY_RETIRED ? 2 : 3, NULL, keys, 2, NULL, 0);
+	sign_by(&text, &publisher);
+	sign_by_node(&text, PUBLISHER, 2);
+	l->w.trust = world_learn(l->w.trust, &text);
+	l->w.publisher_keys = node_keys_of(PUBLISHER, 2);
+	committer_free(l->w.publishing);
+	l->w.publishing = committer_new(PUBLISHER, &l->w.publisher_keys, &l->w.store_keys);
+}
+
 /* What was signed with a key that may be stolen is not said again: perhaps this node never said it. */
 START_TEST(test_key_revoked_since)
 {
-	struct card_key keys[] = {
-		card_key_of(PUBLISHER, 1, CARD_KEY_REVOKED), card_key_of(PUBLISHER, 2, CARD_KEY_CURRENT)};
-	struct actor publisher = actor_of(PUBLISHER, 0);
-	struct buffer text = {0};
 	struct lives l;
 
 	lives_init(&l);
 	say(&l.w, l.old, "CR/3", "y", NULL);
 	ck_assert_int_eq(run(&l.w, l.old, give_job(&l.w, &l.b), 1), ACCEPT_ASIDE);
-	card_write(&text, trust_network(l.w.trust), PUBLISHER, 2, NULL, keys, 2, NULL, 0);
-	sign_by(&text, &publisher);
-	sign_by_node(&text, PUBLISHER, 2);
-	l.w.trust = world_learn(l.w.trust, &text);
+	change_key(&l, CARD_KEY_REVOKED);
 	republish(&l.w, l.old);
 	expect(&l.w, l.old, "1.1 a r1\n2.2 y r2\n");
+	lives_deinit(&l);
+}
+END_TEST
+
+/* A reader met a thief before it knew that the key was revoked, and holds what that one published. The publisher goes back behind it, so that
+ * the reader can follow, and publishes its own history again and nothing else. */
+START_TEST(test_reader_of_a_thief)
+{
+	struct lives l;
+	struct given t;
+
+	lives_init(&l);
+	say(&l.w, l.old, "CR/3", "t", &t);
+	change_key(&l, CARD_KEY_REVOKED);
+	if (_i == 0)
+		ck_assert_int_eq(run(&l.w, l.w.publisher, show_job(&l.w, &t), 2), ACCEPT_FORK);
+	ck_assert_int_eq(run(&l.w, l.w.publisher, give_job(&l.w, &t), _i == 0 ? 0 : 2), ACCEPT_ASIDE);
+	republish(&l.w, l.w.publisher);
+	expect(&l.w, l.w.publisher, "1.1 a r1\n2.2 b r3\n2.3 c r2\n");
+	given_deinit(&t);
+	lives_deinit(&l);
+}
+END_TEST
+
+/* Also where that goes on behind all that the publisher has: it is not taken in, and the next event stands in a later incarnation. */
+START_TEST(test_reader_of_a_thief_ahead)
+{
+	struct lives l;
+
+	lives_init(&l);
+	change_key(&l, CARD_KEY_REVOKED);
+	ck_assert_int_eq(give(&l.w, l.old, &l.b), ACCEPT_ASIDE);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n");
+	say(&l.w, l.old, "CR/3", "y", NULL);
+	expect(&l.w, l.old, "1.1 a r1\n2.2 y r1\n");
+	lives_deinit(&l);
+}
+END_TEST
+
+/* The history that a publisher lost began under a key that was revoked later, and went on under another: who holds that one had it all, so
+ * all of it is published again, but for what nothing follows. */
+START_TEST(test_vouched_by_a_later_key)
+{
+	struct memory_ledger *branch;
+	struct given d, e, t;
+	struct lives l;
+
+	lives_init(&l);
+	branch = memory_ledger_copy(l.old);
+	say(&l.w, branch, "CR/6", "t", &t);
+	change_key(&l, CARD_KEY_RETIRED);
+	say(&l.w, l.w.publisher, "CR/4", "d", &d);
+	say(&l.w, l.w.publisher, "CR/5", "e", &e);
+	change_key(&l, CARD_KEY_REVOKED);
+	ck_assert_int_eq(give(&l.w, l.old, &t), ACCEPT_ASIDE);
+	ck_assert_int_eq(give(&l.w, l.old, &l.b), ACCEPT_ASIDE);
+	ck_assert_int_eq(give(&l.w, l.old, &l.c), ACCEPT_ASIDE);
+	ck_assert_int_eq(give(&l.w, l.old, &d), ACCEPT_ASIDE);
+	ck_assert_int_eq(give(&l.w, l.old, &e), ACCEPT_ASIDE);
+	republish(&l.w, l.old);
+	expect(&l.w, l.old, "1.1 a r1\n2.2 b r3\n2.3 c r2\n2.4 d r2\n2.5 e r2\n");
+	given_deinit(&d);
+	given_deinit(&e);
+	given_deinit(&t);
+	memory_ledger_free(branch);
 	lives_deinit(&l);
 }
 END_TEST
@@ -526,6 +602,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_strange_events, 0, 2);
 	tcase_add_test(tc, test_as_large_as_may_be);
 	tcase_add_test(tc, test_key_revoked_since);
+	tcase_add_loop_test(tc, test_reader_of_a_thief, 0, 2);
+	tcase_add_test(tc, test_reader_of_a_thief_ahead);
+	tcase_add_test(tc, test_vouched_by_a_later_key);
 	tcase_add_loop_test(tc, test_every_failure, 0, 2);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

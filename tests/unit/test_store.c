@@ -1097,6 +1097,11 @@ START_TEST(test_kept_apart)
 	ck_assert_uint_eq(batch.number, numbers[0]);
 	ck_assert_int_eq(ops->aside_holding(ledger, channel, 1, 21, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->aside_holding(ledger, channel, 2, 15, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[0], 13, &batch), 0);
+	ck_assert_uint_eq(batch.number, numbers[1]);
+	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[1], 13, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[0], 14, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_following(ledger, channel + 1, numbers[0], 13, &batch), LEDGER_NONE);
 	commit();
 }
 END_TEST
