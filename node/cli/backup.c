@@ -278,76 +278,78 @@ static int run_backup(struct cli *c, int argc, char **argv)
 
 /* ---- the store key, where the identity key is ---- */
 
-/* With the bytes in which it stands. */
-static int read_head(struct backup_head *out, uint8_t begin[static BACKUP_HEAD_MAX], const char *path)
+int backup_file_open(struct backup_file *out, const char *path)
 {
 	struct problems problems = {0};
 	FILE *file = fopen(path, "re");
 	size_t n;
+	int r;
 
+	*out = (struct backup_file){.path = path};
 	if (file == NULL) {
 		cli_error("%s: cannot be read: %s", path, strerror(errno));
 		return EX_NOINPUT;
 	}
-	n = fread(begin, 1, BACKUP_HEAD_MAX, file);
-	fclose(file);
-	return offline_result(backup_head_parse(out, path, bytes_of(begin, n), &problems), &problems);
+	n = fread(out->begin, 1, sizeof out->begin, file);
+	r = offline_result(backup_head_parse(&out->head, path, bytes_of(out->begin, n), &problems), &problems);
+	if (r == EX_OK)
+		out->file = file;
+	else
+		fclose(file);
+	return r;
 }
 
-int backup_read_head(struct backup_head *out, const char *path)
+void backup_file_close(struct backup_file *b)
 {
-	uint8_t begin[BACKUP_HEAD_MAX];
-
-	return read_head(out, begin, path);
+	if (b->file != NULL)
+		fclose(b->file);
+	b->file = NULL;
 }
 
-static int judge_signer(const struct cli *c, const struct backup_head *h, const uint8_t *begin, const char *path,
-	const struct card *card, const char *card_path)
+static int judge_signer(
+	const struct cli *c, const struct backup_file *b, const struct card *card, const char *card_path)
 {
+	const struct backup_head *h = &b->head;
 	const struct card_key *key = card_key(card, h->key);
 
 	if (key == NULL) {
-		cli_error("%s is signed by node key %u, which %s does not list: it is not this node's", path, h->key,
+		cli_error("%s is signed by node key %u, which %s does not list: it is not this node's", b->path, h->key,
 			card_path);
 		return EX_DATAERR;
 	}
-	if (!backup_head_verify(h, bytes_of(begin, h->len), key->sign)) {
-		cli_error("%s is not signed by node key %u of %s: somebody else made it or changed it", path, h->key,
+	if (!backup_head_verify(h, bytes_of(b->begin, h->len), key->sign)) {
+		cli_error("%s is not signed by node key %u of %s: somebody else made it or changed it", b->path, h->key,
 			card_path);
 		return EX_DATAERR;
 	}
 	if (key->state == CARD_KEY_REVOKED)
 		cli_note(c, "node key %u, which signed %s, was revoked since: whoever had it can have made this file",
-			h->key, path);
+			h->key, b->path);
 	return EX_OK;
 }
 
-int backup_check_signer(const struct cli *c, const char *path, const char *card_path)
+int backup_check_signer(const struct cli *c, const struct backup_file *b, const char *card_path)
 {
-	uint8_t begin[BACKUP_HEAD_MAX];
-	struct backup_head h;
 	struct card card = {0};
-	int r = read_head(&h, begin, path);
+	int r = offline_card(&card, card_path);
 
 	if (r == EX_OK)
-		r = offline_card(&card, card_path);
-	if (r == EX_OK)
-		r = judge_signer(c, &h, begin, path, &card, card_path);
+		r = judge_signer(c, b, &card, card_path);
 	card_deinit(&card);
 	return r;
 }
 
-int backup_open_key(
-	uint8_t secret[static SECRET_LEN], const struct cli *c, const struct backup_head *h, const char *path)
+int backup_open_key(uint8_t secret[static SECRET_LEN], const struct cli *c, const struct backup_file *b)
 {
+	const struct backup_head *h = &b->head;
 	struct identity identity;
 	int r = offline_identity(&identity, c, "identity.key");
 
 	if (r == EX_OK && memcmp(identity.public, h->identity, sizeof h->identity) != 0) {
-		cli_error("%s is sealed to another identity key than this one of %s", path, identity.member);
+		cli_error("%s is sealed to another identity key than this one of %s", b->path, identity.member);
 		r = EX_DATAERR;
 	} else if (r == EX_OK && !backup_unseal(secret, h, identity.secret)) {
-		cli_error("%s: the store key in it does not open: the file is damaged", path);
+		cli_error("%s: the store key in it does not open: the file is damaged", b->path);
 		r = EX_DATAERR;
 	}
 	identity_wipe(&identity);
@@ -358,8 +360,8 @@ static int run_backup_key(struct cli *c, int argc, char **argv)
 {
 	const char *path = cli_value(c, "output");
 	uint8_t secret[SECRET_LEN];
-	struct backup_head h;
-	int r = backup_read_head(&h, argv[0]), error = 0;
+	struct backup_file backup;
+	int r = backup_file_open(&backup, argv[0]), error = 0;
 
 	if (r == EX_OK && path == NULL) {
 		cli_error("where to? --output FILE");
@@ -368,13 +370,14 @@ static int run_backup_key(struct cli *c, int argc, char **argv)
 	if (r == EX_OK && offline_exists(path))
 		r = cannot_write(path, EEXIST);
 	if (r == EX_OK)
-		r = backup_open_key(secret, c, &h, argv[0]);
+		r = backup_open_key(secret, c, &backup);
 	if (r == EX_OK && c->dry_run)
 		cli_note(c, "would write %s", path);
 	else if (r == EX_OK)
 		error = secret_write(path, secret);
 	if (error != 0)
 		r = cannot_write(path, -error);
+	backup_file_close(&backup);
 	sodium_memzero(secret, sizeof secret);
 	return r;
 }

@@ -301,8 +301,7 @@ int offline_member(char **out, const struct cli *c)
 	return r;
 }
 
-/* The folder of a file's path. */
-static char *folder_of(const char *path)
+char *offline_folder_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -332,7 +331,7 @@ int node_folder_open(struct node_folder *out, const struct cli *c, const char *f
 	int r = EX_OSERR;
 
 	*out = (struct node_folder){0};
-	out->folder = folder == NULL ? folder_of(c->config) : strdup(folder);
+	out->folder = folder == NULL ? offline_folder_of(c->config) : strdup(folder);
 	if (out->folder == NULL)
 		goto out;
 	out->file = folder == NULL ? strdup(c->config) : offline_path(folder, "enlight.yaml");

@@ -38,6 +38,10 @@ int offline_list(const char ***out, size_t *n, char **memory, const char *value)
 
 /* A path below a folder; memory the caller frees, NULL when short of it. */
 char *offline_path(const char *folder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The folder of a file's path; likewise. */
+char *offline_folder_of(const char *path);
+
 /* What the node knows better than a roster's file, in words, by its answer to /v1/status; "": nothing, or no answer. */
 void offline_newer_roster(char out[static 160], const struct roster *file, const json_t *status);
 

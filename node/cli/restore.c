@@ -1,6 +1,10 @@
-/* restore - puts a backup in the place of a node's store. The only verb that uses the store itself: no node may run meanwhile. */
+/* restore - puts a backup in the place of a node's store. The only verb that uses the store itself: no node may run meanwhile.
+ *
+ * Root restores for the node's user, who owns the folder that is written in and may put links there at any moment. So backup and keys
+ * are read as whoever called, and everything in the node's folders is done as who owns them (rights.h). */
 #include "cli/backup.h"
 #include "cli/offline.h"
+#include "cli/rights.h"
 #include "store/restore.h"
 
 #include "base/secret.h"
@@ -19,10 +23,11 @@
 
 struct restoring {
 	const struct cli *cli;
-	const char *backup;
-	struct backup_head head;
+	struct backup_file backup;
+	uid_t owner; /* of the node's folder; when it is root, each folder that the configuration names has its own */
 	struct node_folder place;
 	struct restore store;
+	char *store_folder;
 	uint8_t secret[SECRET_LEN];
 	char *key_path, *key_before; /* the name of one that was put aside */
 	bool key_present, key_differs, key_written;
@@ -37,18 +42,54 @@ static int cannot(const char *what, const char *path, int error)
 	return error == -ENOMEM ? EX_OSERR : error == -EACCES || error == -EPERM ? EX_NOPERM : EX_CANTCREAT;
 }
 
+/* ---- with whose rights ---- */
+
+static int take_rights(const char *folder, uid_t owner)
+{
+	int result = rights_take(owner);
+
+	if (result == -ENOENT)
+		cli_error("%s belongs to user %u, whom this machine does not know: chown it to the node's user", folder,
+			(unsigned)owner);
+	else if (result != 0)
+		cli_error("%s: cannot act as its owner, user %u: %s", folder, (unsigned)owner, strerror(-result));
+	return result == 0 ? EX_OK : result == -ENOENT ? EX_NOUSER : EX_OSERR;
+}
+
+static int act_as_caller(void)
+{
+	return take_rights("/", 0);
+}
+
+/* What follows is done as a folder's owner. Who owns the node's folder has written where the others are, so none is written in with
+ * more than that one's rights. */
+static int act_in(const struct restoring *r, const char *folder)
+{
+	uid_t owner = r->owner;
+	int result = act_as_caller(), error;
+
+	if (result != EX_OK)
+		return result;
+	error = owner == 0 ? rights_owner(&owner, folder) : 0;
+	return error == 0 ? take_rights(folder, owner) : cannot("look at it", folder, error);
+}
+
 /* ---- what is asked for, judged before anything is written ---- */
 
 static int open_place(struct restoring *r, const char *folder)
 {
-	int result = node_folder_open(&r->place, r->cli, folder);
+	const char *member = r->backup.head.member;
+	int result = rights_owner(&r->owner, folder);
 
-	if (result == EX_OK && strcmp(r->place.config->member, r->head.member) != 0) {
-		cli_error("%s is a backup of %s, and %s is %s's folder", r->backup, r->head.member, folder,
+	result = result == 0 ? take_rights(folder, r->owner) : cannot("look at it", folder, result);
+	if (result == EX_OK)
+		result = node_folder_open(&r->place, r->cli, folder);
+	if (result == EX_OK && strcmp(r->place.config->member, member) != 0) {
+		cli_error("%s is a backup of %s, and %s is %s's folder", r->backup.path, member, folder,
 			r->place.config->member);
 		result = EX_DATAERR;
 	}
-	return result;
+	return result == EX_OK ? backup_check_signer(r->cli, &r->backup, r->place.card) : result;
 }
 
 /* The key: out of the backup, or as `enlight backup key` wrote it. */
@@ -56,10 +97,12 @@ static int take_key(struct restoring *r)
 {
 	const char *path = cli_value(r->cli, "key");
 	struct problems problems = {0};
-	int result;
+	int result = act_as_caller();
 
+	if (result != EX_OK)
+		return result;
 	if (path == NULL)
-		return backup_open_key(r->secret, r->cli, &r->head, r->backup);
+		return backup_open_key(r->secret, r->cli, &r->backup);
 	if (cli_value(r->cli, "identity") != NULL) {
 		cli_error("--identity or --key, not both");
 		return EX_USAGE;
@@ -73,8 +116,10 @@ static int look_at_key(struct restoring *r)
 {
 	struct problems problems = {0};
 	uint8_t present[SECRET_LEN];
-	int result;
+	int result = act_in(r, r->place.config->trust.keys);
 
+	if (result != EX_OK)
+		return result;
 	r->key_path = offline_path(r->place.config->trust.keys, "store.key");
 	if (r->key_path == NULL)
 		return EX_OSERR;
@@ -87,21 +132,62 @@ static int look_at_key(struct restoring *r)
 	return result;
 }
 
-static int open_store(struct restoring *r)
+/* A state folder that is not there becomes that of who owns the keys: a node that reads them itself runs as that user. Keys of root's
+ * systemd hands to the node, and the state folder too. */
+static int make_state(const struct restoring *r)
 {
-	const struct config *c = r->place.config;
-	char *why = NULL;
-	int result;
+	const char *state = r->place.config->state;
+	int result = act_in(r, r->place.config->trust.keys);
 
-	if (!r->cli->dry_run && mkdir(c->state, 0700) < 0 && errno != EEXIST)
-		return cannot("make this folder", c->state, -errno);
-	result = (r->cli->dry_run ? restore_look : restore_open)(&r->store, c->store.url, c->state, &why);
-	if (result == 0)
-		return EX_OK;
+	if (result != EX_OK || r->cli->dry_run || offline_exists(state))
+		return result;
+	if (geteuid() == 0)
+		result = act_in(r, state);
+	if (result != EX_OK)
+		return result;
+	if (mkdir(state, 0700) < 0) {
+		result = cannot("make this folder", state, -errno);
+		if (result == EX_NOPERM)
+			cli_error("make it for the node's user: sudo install -d -m 700 -o USER %s", state);
+		return result;
+	}
+	if (geteuid() == 0)
+		cli_note(r->cli,
+			"%s was not there and is root's now: systemd gives it to the node's user when it "
+			"starts enlightd; without systemd: chown -R USER %s",
+			state, state);
+	return EX_OK;
+}
+
+static int cannot_open_store(int result, char *why)
+{
 	cli_error("%s%s", why != NULL ? why : strerror(-result),
 		result == -EBUSY ? "; stop it first (systemctl stop enlightd)" : "");
 	free(why);
 	return result == -EBUSY ? EX_TEMPFAIL : result == -ENOMEM ? EX_OSERR : EX_NOPERM;
+}
+
+static int open_store(struct restoring *r)
+{
+	const struct config *c = r->place.config;
+	char *why;
+	int result = make_state(r), error;
+
+	if (result != EX_OK)
+		return result;
+	error = restore_look(&r->store, c->store.url, c->state, &why);
+	if (error != 0)
+		return cannot_open_store(error, why);
+	r->store_folder = offline_folder_of(r->store.path);
+	if (r->store_folder == NULL)
+		return EX_OSERR;
+	if (r->cli->dry_run)
+		return EX_OK;
+	result = act_in(r, r->store_folder);
+	if (result != EX_OK)
+		return result;
+	error = restore_take(&r->store, &why);
+	return error == 0 ? EX_OK : cannot_open_store(error, why);
 }
 
 static int check_replace(const struct restoring *r)
@@ -131,19 +217,15 @@ static bool show(void *context, uint64_t done, uint64_t total)
 
 static int write_copy(struct restoring *r)
 {
-	int fd = open(r->backup, O_RDONLY | O_CLOEXEC), result;
+	const struct backup_head *head = &r->backup.head;
+	int fd = fileno(r->backup.file), result;
 
-	if (fd < 0 || lseek(fd, (off_t)r->head.len, SEEK_SET) < 0) {
-		result = cannot("read it", r->backup, -errno);
-		if (fd >= 0)
-			close(fd);
-		return result;
-	}
-	result = restore_copy(&r->store, fd, r->head.bytes, &r->head.digest, show, r);
-	close(fd);
+	if (lseek(fd, (off_t)head->len, SEEK_SET) < 0)
+		return cannot("read it", r->backup.path, -errno);
+	result = restore_copy(&r->store, fd, head->bytes, &head->digest, show, r);
 	if (result == RESTORE_DAMAGED) {
 		cli_error("%s is damaged: it is not of the length and digest that its head says; nothing was changed",
-			r->backup);
+			r->backup.path);
 		return EX_DATAERR;
 	}
 	if (result == -ECANCELED)
@@ -239,9 +321,9 @@ static int check_copy(struct restoring *r, const struct store *s)
 	if (result == -ECANCELED)
 		return ended();
 	if (result != 0)
-		return cannot("read it through", r->backup, result);
+		return cannot("read it through", r->backup.path, result);
 	if (n > 0 && n_damages == n) {
-		cli_error("this store key does not open %s; nothing was changed", r->backup);
+		cli_error("this store key does not open %s; nothing was changed", r->backup.path);
 		return EX_DATAERR;
 	}
 	if (n_damages > 0)
@@ -263,7 +345,7 @@ static int prepare_copy(struct restoring *r)
 	result = store_open(&s, url, &(struct store_options){.folder = "."}, &why);
 	free(url);
 	if (result != 0) {
-		cli_error("%s: %s", r->backup, why != NULL ? why : strerror(-result));
+		cli_error("%s: %s", r->backup.path, why != NULL ? why : strerror(-result));
 		free(why);
 		return result == -ENOMEM ? EX_OSERR : EX_DATAERR;
 	}
@@ -279,45 +361,6 @@ static int prepare_copy(struct restoring *r)
 
 /* ---- putting it in place ---- */
 
-/* A folder's owner gets a file in it: root restores for the node's user. That user may rename and link what is there, so what is
- * given is the open file, never whatever has its name by now. */
-static int give_to_owner(int fd, const char *path, const char *folder)
-{
-	struct stat st;
-
-	if (geteuid() != 0 || stat(folder, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) == 0)
-		return EX_OK;
-	return cannot("give it to its folder's owner", path, -errno);
-}
-
-/* The copy and the lock's file. */
-static int give_store(const struct restoring *r)
-{
-	const char *state = r->place.config->state;
-	int result = give_to_owner(r->store.file, r->store.copy, state);
-
-	return result == EX_OK ? give_to_owner(r->store.lock, r->store.path, state) : result;
-}
-
-static int give_key(const struct restoring *r)
-{
-	struct stat st;
-	int fd, result;
-
-	if (geteuid() != 0)
-		return EX_OK;
-	fd = open(r->key_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		result = cannot("open it", r->key_path, -errno);
-	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != 0)
-		result = cannot("give it to its folder's owner", r->key_path, -EPERM);
-	else
-		result = give_to_owner(fd, r->key_path, r->place.config->trust.keys);
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
 static int put_key(struct restoring *r)
 {
 	char *before = NULL;
@@ -325,6 +368,9 @@ static int put_key(struct restoring *r)
 
 	if (r->key_present && !r->key_differs)
 		return EX_OK;
+	result = act_in(r, r->place.config->trust.keys);
+	if (result != EX_OK)
+		return result;
 	if (r->key_differs) {
 		if (asprintf(&before, "%s%s", r->key_path, r->suffix) < 0)
 			return EX_OSERR;
@@ -337,7 +383,7 @@ static int put_key(struct restoring *r)
 	}
 	result = secret_write(r->key_path, r->secret);
 	r->key_written = result == 0;
-	return r->key_written ? give_key(r) : cannot("write it", r->key_path, result);
+	return r->key_written ? EX_OK : cannot("write it", r->key_path, result);
 }
 
 /* The store that was there stays, and so does its key. */
@@ -362,6 +408,8 @@ static int put_both(struct restoring *r)
 {
 	int result = put_key(r), error;
 
+	if (result == EX_OK)
+		result = act_in(r, r->store_folder);
 	if (result != EX_OK)
 		return result;
 	error = restore_put(&r->store, r->suffix);
@@ -371,18 +419,15 @@ static int put_both(struct restoring *r)
 static int put(struct restoring *r)
 {
 	bool had = r->store.present;
-	int result = give_store(r);
+	int result = put_both(r);
 
-	if (result != EX_OK)
-		return result;
-	result = put_both(r);
 	if (result != EX_OK) {
 		take_key_back(r);
 		return result;
 	}
 	if (had)
 		cli_note(r->cli, "the store that was there is now %s%s", r->store.path, r->suffix);
-	cli_note(r->cli, "%s is in place, as of %s; the node may be started", r->store.path, r->head.time);
+	cli_note(r->cli, "%s is in place, as of %s; the node may be started", r->store.path, r->backup.head.time);
 	return EX_OK;
 }
 
@@ -396,15 +441,13 @@ static uint64_t time_ms(void)
 
 static int run_restore(struct cli *c, int argc, char **argv)
 {
-	struct restoring r = {.cli = c, .backup = argv[0], .store = {.lock = -1, .file = -1}, .now_ms = time_ms()};
-	int result = backup_read_head(&r.head, argv[0]);
+	struct restoring r = {.cli = c, .store = {.lock = -1}, .now_ms = time_ms()};
+	int result = backup_file_open(&r.backup, argv[0]);
 
 	strcpy(r.suffix, ".until-");
 	stamp_time(r.suffix + strlen(r.suffix), r.now_ms);
 	if (result == EX_OK)
 		result = open_place(&r, argv[1]);
-	if (result == EX_OK)
-		result = backup_check_signer(c, r.backup, r.place.card);
 	if (result == EX_OK)
 		result = take_key(&r);
 	if (result == EX_OK)
@@ -414,7 +457,7 @@ static int run_restore(struct cli *c, int argc, char **argv)
 	if (result == EX_OK)
 		result = check_replace(&r);
 	if (result == EX_OK && c->dry_run) {
-		cli_note(c, "would put %s in place, as of %s", r.store.path, r.head.time);
+		cli_note(c, "would put %s in place, as of %s", r.store.path, r.backup.head.time);
 		goto out;
 	}
 	backup_hold_signals();
@@ -428,8 +471,13 @@ static int run_restore(struct cli *c, int argc, char **argv)
 		result = put(&r);
 out:
 	sodium_memzero(r.secret, sizeof r.secret);
+	if (r.store_folder != NULL && act_in(&r, r.store_folder) == EX_OK)
+		restore_discard(&r.store);
+	act_as_caller();
 	restore_close(&r.store);
+	backup_file_close(&r.backup);
 	node_folder_close(&r.place);
+	free(r.store_folder);
 	free(r.key_path);
 	free(r.key_before);
 	return result;

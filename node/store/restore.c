@@ -20,7 +20,7 @@ int restore_look(struct restore *out, const char *url, const char *folder, char 
 {
 	int r;
 
-	*out = (struct restore){.lock = -1, .file = -1};
+	*out = (struct restore){.lock = -1};
 	*why = NULL;
 	r = sqlite_path(&out->path, url, folder, why);
 	if (r == 0 && asprintf(&out->copy, "%s.restoring", out->path) < 0) {
@@ -34,18 +34,15 @@ int restore_look(struct restore *out, const char *url, const char *folder, char 
 	return r;
 }
 
-int restore_open(struct restore *out, const char *url, const char *folder, char **why)
+int restore_take(struct restore *r, char **why)
 {
-	int r = restore_look(out, url, folder, why);
+	int result;
 
-	if (r != 0)
-		return r;
-	r = sqlite_lock(&out->lock, out->path, why);
-	if (r == 0)
-		out->present = access(out->path, F_OK) == 0; /* a node that ended just now may have made it */
-	else
-		restore_close(out);
-	return r;
+	*why = NULL;
+	result = sqlite_lock(&r->lock, r->path, why);
+	if (result == 0)
+		r->present = access(r->path, F_OK) == 0; /* a node that ended just now may have made it */
+	return result;
 }
 
 static int remove_with(const char *path, const char *ending)
@@ -64,9 +61,6 @@ static int remove_copy(struct restore *r)
 {
 	int result = remove_with(r->copy, ".lock");
 
-	if (r->file >= 0)
-		close(r->file);
-	r->file = -1;
 	for (size_t i = 0; i < N_ENDINGS && result == 0; i++)
 		result = remove_with(r->copy, endings[i]);
 	return result;
@@ -110,19 +104,19 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
 	uint8_t *part = malloc(PART_BYTES);
 	crypto_generichash_state hash;
 	struct digest seen;
-	int result = -ENOMEM;
+	int result = -ENOMEM, to = -1;
 
 	if (part != NULL)
 		result = remove_copy(r);
 	if (result == 0)
-		r->file = open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (result == 0 && r->file < 0)
+		to = open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (result == 0 && to < 0)
 		result = -errno;
 	crypto_generichash_init(&hash, NULL, 0, DIGEST_LEN);
 	for (uint64_t done = 0; result == 0 && done < bytes;) {
 		size_t len = bytes - done < PART_BYTES ? (size_t)(bytes - done) : PART_BYTES;
 
-		result = copy_part(r->file, from, part, len, &hash);
+		result = copy_part(to, from, part, len, &hash);
 		done += len;
 		if (result == 0 && progress != NULL && !progress(context, done, bytes))
 			result = -ECANCELED;
@@ -132,8 +126,10 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
 	crypto_generichash_final(&hash, seen.bytes, DIGEST_LEN);
 	if (result == 0 && !digest_equal(&seen, digest))
 		result = RESTORE_DAMAGED;
-	if (result == 0 && fsync(r->file) < 0)
+	if (result == 0 && fsync(to) < 0)
 		result = -errno;
+	if (to >= 0)
+		close(to);
 	free(part);
 	return result;
 }
@@ -182,13 +178,17 @@ int restore_put(struct restore *r, const char *suffix)
 	return result;
 }
 
+void restore_discard(struct restore *r)
+{
+	if (r->lock >= 0)
+		remove_copy(r);
+}
+
 void restore_close(struct restore *r)
 {
-	if (r->lock >= 0 && r->copy != NULL)
-		remove_copy(r); /* closes it */
 	if (r->lock >= 0)
 		close(r->lock);
 	free(r->path);
 	free(r->copy);
-	*r = (struct restore){.lock = -1, .file = -1};
+	*r = (struct restore){.lock = -1};
 }

@@ -9,16 +9,15 @@ struct restore {
 	char *path;   /* of the database */
 	char *copy;   /* where it is written first: beside it */
 	int lock;     /* the lock's file */
-	int file;     /* the copy, once there is one, else -1 */
 	bool present; /* there is a store in the place */
 };
 
-/* The same without taking the place or making anything: `lock` is -1, and of what a node does meanwhile it tells nothing. */
+/* Where the store at `url` is and what is there; nothing is made, and of what a node does meanwhile it tells nothing. 0 or -errno; then
+ * `*why` as store_open(), and nothing to close. */
 int restore_look(struct restore *out, const char *url, const char *folder, char **why);
 
-/* Takes the place of the store at `url`. 0; -EBUSY: a node runs with it; other -errno; then `*why` as store_open(), and nothing to
- * close. */
-int restore_open(struct restore *out, const char *url, const char *folder, char **why);
+/* Takes the place. 0; -EBUSY: a node runs with it; other -errno; then `*why` as store_open(). */
+int restore_take(struct restore *r, char **why);
 
 /* Writes `bytes` from a file, from where that stands, to the copy, durably (mode 0600). `progress` (may be NULL) is told how far
  * it is and answers whether to go on. 0; RESTORE_DAMAGED: too short, too long, or not of this digest; -ECANCELED; other -errno. */
@@ -30,7 +29,10 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
  * then all is where it was, as far as it can be renamed back. */
 int restore_put(struct restore *r, const char *suffix);
 
-/* Gives the place free, and removes a copy that was not put. */
+/* Removes a copy that was not put. */
+void restore_discard(struct restore *r);
+
+/* Gives the place free. */
 void restore_close(struct restore *r);
 
 #endif

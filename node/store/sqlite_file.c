@@ -55,34 +55,14 @@ static int locked_by_another(int fd, const char *path, char **why)
 	return sqlite_why(why, -EBUSY, "%s is open in another node (process %s)", path, pid);
 }
 
-/* Who owns the folder must not have root write to, or give away, a file elsewhere: no link of either kind is followed. */
-static int open_lock(int *out, const char *lock, char **why)
-{
-	int fd = open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	struct stat st;
-	int r = 0;
-
-	if (fd < 0)
-		return failed(why, "open", lock);
-	if (fstat(fd, &st) < 0)
-		r = failed(why, "look at", lock);
-	else if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
-		r = sqlite_why(why, -EPERM, "cannot lock %s: it is no file of its own", lock);
-	if (r != 0)
-		close(fd);
-	else
-		*out = fd;
-	return r;
-}
-
 /* The lock is on an open file, not on a process: it also keeps a second store of this process out, and a killed process
  * leaves none behind. The file itself stays, since removing it would let two hold a lock on two files of that name. */
 static int take_lock(int *out, const char *lock, const char *path, char **why)
 {
-	int fd = -1, r = open_lock(&fd, lock, why);
+	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), r = 0;
 
-	if (r != 0)
-		return r;
+	if (fd < 0)
+		return failed(why, "open", lock);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		r = errno == EWOULDBLOCK ? locked_by_another(fd, path, why) : failed(why, "lock", lock);
 	/* The number only helps people; a full disk may leave it out. */

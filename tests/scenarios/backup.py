@@ -216,29 +216,96 @@ def test_in_vain():
     equal([name for name in files(state) if "restoring" in name], [], "left behind")
 
 
-def test_restore_by_root():
-    """What root restores belongs to the node's user, and nothing else does: a link that this user made is refused"""
+NOBODY = 65534
+
+
+def give(*folders):
+    """All that is in them belongs to a user that is not root."""
+    for folder in folders:
+        harness.run(["chown", "-R", "--no-dereference", f"{NOBODY}:{NOBODY}", folder])
+
+
+def configure_state(node, before, after):
+    node.configuration.write_text(node.configuration.read_text().replace(f"state: {before}\n", f"state: {after}\n"))
+
+
+def node_of_root():
+    """A node that ran as root and was backed up, in a folder that others may pass through; and how it is restored."""
     if os.geteuid() != 0:
-        raise harness.Skip("only root gives files away")
+        raise harness.Skip("only root acts as others")
     node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
     write_identity(node.member)
-    state, keys, victim = node.folder / "state", node.folder / "keys", harness.folder("root") / "victim"
-    restore = ("restore", "--identity", node.folder / "identity.key", "--replace", node.folder / "enlight.backup", node.folder)
     node.enlight("backup", "--output", node.folder / "enlight.backup")
     node.stop()
-    (keys / "store.key").unlink()
+    for folder in (node.folder, *node.folder.parents):
+        if folder.stat().st_mode & 0o711 != 0o711:
+            folder.chmod(0o711)
+    return node, ("restore", "--identity", node.folder / "identity.key", "--replace", node.folder / "enlight.backup", node.folder)
+
+
+def test_restore_by_root():
+    """What root restores is done with the rights of who owns the folder: files are that one's, and a link leads nowhere that it could not reach"""
+    node, restore = node_of_root()
+    state, keys, roots = node.folder / "state", node.folder / "keys", harness.folder("root")
+    victim = roots / "victim"
     victim.write_text("root's")
-    for folder in (state, keys):
-        os.chown(folder, 65534, 65534)
+    (keys / "store.key").unlink()
+    give(state, keys)
+    node.enlight(*restore)
+    equal({path.stat().st_uid for folder in (state, keys) for path in (folder, *folder.glob("enlight.*"), *folder.glob("store.*"))},
+          {NOBODY}, "owners")
+
+    outside = harness.folder("outside")
+    give(outside)
+    os.chown(keys, 0, 0)
+    (keys / "store.key").unlink()
+    node.folder.chmod(0o700)
+    configure_state(node, state, outside)
+    node.enlight(*restore)
+    equal([path.stat().st_uid for path in (outside / "enlight.db", keys / "store.key")], [NOBODY, 0], "each its folder's owner")
+    configure_state(node, outside, state)
+    node.folder.chmod(0o711)
+
     lock = state / "enlight.db.lock"
     lock.unlink()
     lock.symlink_to(victim)
-    (state / "enlight.db.restoring").symlink_to(victim)
     check("enlight.db.lock" in node.enlight(*restore, expect=77).stderr, "a link under the lock's name")
     lock.unlink()
+    home = node.folder / "home"
+    home.mkdir()
+    (home / "state").symlink_to(roots)
+    configure_state(node, state, home / "state")
+    node.enlight(*restore)  # home is root's still
+    check((roots / "enlight.db").exists(), "where root alone decides a link is followed")
+    for path in roots.glob("enlight.db*"):
+        path.unlink()
+    give(home)
+    node.enlight(*restore, expect=77)
+    equal(files(roots), {"victim": b"root's"}, "where nobody's link leads")
+
+    give(node.folder)
+    roots.chmod(0o755)
+    configure_state(node, home / "state", roots)
+    node.enlight(*restore, expect=77)
+    equal(files(roots), {"victim": b"root's"}, "where nobody's configuration leads")
+    harness.run(["chown", "-R", "4000000", state, keys])
+    os.chown(node.folder, 0, 0)
+    check("belongs to user 4000000" in node.enlight(*restore, expect=67).stderr, "a user that is not known")
+
+
+def test_state_folder_by_root():
+    """A state folder that root's restore finds missing becomes the node's user's, who owns the keys, or a message says what to do"""
+    node, restore = node_of_root()
+    state = node.folder / "state"
+    shutil.rmtree(state)
+    check(f"chown -R USER {state}" in node.enlight(*restore).stderr, "root's keys: whose the folder must be it cannot know")
+    shutil.rmtree(state)
+    give(node.folder / "keys")
+    check(f"install -d -m 700 -o USER {state}" in node.enlight(*restore, expect=77).stderr, "where only root may make it")
+    check(not state.exists(), "root makes none in its place")
+    give(node.folder)
     node.enlight(*restore)
-    equal((victim.stat().st_uid, victim.read_text()), (0, "root's"), "the file elsewhere")
-    equal([path.stat().st_uid for path in (state / "enlight.db", lock, keys / "store.key")], [65534] * 3, "owners")
+    equal({path.stat().st_uid for path in (state, *state.iterdir())}, {NOBODY}, "owners")
 
 
 def batches(node):
