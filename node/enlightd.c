@@ -92,6 +92,7 @@ static int failed(const char *what, int error, char *why)
 		return EX_NOPERM;
 	case -EINVAL:
 	case -ENOENT:
+	case -EINPROGRESS: /* a restore was interrupted */
 		return EX_CONFIG;
 	case -EIO:
 	case -ENOSPC:

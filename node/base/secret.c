@@ -43,18 +43,21 @@ int secret_read(uint8_t out[static SECRET_FILE_LEN], const char *path, bool priv
 	return good ? 0 : SECRET_BAD;
 }
 
-int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
+int secret_replace(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
 {
 	char text[DIGITS + 2];
 	int r;
 
-	if (access(path, F_OK) == 0)
-		return -EEXIST;
 	hex_encode(text, secret, SECRET_FILE_LEN);
 	text[DIGITS] = '\n';
 	r = file_write(path, text, DIGITS + 1, 0600);
 	sodium_memzero(text, sizeof text);
 	return r;
+}
+
+int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
+{
+	return access(path, F_OK) == 0 ? -EEXIST : secret_replace(path, secret);
 }
 
 static int overwrite(const char *path)

@@ -16,6 +16,9 @@ int secret_read(uint8_t out[static SECRET_FILE_LEN], const char *path, bool priv
 /* Writes a new file, mode 0600, durably. 0, -EEXIST (an existing file stays as it is), other -errno. */
 int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN]);
 
+/* The same in the place of a file that may be there: under that name is always the one or the other, whole. 0 or -errno. */
+int secret_replace(const char *path, const uint8_t secret[static SECRET_FILE_LEN]);
+
 /* Overwrites a file and removes it, durably. What a file system or a disk copied elsewhere by itself is out of reach. 0 or -errno. */
 int secret_destroy(const char *path);
 

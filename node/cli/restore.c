@@ -29,8 +29,8 @@ struct restoring {
 	struct restore store;
 	char *store_folder;
 	uint8_t secret[SECRET_LEN];
-	char *key_path, *key_before; /* the name of one that was put aside */
-	bool key_present, key_differs, key_written;
+	char *key_path, *key_before; /* the second name of the one that was there */
+	bool key_present, key_differs, key_begun;
 	uint64_t now_ms;
 	char suffix[40]; /* of what was there before */
 	struct cli_progress progress;
@@ -187,7 +187,14 @@ static int open_store(struct restoring *r)
 	if (result != EX_OK)
 		return result;
 	error = restore_take(&r->store, &why);
-	return error == 0 ? EX_OK : cannot_open_store(error, why);
+	if (error != 0)
+		return cannot_open_store(error, why);
+	if (r->store.unfinished)
+		cli_note(r->cli,
+			"a restore was interrupted; this one takes its place. What was there before is kept as "
+			"%s.until-*",
+			r->store.path);
+	return EX_OK;
 }
 
 static int check_replace(const struct restoring *r)
@@ -361,58 +368,88 @@ static int prepare_copy(struct restoring *r)
 
 /* ---- putting it in place ---- */
 
+/* The one that was there gets a second name, so that there is a key at any time. */
+static int keep_key(struct restoring *r)
+{
+	if (asprintf(&r->key_before, "%s%s", r->key_path, r->suffix) < 0) {
+		r->key_before = NULL;
+		return EX_OSERR;
+	}
+	if (link(r->key_path, r->key_before) == 0)
+		return EX_OK;
+	return cannot("keep it under another name", r->key_path, -errno);
+}
+
 static int put_key(struct restoring *r)
 {
-	char *before = NULL;
-	int result;
+	int result, error;
 
 	if (r->key_present && !r->key_differs)
 		return EX_OK;
 	result = act_in(r, r->place.config->trust.keys);
+	if (result == EX_OK && r->key_differs)
+		result = keep_key(r);
 	if (result != EX_OK)
 		return result;
-	if (r->key_differs) {
-		if (asprintf(&before, "%s%s", r->key_path, r->suffix) < 0)
-			return EX_OSERR;
-		if (rename(r->key_path, before) < 0) {
-			result = cannot("rename it", r->key_path, -errno);
-			free(before);
-			return result;
-		}
-		r->key_before = before;
-	}
-	result = secret_write(r->key_path, r->secret);
-	r->key_written = result == 0;
-	return r->key_written ? EX_OK : cannot("write it", r->key_path, result);
+	r->key_begun = true;
+	error = secret_replace(r->key_path, r->secret);
+	return error == 0 ? EX_OK : cannot("write it", r->key_path, error);
+}
+
+static int take_key_back(const struct restoring *r)
+{
+	int result = r->key_begun ? act_in(r, r->place.config->trust.keys) : EX_OK, error = 0;
+
+	if (result != EX_OK || !r->key_begun)
+		return result;
+	if (r->key_before != NULL && rename(r->key_before, r->key_path) < 0)
+		error = -errno;
+	/* a name that is left: the second one of the key that was not replaced, or of a key where there was none */
+	if (error == 0 && unlink(r->key_before != NULL ? r->key_before : r->key_path) < 0 && errno != ENOENT)
+		error = -errno;
+	if (error == 0)
+		error = file_sync_folder(r->key_path);
+	return error == 0 ? EX_OK : cannot("take it back", r->key_path, error);
+}
+
+static int take_store_back(struct restoring *r)
+{
+	int result = act_in(r, r->store_folder), error;
+
+	if (result != EX_OK)
+		return result;
+	error = restore_undo(&r->store, r->suffix);
+	return error == 0 ? EX_OK : cannot("take it back", r->store.path, error);
 }
 
 /* The store that was there stays, and so does its key. */
-static void take_key_back(const struct restoring *r)
+static void take_back(struct restoring *r)
 {
-	int result = 0;
+	bool known = r->store.begun || !r->store.unfinished;
+	int result = known ? take_key_back(r) : EX_OK;
 
-	if (r->key_before != NULL)
-		result = rename(r->key_before, r->key_path);
-	else if (r->key_written)
-		result = unlink(r->key_path);
-	if (result < 0)
-		cli_error("%s is the backup's key and cannot be taken back: %s; the one before is %s", r->key_path,
-			strerror(errno), r->key_before != NULL ? r->key_before : "none");
-	if (offline_exists(r->store.path) != r->store.present)
-		cli_error("the store that was there is %s%s now: rename it back", r->store.path, r->suffix);
-	else if (result == 0)
+	if (known && result == EX_OK)
+		result = take_store_back(r);
+	if (known && result == EX_OK)
 		cli_error("%s and its key %s are as they were", r->store.path, r->key_path);
+	else
+		cli_error("the node does not start until a restore has ended: run it again. What was there is kept as "
+			  "%s.until-* and %s.until-*",
+			r->store.path, r->key_path);
 }
 
 static int put_both(struct restoring *r)
 {
-	int result = put_key(r), error;
+	int error = restore_begin(&r->store, r->suffix), result;
 
+	if (error != 0)
+		return cannot("keep it under another name", r->store.path, error);
+	result = put_key(r);
 	if (result == EX_OK)
 		result = act_in(r, r->store_folder);
 	if (result != EX_OK)
 		return result;
-	error = restore_put(&r->store, r->suffix);
+	error = restore_put(&r->store);
 	return error == 0 ? EX_OK : cannot("put it in place", r->store.path, error);
 }
 
@@ -422,10 +459,10 @@ static int put(struct restoring *r)
 	int result = put_both(r);
 
 	if (result != EX_OK) {
-		take_key_back(r);
+		take_back(r);
 		return result;
 	}
-	if (had)
+	if (had && r->store.begun)
 		cli_note(r->cli, "the store that was there is now %s%s", r->store.path, r->suffix);
 	cli_note(r->cli, "%s is in place, as of %s; the node may be started", r->store.path, r->backup.head.time);
 	return EX_OK;

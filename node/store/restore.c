@@ -8,13 +8,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PART_BYTES = 1 << 20 };
 
-/* What lies beside a database. The lock's file stays. */
+/* A database and what lies beside it. The lock's file stays. */
 static const char *const endings[] = {"", "-wal", "-shm"};
 enum { N_ENDINGS = sizeof endings / sizeof *endings };
+
+static int look(struct restore *r)
+{
+	int result;
+
+	free(r->copy);
+	result = sqlite_mark(&r->copy, &r->unfinished, r->path);
+	if (result == 0 && !r->unfinished) {
+		free(r->copy);
+		if (asprintf(&r->copy, "%s.restoring", r->path) < 0) {
+			r->copy = NULL;
+			result = -ENOMEM;
+		}
+	}
+	r->present = access(r->path, F_OK) == 0;
+	return result;
+}
 
 int restore_look(struct restore *out, const char *url, const char *folder, char **why)
 {
@@ -23,13 +41,9 @@ int restore_look(struct restore *out, const char *url, const char *folder, char 
 	*out = (struct restore){.lock = -1};
 	*why = NULL;
 	r = sqlite_path(&out->path, url, folder, why);
-	if (r == 0 && asprintf(&out->copy, "%s.restoring", out->path) < 0) {
-		out->copy = NULL;
-		r = -ENOMEM;
-	}
 	if (r == 0)
-		out->present = access(out->path, F_OK) == 0;
-	else
+		r = look(out);
+	if (r != 0)
 		restore_close(out);
 	return r;
 }
@@ -40,9 +54,7 @@ int restore_take(struct restore *r, char **why)
 
 	*why = NULL;
 	result = sqlite_lock(&r->lock, r->path, why);
-	if (result == 0)
-		r->present = access(r->path, F_OK) == 0; /* a node that ended just now may have made it */
-	return result;
+	return result == 0 ? look(r) : result; /* who ended just now may have changed what is there */
 }
 
 static int remove_with(const char *path, const char *ending)
@@ -57,11 +69,12 @@ static int remove_with(const char *path, const char *ending)
 	return r;
 }
 
-static int remove_copy(struct restore *r)
+/* A copy whose name keeps nodes out stays there, to be written over. */
+static int remove_copy(const struct restore *r)
 {
 	int result = remove_with(r->copy, ".lock");
 
-	for (size_t i = 0; i < N_ENDINGS && result == 0; i++)
+	for (size_t i = r->unfinished ? 1 : 0; i < N_ENDINGS && result == 0; i++)
 		result = remove_with(r->copy, endings[i]);
 	return result;
 }
@@ -109,7 +122,7 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
 	if (part != NULL)
 		result = remove_copy(r);
 	if (result == 0)
-		to = open(r->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		to = open(r->copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (result == 0 && to < 0)
 		result = -errno;
 	crypto_generichash_init(&hash, NULL, 0, DIGEST_LEN);
@@ -134,53 +147,125 @@ int restore_copy(struct restore *r, int from, uint64_t bytes, const struct diges
 	return result;
 }
 
-/* Puts a file of the store's aside, or `back`. */
-static int rename_with(const struct restore *r, const char *ending, const char *suffix, bool back)
+static int check_closed(const struct restore *r)
 {
-	char *from = NULL, *to = NULL;
-	int result = -ENOMEM;
-
-	if (asprintf(&from, "%s%s", r->path, ending) < 0)
-		from = NULL;
-	if (asprintf(&to, "%s%s%s", r->path, suffix, ending) < 0)
-		to = NULL;
-	if (from != NULL && to != NULL)
-		result = rename(back ? to : from, back ? from : to) < 0 && errno != ENOENT ? -errno : 0;
-	free(from);
-	free(to);
-	return result;
-}
-
-/* The old database goes first, then its WAL. Stopped in between there is no store, which anybody sees; the other way round there would be
- * one without its last commits, which nobody does. */
-int restore_put(struct restore *r, const char *suffix)
-{
-	char *why = NULL, *wal;
-	size_t n = 0;
-	bool put;
-	int result = 0;
+	char *wal;
+	int result;
 
 	if (asprintf(&wal, "%s-wal", r->copy) < 0)
 		return -ENOMEM;
-	if (access(wal, F_OK) == 0)
-		result = -EBUSY; /* somebody has it open still */
+	result = access(wal, F_OK) == 0 ? -EBUSY : 0; /* somebody has it open still */
 	free(wal);
-	while (n < N_ENDINGS && result == 0)
-		result = rename_with(r, endings[n++], suffix, false);
-	put = result == 0 && rename(r->copy, r->path) == 0;
+	return result;
+}
+
+static int mark(struct restore *r)
+{
+	char *name;
+	bool there;
+	int result = sqlite_mark(&name, &there, r->path);
+
 	if (result == 0)
-		result = put ? sqlite_settle(r->path, &why) /* and its name */ : -errno;
+		result = remove_with(r->copy, ".lock");
+	if (result == 0 && rename(r->copy, name) < 0)
+		result = -errno;
+	if (result != 0) {
+		free(name);
+		return result;
+	}
+	free(r->copy);
+	r->copy = name;
+	r->unfinished = r->begun = true;
+	return file_sync_folder(r->path);
+}
+
+static int link_to(const char *from, const char *to)
+{
+	return link(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* When both are one file, rename() leaves both names. */
+static int move_back(const char *to, const char *from)
+{
+	return (rename(from, to) < 0 || unlink(from) < 0) && errno != ENOENT ? -errno : 0;
+}
+
+/* Does it to a file of the store's and the name under which that is kept. */
+static int with_kept(const struct restore *r, const char *ending, const char *suffix,
+	int (*act)(const char *place, const char *kept))
+{
+	char *place = NULL, *kept = NULL;
+	int result = -ENOMEM;
+
+	if (asprintf(&place, "%s%s", r->path, ending) < 0)
+		place = NULL;
+	if (asprintf(&kept, "%s%s%s", r->path, suffix, ending) < 0)
+		kept = NULL;
+	if (place != NULL && kept != NULL)
+		result = act(place, kept);
+	free(place);
+	free(kept);
+	return result;
+}
+
+/* The database last: once it has its second name, all have. */
+static int keep(const struct restore *r, const char *suffix)
+{
+	struct stat st;
+	int result = 0;
+
+	if (!r->begun && stat(r->path, &st) == 0 && st.st_nlink > 1)
+		return 0;
+	for (size_t i = N_ENDINGS; i-- > 0 && result == 0;)
+		result = with_kept(r, endings[i], suffix, link_to);
+	return result == 0 ? file_sync_folder(r->path) : result;
+}
+
+int restore_begin(struct restore *r, const char *suffix)
+{
+	int result = check_closed(r);
+
+	if (result == 0 && !r->unfinished)
+		result = mark(r);
+	return result == 0 ? keep(r, suffix) : result;
+}
+
+int restore_put(struct restore *r)
+{
+	char *why = NULL;
+	int result = 0;
+
+	for (size_t i = 1; i < N_ENDINGS && result == 0; i++)
+		result = remove_with(r->path, endings[i]);
+	if (result == 0 && rename(r->copy, r->path) < 0)
+		result = -errno;
+	r->put = result == 0;
+	if (r->put)
+		result = sqlite_settle(r->path, &why); /* and its name */
 	free(why);
-	if (result != 0 && put)
-		rename(r->path, r->copy);
-	while (result != 0 && n > 0)
-		rename_with(r, endings[--n], suffix, true);
+	r->unfinished = result != 0;
+	return result;
+}
+
+int restore_undo(struct restore *r, const char *suffix)
+{
+	int result = 0;
+
+	if (!r->begun)
+		return 0;
+	if (r->put && rename(r->path, r->copy) < 0)
+		result = -errno;
+	for (size_t i = 0; i < N_ENDINGS && result == 0; i++)
+		result = with_kept(r, endings[i], suffix, move_back);
+	if (result == 0)
+		result = file_sync_folder(r->path);
+	r->unfinished = result != 0;
 	return result;
 }
 
 void restore_discard(struct restore *r)
 {
-	if (r->lock >= 0)
+	if (r->lock >= 0 && r->copy != NULL)
 		remove_copy(r);
 }
 

@@ -421,6 +421,22 @@ static int explain(const struct store *s, int rc, char **why)
 	}
 }
 
+/* Which of store and key belong together only a restore that ends knows. */
+static int refuse_unfinished(const char *path, char **why)
+{
+	bool there;
+	char *mark;
+	int r = sqlite_mark(&mark, &there, path);
+
+	if (r == 0 && there)
+		r = sqlite_why(why, -EINPROGRESS,
+			"%s is there: enlight restore was interrupted before store and store.key were in place; run it "
+			"again",
+			mark);
+	free(mark);
+	return r;
+}
+
 int store_open(struct store **out, const char *url, const struct store_options *options, char **why)
 {
 	struct store *s = calloc(1, sizeof *s);
@@ -437,6 +453,8 @@ int store_open(struct store **out, const char *url, const struct store_options *
 	r = sqlite_path(&s->path, url, options->folder, why);
 	if (r == 0)
 		r = sqlite_lock(&s->lock_fd, s->path, why);
+	if (r == 0)
+		r = refuse_unfinished(s->path, why);
 	if (r == 0)
 		r = sqlite_settle(s->path, why);
 	if (r != 0)

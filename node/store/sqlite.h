@@ -12,6 +12,9 @@ int sqlite_why(char **why, int r, const char *format, ...) __attribute__((format
 /* The path of a sqlite: URL, in memory the caller frees. 0, -EINVAL, -ENOMEM. */
 int sqlite_path(char **out, const char *url, const char *folder, char **why);
 
+/* The name that keeps nodes from a store until a restore has ended (memory the caller frees), and whether it is there. 0 or -ENOMEM. */
+int sqlite_mark(char **out, bool *there, const char *path);
+
 /* Takes the lock beside the file. `*fd` is closed to give it back. 0, -EBUSY, other -errno. */
 int sqlite_lock(int *fd, const char *path, char **why);
 

@@ -36,6 +36,16 @@ int sqlite_path(char **out, const char *url, const char *folder, char **why)
 	return *out != NULL ? 0 : -ENOMEM;
 }
 
+int sqlite_mark(char **out, bool *there, const char *path)
+{
+	if (asprintf(out, "%s.unfinished", path) < 0) {
+		*out = NULL;
+		return -ENOMEM;
+	}
+	*there = access(*out, F_OK) == 0;
+	return 0;
+}
+
 static int failed(char **why, const char *what, const char *path)
 {
 	int r = -errno;

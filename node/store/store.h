@@ -28,7 +28,7 @@ struct store_options {
  * file (PATH.lock) keeps other nodes out until store_close(). Before it is read, the file and its WAL are synced and dropped from
  * the page cache, so that recovery reads the disk. On success the caller owns `*out` and closes it with store_close(); on
  * error `*out` is NULL and `*why` (memory the caller frees, may be NULL) says what is wrong.
- * Errors: -ENOMEM, -EIO, -EINVAL (URL), -EBUSY (another node has it open), -EPROTO (a newer node wrote it), -EBADMSG (not a store,
+ * Errors: -ENOMEM, -EIO, -EINVAL (URL), -EBUSY (another node has it open), -EINPROGRESS (a restore was interrupted), -EPROTO (a newer node wrote it), -EBADMSG (not a store,
  * or damaged), -ENOSPC, -EROFS (it can only be read), other -errno of open. */
 int store_open(struct store **out, const char *url, const struct store_options *options, char **why);
 void store_close(struct store *s); /* NULL is a no-op; ends an open transaction without it */

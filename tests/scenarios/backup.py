@@ -200,10 +200,12 @@ def test_in_vain():
     status, said = told_to_end(node, *restore)
     equal((status, "ended; nothing was changed" in said), (75, True), said)
     equal([name for name in files(state) if "restoring" in name], [], "the copy")
-    last = faults.command(node, "rename:error=EIO:when=6")  # two for the key, three for the store, and the copy's
+    last = faults.command(node, "rename:error=EIO:when=3")  # of the copy, the key, and the store
     said = harness.run([*last, node.build / "node/enlight", *restore], expect=73, env={"ASAN_OPTIONS": "detect_leaks=0"}).stderr
     check(f"{state}/enlight.db and its key {keys}/store.key are as they were" in said, "it names both", said)
     (state / "enlight.db.lock").write_bytes(before[0]["enlight.db.lock"])
+    for folder, was in ((state, before[0]), (keys, before[1])):
+        equal(sorted(files(folder)), sorted(was), "files")
     equal((files(state), files(keys)), before, "store and key")
 
     shutil.rmtree(state)
@@ -214,6 +216,70 @@ def test_in_vain():
     check("is damaged" in node.enlight(*restore[:4], trailing, node.folder, expect=65).stderr, "a backup that goes on behind its end")
     node.enlight(*restore)
     equal([name for name in files(state) if "restoring" in name], [], "left behind")
+
+
+def lay_down(folder, content):
+    """The files are as they were, and there are no others."""
+    for path in folder.iterdir():
+        path.unlink()
+    for name, text in content.items():
+        (folder / name).write_bytes(text)
+        (folder / name).chmod(0o600)
+
+
+def kill_restore(node, restore, call, number):
+    """What becomes of a restore that is killed at its `number`th call of this kind: "before" it changed anything, "after" all was in place, or "again"
+    when it had to be run again. "done": it makes no more such calls."""
+    state = node.folder / "state"
+    database = (state / "enlight.db").read_bytes()
+    command = [*faults.command(node, f"{call}:signal=KILL:when={number}"), node.build / "node/enlight", *restore]
+    done = subprocess.run([str(word) for word in command], capture_output=True, env={"ASAN_OPTIONS": "detect_leaks=0"}, timeout=60)
+    if done.returncode == 0:
+        return "done"
+    check("KILL" in (node.folder / "strace").read_text(), "it was killed", done)
+    if not (state / "enlight.db.unfinished").exists():
+        return "before" if (state / "enlight.db").read_bytes() == database else "after"
+    refused = harness.run([node.build / "node/enlightd", "--config", node.configuration], expect=78).stderr
+    check("enlight restore was interrupted" in refused, "the node says it", refused)
+    check("a restore was interrupted" in node.enlight(*restore).stderr, "the next one says it")
+    return "again"
+
+
+@harness.limit(240)
+def test_killed():
+    """Killed at any step a restore leaves store and key that belong together, or a node that says to run it again, and then all is in place"""
+    node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
+    write_identity(node.member)
+    state, keys, backup = node.folder / "state", node.folder / "keys", node.folder / "enlight.backup"
+    node.enlight("backup", "--output", backup)
+    node.publish([course("ugent.be")])
+    node.kill()  # so that there is a WAL
+    new_key = (keys / "store.key").read_bytes()
+    (keys / "store.key").write_text("ab" * 32 + "\n")
+    store, old_keys = files(state), files(keys)
+    restore = ("restore", "--identity", node.folder / "identity.key", "--replace", backup, node.folder)
+    seen = {}
+    for call in ("rename", "link", "unlink"):
+        seen[call] = []
+        while "done" not in seen[call]:
+            lay_down(state, store)
+            lay_down(keys, old_keys)
+            seen[call].append(kill_restore(node, restore, call, len(seen[call]) + 1))
+            here = f"{call} {len(seen[call])}: {seen[call][-1]}"
+            if seen[call][-1] == "before":
+                equal([files(state)[name] for name in ("enlight.db", "enlight.db-wal")], [store["enlight.db"], store["enlight.db-wal"]], here)
+                equal(files(keys), old_keys, here)
+                continue
+            with sqlite3.connect(f"file:{state}/enlight.db?mode=ro", uri=True) as database:
+                equal(database.execute("SELECT count(*) FROM setting WHERE name = 'restored'").fetchone(), (1,), here)
+            equal((keys / "store.key").read_bytes(), new_key, here)
+            kept = {path.name.split("Z")[-1]: path.read_bytes() for path in state.glob("enlight.db.until-*")}
+            equal((kept[""], kept["-wal"]), (store["enlight.db"], store["enlight.db-wal"]), here)
+            equal({path.read_bytes() for path in keys.glob("store.key.until-*")}, {old_keys["store.key"]}, here)
+            check(not (state / "enlight.db.unfinished").exists(), here)
+    equal((seen["rename"], seen["link"]), (["before", "again", "again", "done"], ["again"] * 4 + ["done"]), "steps")
+    equal([what for what in seen["unlink"] if what not in ("before", "after")], ["again", "again", "done"], "steps")
+    node.start()
 
 
 NOBODY = 65534

@@ -271,7 +271,9 @@ START_TEST(test_restoring)
 	ck_assert_int_eq(open_place(&why), 0);
 	lseek(fd, 0, SEEK_SET);
 	ck_assert_int_eq(restore_copy(&place, fd, v.bytes, &v.digest, NULL, NULL), 0);
-	ck_assert_int_eq(restore_put(&place, ".old"), 0);
+	ck_assert_int_eq(restore_begin(&place, ".old"), 0);
+	ck_assert_int_eq(restore_put(&place), 0);
+	restore_discard(&place);
 	restore_close(&place);
 	close(fd);
 	open_store();
@@ -314,13 +316,135 @@ START_TEST(test_restoring_in_vain)
 	lseek(fd, 0, SEEK_SET);
 	ck_assert_int_eq(restore_copy(&place, fd, 4, &digest, NULL, NULL), 0);
 	ck_assert_int_eq(unlink(copy), 0);
-	ck_assert_int_eq(restore_put(&place, ".old"), -ENOENT);
+	ck_assert_int_eq(restore_begin(&place, ".old"), -ENOENT);
+	ck_assert_int_eq(restore_undo(&place, ".old"), 0);
 	restore_discard(&place);
 	restore_close(&place);
 	close(fd);
 	ck_assert_int_eq(access(copy, F_OK), -1);
 	ck_assert_int_eq(read_text(path, "SELECT value FROM setting WHERE name = 'zzz last'", text), SQLITE_ROW);
 	ck_assert_str_eq(text, "7");
+}
+END_TEST
+
+/* The place of a store that is not open, with a copy that is whole. */
+static void copy_text(const char *text)
+{
+	char from[160], *why;
+	struct digest digest;
+	int fd;
+
+	snprintf(from, sizeof from, "%s/from", folder);
+	ck_assert_int_eq(file_write(from, text, strlen(text), 0600), 0);
+	digest_plain(&digest, bytes_str(text));
+	ck_assert_int_eq(open_place(&why), 0);
+	fd = open(from, O_RDONLY);
+	ck_assert_int_eq(restore_copy(&place, fd, strlen(text), &digest, NULL, NULL), 0);
+	close(fd);
+	ck_assert_int_eq(unlink(from), 0);
+}
+
+static void put_text(const char *name, const char *text)
+{
+	char path[160];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	ck_assert_int_eq(file_write(path, text, strlen(text), 0600), 0);
+}
+
+/* What a file of the folder holds; "-": there is none. */
+static const char *text_of(const char *name)
+{
+	static char text[64];
+	char path[160];
+	void *data;
+	size_t len;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	if (file_read(&data, &len, path, sizeof text - 1) == -ENOENT)
+		return "-";
+	snprintf(text, sizeof text, "%s", (char *)data);
+	free(data);
+	return text;
+}
+
+static void start_with_texts(void)
+{
+	store_close(store);
+	store = NULL;
+	put_text("node.db", "old");
+	put_text("node.db-wal", "old's WAL");
+}
+
+/* A restore that fails leaves all as it was, at whatever step it is undone. */
+START_TEST(test_undoing)
+{
+	start_with_texts();
+	for (unsigned n_steps = 0; n_steps < 3; n_steps++) {
+		copy_text("new");
+		if (n_steps > 0)
+			ck_assert_int_eq(restore_begin(&place, ".old"), 0);
+		if (n_steps > 1)
+			ck_assert_int_eq(restore_put(&place), 0);
+		ck_assert_str_eq(text_of("node.db"), n_steps > 1 ? "new" : "old");
+		ck_assert_int_eq(restore_undo(&place, ".old"), 0);
+		restore_discard(&place);
+		restore_close(&place);
+		ck_assert_str_eq(text_of("node.db"), "old");
+		ck_assert_str_eq(text_of("node.db-wal"), "old's WAL");
+		ck_assert_uint_eq(strangers(), 0);
+	}
+}
+END_TEST
+
+/* After a restore that was interrupted no node opens the store. The next one ends it, and what was there before is kept once: under the
+ * name that the first gave it, with its WAL. */
+START_TEST(test_interrupted)
+{
+	struct store_options options = {.folder = folder};
+	char wal[160], *why;
+
+	start_with_texts();
+	copy_text("first");
+	ck_assert_int_eq(restore_begin(&place, ".1"), 0);
+	restore_close(&place);
+	snprintf(wal, sizeof wal, "%s/node.db-wal", folder);
+	ck_assert_int_eq(unlink(wal), 0); /* so far it had come */
+	ck_assert_int_eq(store_open(&store, "sqlite:node.db", &options, &why), -EINPROGRESS);
+	ck_assert_ptr_nonnull(strstr(why, "node.db.unfinished is there: enlight restore was interrupted"));
+	free(why);
+
+	copy_text("second");
+	ck_assert(place.unfinished);
+	ck_assert_int_eq(restore_begin(&place, ".2"), 0);
+	ck_assert_int_eq(restore_undo(&place, ".2"), 0);
+	restore_discard(&place);
+	restore_close(&place);
+	ck_assert_int_eq(store_open(&store, "sqlite:node.db", &options, &why), -EINPROGRESS);
+	free(why);
+
+	copy_text("third");
+	ck_assert_int_eq(restore_begin(&place, ".3"), 0);
+	ck_assert_int_eq(restore_put(&place), 0);
+	restore_discard(&place);
+	restore_close(&place);
+	ck_assert_str_eq(text_of("node.db"), "third");
+	ck_assert_str_eq(text_of("node.db.1"), "old");
+	ck_assert_str_eq(text_of("node.db.1-wal"), "old's WAL");
+	ck_assert_str_eq(text_of("node.db.2"), "-");
+	ck_assert_str_eq(text_of("node.db.3"), "-");
+	ck_assert_str_eq(text_of("node.db.unfinished"), "-");
+
+	copy_text("fourth");
+	ck_assert_int_eq(restore_begin(&place, ".4"), 0);
+	restore_close(&place);
+	snprintf(wal, sizeof wal, "%s/node.db.4", folder);
+	ck_assert_int_eq(unlink(wal), 0); /* it stopped before */
+	copy_text("fifth");
+	ck_assert_int_eq(restore_begin(&place, ".5"), 0);
+	ck_assert_int_eq(restore_put(&place), 0);
+	restore_close(&place);
+	ck_assert_str_eq(text_of("node.db.5"), "third");
 }
 END_TEST
 
@@ -390,8 +514,8 @@ int main(void)
 	Suite *suite = suite_create("backup");
 	TCase *tc = tcase_create("backup");
 	const TTest *const tests[] = {test_copy_of_a_store_at_work, test_no_write_that_fails_harms_the_store,
-		test_no_room, test_giving_up, test_place_is_taken, test_restoring, test_restoring_in_vain,
-		test_looking_makes_nothing, test_head};
+		test_no_room, test_giving_up, test_place_is_taken, test_restoring, test_restoring_in_vain, test_undoing,
+		test_interrupted, test_looking_makes_nothing, test_head};
 
 	if (sodium_init() < 0)
 		return 1;
