@@ -162,6 +162,44 @@ static bool strikes_here(const char *name)
 	return true;
 }
 
+/* ---- which calls there are ---- */
+
+enum { LEARNT_MAX = 1 << 16 };
+static atomic_int learning; /* the kind of call whose places are noted */
+static atomic_size_t n_learnt;
+static uint64_t learnt[LEARNT_MAX];
+
+static void learn(void)
+{
+	void *stack[FRAMES * 2];
+	size_t n = n_learnt++;
+
+	if (n >= LEARNT_MAX)
+		abort();
+	learnt[n] = place_here(stack, backtrace(stack, FRAMES * 2));
+}
+
+void faults_learn(enum fault_kind kind)
+{
+	n_learnt = 0;
+	learning = (int)kind;
+}
+
+size_t faults_learnt(void)
+{
+	learning = 0;
+	return n_learnt;
+}
+
+size_t faults_visits(size_t n)
+{
+	size_t visits = 0;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		visits += learnt[i] == learnt[n - 1];
+	return visits;
+}
+
 /* Of the sanitizers, where there is one. */
 void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t size) __attribute__((weak));
 
@@ -172,6 +210,8 @@ static bool strikes(enum fault_kind kind, const char *name)
 
 	if (is_subject && kind == FAULT_CALL)
 		return strikes_here(name);
+	if (learning == (int)kind)
+		learn();
 	if (armed != (int)kind)
 		return false;
 	do {
@@ -344,6 +384,13 @@ FAILING(FILE *, NULL, EMFILE, fopen64, (const char *path, const char *mode), (pa
 FAILING(DIR *, NULL, EMFILE, opendir, (const char *path), (path))
 FAILING(int, -1, EIO, fsync, (int fd), (fd))
 FAILING(int, EOF, EIO, fflush, (FILE * f), (f))
+FAILING(int, -1, EIO, access, (const char *path, int how), (path, how))
+FAILING(int, -1, EACCES, mkstemp64, (char *path), (path))
+FAILING(FILE *, NULL, ENOMEM, fdopen, (int fd, const char *mode), (fd, mode))
+FAILING(off_t, -1, EIO, lseek64, (int fd, off_t at, int whence), (fd, at, whence))
+FAILING(ssize_t, -1, EIO, pread64, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
+FAILING(int, -1, EPERM, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
+FAILING(int, EIO, EIO, posix_fadvise64, (int fd, off_t at, off_t n, int advice), (fd, at, n, advice))
 FAILING(char *, NULL, EACCES, realpath, (const char *path, char *out), (path, out))
 FAILING(int, -1, EACCES, unlink, (const char *path), (path))
 FAILING(int, -1, EACCES, mkostemp64, (char *path, int flags), (path, flags))
@@ -449,6 +496,34 @@ int __wrap_zmq_socket_monitor(void *s, const char *at, int events)
 		return __real_zmq_socket_monitor(s, at, events);
 	errno = EMFILE;
 	return -1;
+}
+
+/* The file knows that it lacks something. */
+size_t __real_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f)
+{
+	enum { ERROR_SEEN = 0x20 }; /* of the GNU C library: what ferror() asks for */
+
+	if (!strikes(FAULT_CALL, "fwrite"))
+		return __real_fwrite(from, size, n, f);
+	f->_flags |= ERROR_SEEN;
+	errno = ENOSPC;
+	return 0;
+}
+
+/* The file is closed all the same. */
+int __real_fclose(FILE *f);
+int __wrap_fclose(FILE *f);
+int __wrap_fclose(FILE *f)
+{
+	bool fails = strikes(FAULT_CALL, "fclose");
+	int r = __real_fclose(f);
+
+	if (!fails)
+		return r;
+	errno = EIO;
+	return EOF;
 }
 
 int __real_open64(const char *path, int flags, mode_t mode);

@@ -21,6 +21,12 @@ void faults_arm(enum fault_kind kind, size_t n);
 /* Nothing fails any more. What did: the function's name, or NULL. */
 const char *faults_disarm(void);
 
+/* Until faults_learnt(), which says how many there were, calls of this kind are noted and none fails. A program makes the same ones each
+ * time: then faults_visits() says how many of those before the n-th were made in the same place, as places are below. */
+void faults_learn(enum fault_kind kind);
+size_t faults_learnt(void);
+size_t faults_visits(size_t n);
+
 /* ---- places ---- */
 
 /* A program that goes on and on fails by places rather than by numbers: a place is a call, and the four that led to it. Which were met,

@@ -1,13 +1,7 @@
 /* Every call of memory and of the system that `enlight` makes fails once: the verb says so and ends with a status of <sysexits.h>; it
  * never crashes, loses memory, or says that it has done what it has not. */
-#include "core/event.h"
-#include "faults.h"
-#include "base/bytes.h"
-#include "members.h"
+#include "running.h"
 #include "walk.h"
-
-#include <sys/wait.h>
-#include <sysexits.h>
 
 /* Verbs without a node, run in the network's folder. What a case leaves behind (`made`) is removed before each run. */
 static const struct {
@@ -45,67 +39,35 @@ static const struct {
 	{"enlight manual completion", NULL},
 };
 
+static const char *made;
+
+static void remove_made(void)
+{
+	if (made != NULL)
+		remove_all(made);
+}
+
+static void walk_verb(size_t i, enum fault_kind kind)
+{
+	made = cases[i].made;
+	walk(&(struct walk){.start = start_enlight, .line = cases[i].line, .before = remove_made}, kind);
+}
+
 /* Without memory a verb says so and ends with 71. */
 START_TEST(test_memory_of_verbs)
 {
-	walk(start_enlight, FAULT_MEMORY, cases[_i].line, cases[_i].made);
+	walk_verb((size_t)_i, FAULT_MEMORY);
 }
 END_TEST
 
 /* A call of the system that fails makes the verb end with a message and a status that fits, unless it can do without. */
 START_TEST(test_system_of_verbs)
 {
-	walk(start_enlight, FAULT_CALL, cases[_i].line, cases[_i].made);
+	walk_verb((size_t)_i, FAULT_CALL);
 }
 END_TEST
 
 /* ---- verbs that ask a node ---- */
-
-static pid_t node;
-
-/* An event for `enlight publish`, of the network's own. */
-static void write_event(void)
-{
-	json_t *event = event_example(topic_find("course.offering"));
-
-	json_object_del(event, "source");
-	json_object_del(event, "id");
-	json_object_del(event, "time");
-	json_object_del(event, "enlightrevision");
-	json_object_set_new(event, "enlightaudience", json_string("network"));
-	ck_assert_int_eq(json_dump_file(event, "event.json", 0), 0);
-	json_decref(event);
-}
-
-/* The node runs in a process of its own, and lacks nothing. */
-static void node_start(void)
-{
-	int ready[2];
-	char byte;
-
-	members_make();
-	write_event();
-	ck_assert_int_eq(pipe(ready), 0);
-	node = fork();
-	if (node == 0) {
-		quiet_begin();
-		tell_when_ready = ready[1];
-		exit(start_enlightd());
-	}
-	close(ready[1]);
-	ck_assert_msg(read(ready[0], &byte, 1) == 1, "the node does not start");
-	close(ready[0]);
-}
-
-static void node_stop(void)
-{
-	int status;
-
-	kill(node, SIGTERM);
-	ck_assert_int_eq(waitpid(node, &status, 0), node);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the node ended with %d", status);
-	members_remove();
-}
 
 #define ENLIGHT "enlight --config ugent.be/node.yaml "
 static const char *const online[] = {
@@ -143,13 +105,13 @@ enum {
 /* The same for verbs that ask a node; it is not the node that lacks anything. */
 START_TEST(test_memory_of_asking)
 {
-	walk(start_enlight, FAULT_MEMORY, online[_i], NULL);
+	walk(&(struct walk){.start = start_enlight, .line = online[_i]}, FAULT_MEMORY);
 }
 END_TEST
 
 START_TEST(test_system_of_asking)
 {
-	walk(start_enlight, FAULT_CALL, online[_i], NULL);
+	walk(&(struct walk){.start = start_enlight, .line = online[_i]}, FAULT_CALL);
 }
 END_TEST
 
