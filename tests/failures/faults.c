@@ -203,11 +203,19 @@ size_t faults_visits(size_t n)
 /* Of the sanitizers, where there is one. */
 void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t size) __attribute__((weak));
 
-/* Whether this call is the one. */
-static bool strikes(enum fault_kind kind, const char *name)
+static atomic_bool is_paused;
+
+void faults_pause(bool paused)
+{
+	is_paused = paused;
+}
+
+bool faults_strike(enum fault_kind kind, const char *name)
 {
 	size_t n = left;
 
+	if (is_paused)
+		return false;
 	if (is_subject && kind == FAULT_CALL)
 		return strikes_here(name);
 	if (learning == (int)kind)
@@ -258,7 +266,7 @@ const char *faults_disarm(void)
 
 static bool fails(void)
 {
-	return strikes(FAULT_MEMORY, "memory");
+	return faults_strike(FAULT_MEMORY, "memory");
 }
 
 #include "../unit/failing_memory.h"
@@ -371,7 +379,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const s
 	type __wrap_##name params;                                                                                     \
 	type __wrap_##name params                                                                                      \
 	{                                                                                                              \
-		if (strikes(FAULT_CALL, #name)) {                                                                      \
+		if (faults_strike(FAULT_CALL, #name)) {                                                                \
 			errno = error;                                                                                 \
 			return failed;                                                                                 \
 		}                                                                                                      \
@@ -479,7 +487,7 @@ struct MHD_Daemon *__wrap_MHD_start_daemon(unsigned flags, uint16_t port, MHD_Ac
 	struct MHD_Daemon *d;
 	va_list options;
 
-	if (strikes(FAULT_CALL, "MHD_start_daemon"))
+	if (faults_strike(FAULT_CALL, "MHD_start_daemon"))
 		return NULL;
 	va_start(options, context);
 	d = MHD_start_daemon_va(flags, port, accept, accept_context, handle, context, options);
@@ -492,7 +500,7 @@ int __real_zmq_socket_monitor(void *s, const char *at, int events);
 int __wrap_zmq_socket_monitor(void *s, const char *at, int events);
 int __wrap_zmq_socket_monitor(void *s, const char *at, int events)
 {
-	if (at == NULL || !strikes(FAULT_CALL, "zmq_socket_monitor"))
+	if (at == NULL || !faults_strike(FAULT_CALL, "zmq_socket_monitor"))
 		return __real_zmq_socket_monitor(s, at, events);
 	errno = EMFILE;
 	return -1;
@@ -505,7 +513,7 @@ size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f)
 {
 	enum { ERROR_SEEN = 0x20 }; /* of the GNU C library: what ferror() asks for */
 
-	if (!strikes(FAULT_CALL, "fwrite"))
+	if (!faults_strike(FAULT_CALL, "fwrite"))
 		return __real_fwrite(from, size, n, f);
 	f->_flags |= ERROR_SEEN;
 	errno = ENOSPC;
@@ -517,7 +525,7 @@ int __real_fclose(FILE *f);
 int __wrap_fclose(FILE *f);
 int __wrap_fclose(FILE *f)
 {
-	bool fails = strikes(FAULT_CALL, "fclose");
+	bool fails = faults_strike(FAULT_CALL, "fclose");
 	int r = __real_fclose(f);
 
 	if (!fails)
@@ -538,7 +546,7 @@ int __wrap_open64(const char *path, int flags, ...)
 		mode = va_arg(args, mode_t);
 		va_end(args);
 	}
-	if (strikes(FAULT_CALL, "open")) {
+	if (faults_strike(FAULT_CALL, "open")) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -554,7 +562,7 @@ static int sql_open(const char *path, int flags, int mode)
 
 static ssize_t sql_pread(int fd, void *to, size_t n, off_t at)
 {
-	if (!strikes(FAULT_CALL, "SQLite's pread"))
+	if (!faults_strike(FAULT_CALL, "SQLite's pread"))
 		return pread(fd, to, n, at);
 	errno = EIO;
 	return -1;
@@ -562,10 +570,15 @@ static ssize_t sql_pread(int fd, void *to, size_t n, off_t at)
 
 static ssize_t sql_pwrite(int fd, const void *from, size_t n, off_t at)
 {
-	if (!strikes(FAULT_CALL, "SQLite's pwrite"))
+	if (!faults_strike(FAULT_CALL, "SQLite's pwrite"))
 		return pwrite(fd, from, n, at);
 	errno = EIO;
 	return -1;
+}
+
+static int sql_unlink(const char *path)
+{
+	return __wrap_unlink(path);
 }
 
 void faults_init(void)
@@ -582,6 +595,7 @@ void faults_init(void)
 	vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)sql_open);
 	vfs->xSetSystemCall(vfs, "pread", (sqlite3_syscall_ptr)sql_pread);
 	vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)sql_pread);
+	vfs->xSetSystemCall(vfs, "unlink", (sqlite3_syscall_ptr)sql_unlink);
 	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)sql_pwrite);
 	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)sql_pwrite);
 }

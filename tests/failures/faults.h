@@ -48,6 +48,12 @@ size_t faults_of(const char *name);
 /* The monotonic clock of this process runs so many times as fast, and what waits by it waits so much less. */
 void faults_hurry(unsigned times);
 
+/* For functions that a test itself puts in front of others: whether this call is the one. */
+bool faults_strike(enum fault_kind kind, const char *name);
+
+/* What the test does itself, while it is armed, does not fail and is not counted. */
+void faults_pause(bool paused);
+
 /* Where that was, as `function:line` from the inside out, when a sanitizer can say; for messages. */
 const char *faults_where(void);
 
