@@ -15,6 +15,9 @@ enum fault_kind { FAULT_MEMORY = 1, FAULT_CALL = 2 };
 /* Puts itself below jansson and SQLite; once, before either is used. */
 void faults_init(void);
 
+/* SQLite always has memory: for programs that use it through others, which may not bear that it has none. */
+void faults_spare_sqlite(void);
+
 /* The n-th (from 1) call of this kind in this process fails, once. */
 void faults_arm(enum fault_kind kind, size_t n);
 
@@ -51,7 +54,7 @@ void faults_hurry(unsigned times);
 /* For functions that a test itself puts in front of others: whether this call is the one. */
 bool faults_strike(enum fault_kind kind, const char *name);
 
-/* What the test does itself, while it is armed, does not fail and is not counted. */
+/* What the test itself does in this thread, while it is armed, does not fail and is not counted. */
 void faults_pause(bool paused);
 
 /* Where that was, as `function:line` from the inside out, when a sanitizer can say; for messages. */

@@ -3,6 +3,7 @@
 #define ENLIGHT_TESTS_RUNNING_H
 
 #include "core/event.h"
+#include "asking.h"
 #include "members.h"
 
 #include <sys/wait.h>
@@ -49,11 +50,35 @@ static inline void node_end(void)
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the node ended with %d", status);
 }
 
-/* The folder around it, too. */
+/* Publishes an event whose id begins so, with its number behind, from 1. */
+static inline void node_publish(const char *kind)
+{
+	static unsigned n;
+	char body[512], answer[ANSWER_MAX];
+
+	n++;
+	snprintf(body, sizeof body,
+		"{\"specversion\":\"1.0\",\"type\":\"eu.enlight.course.offering.v1\",\"id\":\"%s-%u\",\"subject\":"
+		"\"course/C%u\",\"enlightaudience\":\"network\",\"data\":{\"courseId\":\"C%u\",\"title\":[{\"lang\":"
+		"\"en\",\"value\":\"A\"}]}}",
+		kind, n, n, n);
+	ck_assert_int_eq(ask_node("ugent.be", "POST", "/v1/events", body, ANSWER_MS, answer) / 100, 2);
+}
+
+/* The folder around it, too; with a plugin that rejects some (keep_plugin.c). */
 static inline void node_start(void)
 {
+	char row[512];
+
 	members_make();
 	write_event();
+	snprintf(row, sizeof row,
+		"plugins:\n  - name: keep\n    command: ['%s']\n    topics: ['course.*']\n    own: true\n    "
+		"memory_limit: "
+		"0\n    settings: {words: words.yaml}\n",
+		getenv("KEEP_PLUGIN"));
+	ck_assert_int_eq(file_write("ugent.be/words.yaml", "mortal: true\n", 13, 0600), 0);
+	members_node("ugent.be", members_ports[0], row);
 	node_begin();
 }
 

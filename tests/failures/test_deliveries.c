@@ -1,4 +1,4 @@
-/* Every call of memory, of the system, of ODBC and of SQLite that `enlight-sql` makes fails once while a node gives it events: it answers each
+/* Every call of memory, of the system, of ODBC and of SQLite's own that `enlight-sql` makes fails once while a node gives it events: it answers each
  * as done or to be tried again, or ends with a status of <sysexits.h>; what it answered as done is in the tables then, and when the
  * node has given it the rest again, they are as if nothing had failed.
  *
@@ -494,7 +494,7 @@ static void walk_deliveries(size_t which, enum fault_kind kind)
 	walk(&w, kind);
 }
 
-/* Memory is short once, the plugin's or SQLite's. */
+/* Memory is short once: not SQLite's, whose driver falls then in itself (the node starts such a plugin again). */
 START_TEST(test_memory)
 {
 	walk_deliveries((size_t)_i, FAULT_MEMORY);
@@ -514,6 +514,7 @@ int main(void)
 	TCase *tc = tcase_create("deliveries");
 
 	faults_init();
+	faults_spare_sqlite();
 	tcase_add_checked_fixture(tc, make, unmake);
 	tcase_add_loop_test(tc, test_memory, 0, N_WALKS);
 	tcase_add_loop_test(tc, test_system, 0, N_WALKS);
