@@ -344,7 +344,9 @@ static void find_program(struct settings *s, struct config_plugin *p)
 		return;
 	}
 	at = settings_path(s, name);
-	if (at == NULL || snprintf(p->program, sizeof p->program, "%s", at) >= (int)sizeof p->program)
+	if (at == NULL)
+		return;
+	if (snprintf(p->program, sizeof p->program, "%s", at) >= (int)sizeof p->program)
 		settings_problem(s, &p->command, "command: the path is too long");
 	else if (access(at, X_OK) < 0)
 		settings_problem(s, &p->command, "command: %s cannot be run: %s", at, strerror(errno));
@@ -472,7 +474,9 @@ static int load(struct config **out, const char *path, enum depth depth, struct 
 	r = depth != TEXT ? check_outside(s, c, depth == NOTES ? &notes : NULL) : 0;
 	if (r != 0)
 		goto out;
-	r = settings_finish(s, problems) == 0 && notes.total == 0 ? 0 : CONFIG_BAD;
+	r = settings_finish(s, problems);
+	if (r >= 0)
+		r = r == 0 && notes.total == 0 ? 0 : CONFIG_BAD;
 	problems_move(problems, "", &notes);
 	if (r != 0)
 		goto out;

@@ -51,6 +51,8 @@ int secret_replace(const char *path, const uint8_t secret[static SECRET_FILE_LEN
 	hex_encode(text, secret, SECRET_FILE_LEN);
 	text[DIGITS] = '\n';
 	r = file_write(path, text, DIGITS + 1, 0600);
+	if (r != 0)
+		unlink(path); /* it may have its name, and lack only what keeps that */
 	sodium_memzero(text, sizeof text);
 	return r;
 }

@@ -56,13 +56,14 @@ void settings_free(struct settings *s)
 	free(s);
 }
 
-char *settings_path(const struct settings *s, const char *path)
+char *settings_path(struct settings *s, const char *path)
 {
 	char *out;
 
-	if (asprintf(&out, "%s%s", *path == '/' ? "" : s->folder, path) < 0)
-		return NULL;
-	return out;
+	if (asprintf(&out, "%s%s", *path == '/' ? "" : s->folder, path) >= 0)
+		return out;
+	s->error = -ENOMEM;
+	return NULL;
 }
 
 /* ---- places ---- */

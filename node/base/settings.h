@@ -71,8 +71,9 @@ int settings_finish(struct settings *s, struct problems *problems);
 size_t settings_changes(const void *a, const void *b, const struct setting *table,
 	void (*changed)(void *context, const char *name), void *context);
 
-/* A path as it stands in the file, seen from the file's folder; memory the caller frees. NULL: out of memory. */
-char *settings_path(const struct settings *s, const char *path);
+/* A path as it stands in the file, seen from the file's folder; memory the caller frees. NULL: out of memory, which
+ * settings_finish() says too. */
+char *settings_path(struct settings *s, const char *path);
 
 /* Writes the table as the source of a manual page (scdoc), and as a file with comments in which every required setting
  * stands with its example and every other one is commented out. `value` may answer another text for a setting's dotted name

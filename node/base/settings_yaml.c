@@ -369,13 +369,13 @@ static int by_name(const void *a, const void *b)
 					  : (int)(x->at.column - y->at.column);
 }
 
-static void check_names(struct yaml_faults *faults, const struct yaml_node *map)
+static void check_names(struct writer *w, struct yaml_faults *faults, const struct yaml_node *map)
 {
 	size_t n = map->n / 2;
 	struct yaml_node **keys = calloc(n + 1, sizeof(struct yaml_node *));
 
 	if (keys == NULL) {
-		faults->lost++;
+		w->out->error = -ENOMEM;
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -413,7 +413,7 @@ static void json_node(struct writer *w, struct yaml_faults *faults, const struct
 		return;
 	}
 	if (map)
-		check_names(faults, node);
+		check_names(w, faults, node);
 	write_bracket(w, node, map ? "{" : "[");
 	for (size_t i = 0; i < node->n; i++) {
 		if (i != 0)

@@ -117,7 +117,7 @@ static bool on_event(void *context, const char *id, const char *data)
 		snprintf(t->after, sizeof t->after, "%s", id);
 	event = data == NULL ? NULL : json_loads(data, 0, NULL);
 	if (event == NULL)
-		return true;
+		return !cli_lacks_memory();
 	print_event(t->cli, event);
 	json_decref(event);
 	return t->left == 0 || --t->left != 0;

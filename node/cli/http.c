@@ -368,10 +368,14 @@ static void on_line(struct stream *s)
 {
 	const char *line = buffer_cstr(&s->line), *data;
 
-	if (line == NULL)
+	if (line == NULL) {
+		cli_lack_memory();
 		return;
+	}
 	if (*line == '\0') {
 		data = buffer_cstr(&s->data);
+		if (data == NULL)
+			cli_lack_memory();
 		if (s->data.len != 0 && data != NULL)
 			s->ended = !s->on_event(s->context, s->id, data);
 		else if (s->data.len == 0)
@@ -401,8 +405,7 @@ static size_t on_stream(char *data, size_t size, size_t n, void *context)
 		}
 		if (s->line.error != 0 || s->data.error != 0)
 			cli_lack_memory();
-		if (s->line.len > LINE_MAX_LEN || s->data.len > LINE_MAX_LEN || s->line.error != 0 ||
-			s->data.error != 0)
+		if (s->line.len > LINE_MAX_LEN || s->data.len > LINE_MAX_LEN || cli_lacks_memory())
 			return 0;
 	}
 	return s->ended ? 0 : size * n;

@@ -142,7 +142,9 @@ static int take_apart(struct parts *p, const char *text, size_t len)
 		r = take_line(p, text, n);
 		text += n + 1;
 	}
-	return r;
+	for (size_t i = 0; i < p->n_cards && r == 0; i++)
+		r = p->cards[i].error;
+	return r == 0 ? p->roster.error : r;
 }
 
 static int parse_cards(struct invite *out, const struct parts *p, const char *path, struct problems *problems)

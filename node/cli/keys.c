@@ -245,7 +245,10 @@ static int run_keys_destroy(struct cli *c, int argc, char **argv)
 		r = offline_card(&card, p.card);
 	if (r == EX_OK) {
 		node = ask_node(c, &p);
-		why = still_needed(&card, node, number);
+		if (cli_lacks_memory()) /* it may run, and with this very key */
+			r = EX_OSERR;
+		else
+			why = still_needed(&card, node, number);
 	}
 	if (why != NULL) {
 		cli_error("key %u %s; nothing was destroyed", number, why);

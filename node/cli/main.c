@@ -214,6 +214,17 @@ static int find_and_run(struct cli *c, int argc, char **argv, int verb)
 	return r;
 }
 
+/* What could not be printed was not done, whether the last of it was lost or something before. */
+static int end_output(int r)
+{
+	int error = fflush(stdout) != 0 ? errno : 0;
+
+	if ((error == 0 && !ferror(stdout)) || (r != EX_OK && r != EX_IOERR))
+		return r;
+	cli_error("cannot write: %s", error != 0 ? strerror(error) : "what was printed is not whole");
+	return EX_IOERR;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli c = {.config = getenv("ENLIGHT_CONFIG"), .socket = getenv("ENLIGHT_SOCKET")};
@@ -238,9 +249,5 @@ int main(int argc, char **argv)
 		r = EX_OSERR;
 	if (r == EX_OSERR)
 		cli_error("out of memory");
-	if (fflush(stdout) != 0 && r == EX_OK) {
-		cli_error("cannot write: %s", strerror(errno));
-		r = EX_IOERR;
-	}
-	return r;
+	return end_output(r);
 }

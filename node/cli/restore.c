@@ -297,9 +297,11 @@ static int note_restored(struct restoring *r, struct store *s)
 	snprintf(text, sizeof text, "%lu", (unsigned long)next_incarnation(r, &latest));
 	result = store_ledger_ops.setting_put(s, RESTORED_SETTING, text);
 	if (result == 0)
-		return store_commit(s);
-	store_rollback(s);
-	return result;
+		result = store_commit(s);
+	else
+		store_rollback(s);
+	return result == 0 ? store_checkpoint(s)
+			   : result; /* nothing is to stay in the WAL, which is not put in place */
 }
 
 /* Opens every batch of the copy with the key. */
@@ -349,7 +351,7 @@ static int prepare_copy(struct restoring *r)
 
 	if (asprintf(&url, "sqlite:%s", r->store.copy) < 0)
 		return EX_OSERR;
-	result = store_open(&s, url, &(struct store_options){.folder = "."}, &why);
+	result = store_open(&s, url, &(struct store_options){.folder = ".", .expendable = true}, &why);
 	free(url);
 	if (result != 0) {
 		cli_error("%s: %s", r->backup.path, why != NULL ? why : strerror(-result));

@@ -37,8 +37,12 @@ static bool set_data(json_t *object, const struct event *e)
 		if (data == NULL && errno == ENOMEM)
 			return false;
 	}
+	if (data != NULL && !set(object, "datacontenttype", json_string(CONTENT_JSON))) {
+		json_decref(data);
+		return false;
+	}
 	if (data != NULL)
-		return set(object, "datacontenttype", json_string(CONTENT_JSON)) && set(object, "data", data);
+		return set(object, "data", data);
 	if (e->data.data == NULL)
 		return true;
 	return set(object, "datacontenttype", json_string(CONTENT_PROTOBUF)) &&

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,16 +58,14 @@ int restore_take(struct restore *r, char **why)
 	return result == 0 ? look(r) : result; /* who ended just now may have changed what is there */
 }
 
+/* Takes no memory: what is left when there is none must go as well. */
 static int remove_with(const char *path, const char *ending)
 {
-	char *name;
-	int r;
+	char name[PATH_MAX];
 
-	if (asprintf(&name, "%s%s", path, ending) < 0)
-		return -ENOMEM;
-	r = unlink(name) < 0 && errno != ENOENT ? -errno : 0;
-	free(name);
-	return r;
+	if (snprintf(name, sizeof name, "%s%s", path, ending) >= (int)sizeof name)
+		return -ENAMETOOLONG;
+	return unlink(name) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* A copy whose name keeps nodes out stays there, to be written over. */

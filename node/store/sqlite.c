@@ -163,7 +163,8 @@ struct store {
 	bool has_aside; /* there may be something that is kept apart */
 	bool in_transaction;
 	bool wal_stays; /* the WAL could not be moved, which was said */
-	int lost;       /* what ended the transaction by itself; 0: it is alive */
+	bool expendable;
+	int lost; /* what ended the transaction by itself; 0: it is alive */
 };
 
 const char *store_path(const struct store *s)
@@ -211,6 +212,8 @@ static int judge(const struct store *s, int rc, int which)
 
 	if (e == EDQUOT || e == EFBIG)
 		return SQLITE_FULL;
+	if (s->expendable)
+		return rc;
 	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
 		if (rc == unknown[i])
 			end(s, rc);
@@ -450,6 +453,7 @@ int store_open(struct store **out, const char *url, const struct store_options *
 	s->lock_fd = -1;
 	s->disk_limit_bytes = options->disk_limit_bytes;
 	s->reserve_bytes = options->reserve_bytes;
+	s->expendable = options->expendable;
 	r = sqlite_path(&s->path, url, options->folder, why);
 	if (r == 0)
 		r = sqlite_lock(&s->lock_fd, s->path, why);
@@ -530,7 +534,7 @@ void store_rollback(struct store *s)
 }
 
 /* PASSIVE waits for no reader: what one still needs stays for the next time. */
-void store_checkpoint(struct store *s)
+int store_checkpoint(struct store *s)
 {
 	int in_wal = 0, moved = 0;
 	int rc;
@@ -548,6 +552,7 @@ void store_checkpoint(struct store *s)
 		s->wal_stays = true;
 	}
 	measure(s);
+	return sqlite_error(rc);
 }
 
 /* The ledger */

@@ -109,6 +109,16 @@ int store_reader_open_file(struct store_reader **out, const char *url, const cha
 	return r;
 }
 
+/* Of a page that could not be had the check says so, with SQLite's code, as if that were damage. 0: it is. */
+static int not_read(const char *found)
+{
+	static const char words[] = "unable to get the page. error code=";
+	const char *code = strstr(found, words);
+	int rc = code == NULL ? SQLITE_CORRUPT : atoi(code + sizeof words - 1);
+
+	return (rc & 0xff) == SQLITE_NOMEM || (rc & 0xff) == SQLITE_IOERR ? rc : 0;
+}
+
 int store_reader_check(struct store_reader *r, char **what)
 {
 	sqlite3_stmt *stmt = NULL;
@@ -121,6 +131,8 @@ int store_reader_check(struct store_reader *r, char **what)
 		result = sqlite_why(what, 0, "the database is malformed");
 	else if (rc != SQLITE_ROW)
 		result = sqlite_error(rc);
+	else if (not_read(column_text(stmt, 0)) != 0)
+		result = sqlite_error(not_read(column_text(stmt, 0)));
 	else if (strcmp(column_text(stmt, 0), "ok") != 0)
 		result = sqlite_why(what, 0, "%s", column_text(stmt, 0));
 	sqlite3_finalize(stmt);

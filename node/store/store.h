@@ -19,6 +19,7 @@ struct store_options {
 	const char *folder;        /* where a relative path of the URL begins */
 	uint64_t disk_limit_bytes; /* of database and WAL, for batches; 0: none */
 	uint64_t reserve_bytes;    /* free disk space that batches leave */
+	bool expendable;           /* a copy that is thrown away when anything fails: then nothing ends the process */
 };
 
 /* A batch that erases may use half of the reserve, and pass the limit by as much. The other half is for receipts, cursors and the like, which
@@ -45,8 +46,9 @@ int store_begin(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
-/* Moves what has gathered in the WAL into the database, a bounded amount of work; for when the writer is idle or the WAL is long. */
-void store_checkpoint(struct store *s);
+/* Moves what has gathered in the WAL into the database, a bounded amount of work; for when the writer is idle or the WAL is long. 0,
+ * STORE_FULL or -errno: it stays, and is moved another time. */
+int store_checkpoint(struct store *s);
 uint64_t store_wal_bytes(const struct store *s); /* not yet moved; the writer's thread only */
 uint64_t store_bytes(const struct store *s);     /* on disk, database and WAL, as of the last commit; any thread */
 

@@ -70,12 +70,12 @@ static int read_arguments(int argc, char **argv)
 	struct argp argp = {.parser = parse, .doc = help()};
 	int r = 0;
 
-	if (argp.doc == NULL)
-		return EX_OSERR;
 	argp_err_exit_status = EX_USAGE;
 	argp_program_version_hook = print_version;
-	if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0)
+	if (argp.doc == NULL || argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0) {
+		fprintf(stderr, "%s: out of memory\n", plugin.name);
 		r = EX_OSERR;
+	}
 	free((char *)argp.doc);
 	if (r == 0 && isatty(STDIN_FILENO)) {
 		fprintf(stderr, "%s: is started by a node (enlight.yaml, plugins:); see --help\n", plugin.name);

@@ -374,15 +374,28 @@ static int judge_values(
 	return out->what;
 }
 
-/* Runs the statement and leaves what it found open. */
+/* Whether the statement changed any row. */
+static int count_changed(
+	struct database *db, SQLHSTMT h, const struct statement *s, bool *changed, struct trouble *trouble)
+{
+	SQLLEN rows = 0;
+
+	if (!SQL_SUCCEEDED(SQLRowCount(h, &rows)))
+		return odbc_judge_statement(db, h, s, trouble);
+	*changed = rows > 0;
+	return 0;
+}
+
+/* Runs the statement and leaves what it found open; `changed` is NULL for a query. */
 static int execute(struct database *db, const struct statement *s, const char *const *values, SQLHSTMT *h,
 	bool *changed, struct trouble *trouble)
 {
-	SQLLEN *lens = calloc(s->n_params, sizeof *lens), rows = 0;
+	SQLLEN *lens = calloc(s->n_params, sizeof *lens);
 	SQLRETURN done = SQL_SUCCESS;
 	int r = lens == NULL ? -ENOMEM : prepare(db, s, h, trouble);
 
-	*changed = false;
+	if (changed != NULL)
+		*changed = false;
 	if (r != 0)
 		goto out;
 	for (size_t i = 0; SQL_SUCCEEDED(done) && i < s->n_params; i++)
@@ -391,10 +404,10 @@ static int execute(struct database *db, const struct statement *s, const char *c
 		done = SQLExecute(*h);
 	if (done == SQL_SUCCESS_WITH_INFO)
 		r = judge_information(db, *h, s, trouble);
-	if (r == 0 && SQL_SUCCEEDED(done)) {
-		*changed = SQL_SUCCEEDED(SQLRowCount(*h, &rows)) && rows > 0;
-	} else if (r == 0 && done != SQL_NO_DATA) /* which some drivers say when no row was changed */
+	if (r == 0 && !SQL_SUCCEEDED(done) && done != SQL_NO_DATA) /* which some drivers say when no row was changed */
 		r = judge_values(db, *h, s, values, trouble);
+	else if (r == 0 && SQL_SUCCEEDED(done) && changed != NULL)
+		r = count_changed(db, *h, s, changed, trouble);
 	if (r == 0)
 		SQLFreeStmt(*h, SQL_RESET_PARAMS);
 out:
@@ -413,14 +426,25 @@ int database_run(struct database *db, const struct statement *s, const char *con
 	return r;
 }
 
-/* The text of a column in the row at hand; NULL: it is NULL. */
-const char *odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size)
+int odbc_next(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out)
+{
+	SQLRETURN fetched = SQLFetch(h);
+
+	if (SQL_SUCCEEDED(fetched))
+		return 0;
+	return fetched == SQL_NO_DATA ? ODBC_END : odbc_judge_statement(db, h, s, out);
+}
+
+bool odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size, const char **text)
 {
 	SQLLEN len = SQL_NULL_DATA;
+	bool good = SQL_SUCCEEDED(SQLGetData(h, at, SQL_C_CHAR, out, (SQLLEN)size, &len));
 
-	if (!SQL_SUCCEEDED(SQLGetData(h, at, SQL_C_CHAR, out, (SQLLEN)size, &len)) || len == SQL_NULL_DATA)
-		return NULL;
-	return out;
+	if (len == SQL_NULL_DATA)
+		out[0] = '\0';
+	if (text != NULL)
+		*text = len == SQL_NULL_DATA ? NULL : out;
+	return good;
 }
 
 int database_query(struct database *db, const struct statement *s, const char *const *values,
@@ -428,20 +452,18 @@ int database_query(struct database *db, const struct statement *s, const char *c
 {
 	char first[CELL_LEN], second[CELL_LEN];
 	const char *one, *two;
-	SQLRETURN fetched;
 	SQLHSTMT h;
-	bool changed;
-	int r = execute(db, s, values, &h, &changed, trouble);
+	int r = execute(db, s, values, &h, NULL, trouble);
 
 	if (r != 0)
 		return r;
-	while (SQL_SUCCEEDED(fetched = SQLFetch(h))) {
-		one = odbc_cell(h, 1, first, sizeof first);
-		two = odbc_cell(h, 2, second, sizeof second);
+	while ((r = odbc_next(db, h, s, trouble)) == 0) {
+		if (!odbc_cell(h, 1, first, sizeof first, &one) || !odbc_cell(h, 2, second, sizeof second, &two))
+			return odbc_judge_statement(db, h, s, trouble);
 		row(context, one, two);
 	}
-	if (fetched != SQL_NO_DATA)
-		return odbc_judge_statement(db, h, s, trouble);
+	if (r != ODBC_END)
+		return r;
 	SQLFreeStmt(h, SQL_CLOSE);
 	return 0;
 }

@@ -67,23 +67,26 @@ static struct column_type type_of(SQLSMALLINT sql, const char *name, bool nullab
 	return t;
 }
 
+static bool number_cell(SQLHSTMT h, SQLUSMALLINT at, SQLSMALLINT *out)
+{
+	SQLLEN len;
+
+	return SQL_SUCCEEDED(SQLGetData(h, at, SQL_C_SSHORT, out, sizeof *out, &len));
+}
+
 /* Takes in a row of SQLColumns. */
 static int take_column(struct look *l, SQLHSTMT h, const char *schema, const char *table)
 {
 	char in[ODBC_NAME_LEN] = "", of[ODBC_NAME_LEN] = "", type[ODBC_NAME_LEN] = "";
 	struct found *more, f = {0};
 	SQLSMALLINT sql = 0, nullable = 0;
-	SQLLEN len;
-	const char *place = odbc_cell(h, 2, in, sizeof in);
 
-	odbc_cell(h, 3, of, sizeof of);
-	odbc_cell(h, 4, f.name, sizeof f.name);
-	SQLGetData(h, 5, SQL_C_SSHORT, &sql, sizeof sql, &len);
-	odbc_cell(h, 6, type, sizeof type);
-	SQLGetData(h, 11, SQL_C_SSHORT, &nullable, sizeof nullable, &len);
+	if (!odbc_cell(h, 2, in, sizeof in, NULL) || !odbc_cell(h, 3, of, sizeof of, NULL) ||
+		!odbc_cell(h, 4, f.name, sizeof f.name, NULL) || !number_cell(h, 5, &sql) ||
+		!odbc_cell(h, 6, type, sizeof type, NULL) || !number_cell(h, 11, &nullable))
+		return odbc_judge_statement(l->db, h, NULL, l->trouble);
 	/* Names were patterns, and names without a schema were looked for in all. */
-	if (strcmp(of, table) != 0 ||
-		(place != NULL && *place != '\0' && *schema != '\0' && strcmp(place, schema) != 0))
+	if (strcmp(of, table) != 0 || (in[0] != '\0' && *schema != '\0' && strcmp(in, schema) != 0))
 		return 0;
 	more = reallocarray(l->columns, l->n + 1, sizeof *more);
 	if (more == NULL)
@@ -126,25 +129,27 @@ static struct found *found_column(const struct look *l, const char *name)
 }
 
 /* What a row of `closer` says of a column: letters. */
-static void take_closer(struct look *l, SQLHSTMT h)
+static int take_closer(struct look *l, SQLHSTMT h)
 {
 	char name[ODBC_NAME_LEN] = "", what[ODBC_NAME_LEN] = "";
 	struct found *f;
 
-	odbc_cell(h, 1, name, sizeof name);
-	odbc_cell(h, 2, what, sizeof what);
+	if (!odbc_cell(h, 1, name, sizeof name, NULL) || !odbc_cell(h, 2, what, sizeof what, NULL))
+		return odbc_judge_statement(l->db, h, NULL, l->trouble);
 	f = found_column(l, name);
 	if (f != NULL) {
 		f->must = strchr(what, 'm') != NULL;
 		f->blind = strchr(what, 'c') != NULL;
 	}
 	l->plain = l->plain || strchr(what, 't') != NULL;
+	return 0;
 }
 
 static int look_closer(struct look *l, SQLHSTMT h, const struct table_name *name)
 {
 	static const struct column_type text = {.kind = KIND_TEXT};
 	SQLLEN lens[2];
+	int r;
 
 	l->plain = false;
 	if (l->db->dbms->closer == NULL || l->n == 0)
@@ -154,9 +159,9 @@ static int look_closer(struct look *l, SQLHSTMT h, const struct table_name *name
 		!SQL_SUCCEEDED(odbc_bind(h, 2, &text, name->schema, &lens[1])) ||
 		!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->closer, SQL_NTS)))
 		return odbc_judge_statement(l->db, h, NULL, l->trouble);
-	while (SQL_SUCCEEDED(SQLFetch(h)))
-		take_closer(l, h);
-	return 0;
+	while ((r = odbc_next(l->db, h, NULL, l->trouble)) == 0 && (r = take_closer(l, h)) == 0)
+		;
+	return r == ODBC_END ? 0 : r;
 }
 
 /* Learns the columns of a table; none: there is no such table. */
@@ -173,9 +178,9 @@ static int look_at(struct look *l, const char *table)
 	if (!SQL_SUCCEEDED(SQLColumns(
 		    h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table, SQL_NTS, NULL, 0)))
 		r = odbc_judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h)))
+	while (r == 0 && (r = odbc_next(l->db, h, NULL, l->trouble)) == 0)
 		r = take_column(l, h, name.catalog_arg != NULL ? "" : name.schema, name.table);
-	if (r == 0)
+	if (r == ODBC_END)
 		r = look_closer(l, h, &name);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
 	return r;
@@ -343,10 +348,23 @@ static int look_at_table(struct look *l, struct table *t)
 	return r;
 }
 
+/* What a row of SQLStatistics names. */
+static int take_index(struct look *l, SQLHSTMT h, const char *table, bool there[static DONE_INDEXES])
+{
+	char found[ODBC_NAME_LEN], wanted[ODBC_NAME_LEN];
+
+	if (!odbc_cell(h, 6, found, sizeof found, NULL))
+		return odbc_judge_statement(l->db, h, NULL, l->trouble);
+	for (size_t i = 0; i < DONE_INDEXES; i++) {
+		snprintf(wanted, sizeof wanted, "%s_%s", table, done_indexes[i]);
+		there[i] = there[i] || strcmp(found, wanted) == 0;
+	}
+	return 0;
+}
+
 /* Which of its indexes the table of applied events has. */
 static int look_at_indexes(struct look *l, const char *table, bool there[static DONE_INDEXES])
 {
-	char found[ODBC_NAME_LEN], wanted[ODBC_NAME_LEN];
 	struct table_name name;
 	SQLHSTMT h = NULL;
 	int r = 0;
@@ -357,16 +375,10 @@ static int look_at_indexes(struct look *l, const char *table, bool there[static 
 	if (!SQL_SUCCEEDED(SQLStatistics(h, name.catalog_arg, SQL_NTS, name.schema_arg, SQL_NTS, (SQLCHAR *)name.table,
 		    SQL_NTS, SQL_INDEX_ALL, SQL_QUICK)))
 		r = odbc_judge_statement(l->db, h, NULL, l->trouble);
-	while (r == 0 && SQL_SUCCEEDED(SQLFetch(h))) {
-		if (odbc_cell(h, 6, found, sizeof found) == NULL)
-			continue;
-		for (size_t i = 0; i < DONE_INDEXES; i++) {
-			snprintf(wanted, sizeof wanted, "%s_%s", name.table, done_indexes[i]);
-			there[i] = there[i] || strcmp(found, wanted) == 0;
-		}
-	}
+	while (r == 0 && (r = odbc_next(l->db, h, NULL, l->trouble)) == 0)
+		r = take_index(l, h, name.table, there);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
+	return r == ODBC_END ? 0 : r;
 }
 
 static int look_at_done(struct look *l, struct mapping *m, bool there[static DONE_PARTS])
@@ -395,10 +407,12 @@ static int look_at_schema(struct look *l)
 		return odbc_judge(l->db, SQL_HANDLE_DBC, l->db->connection, l->trouble);
 	if (!SQL_SUCCEEDED(SQLExecDirect(h, (SQLCHAR *)l->db->dbms->schema, SQL_NTS)))
 		r = odbc_judge_statement(l->db, h, NULL, l->trouble);
-	else if (SQL_SUCCEEDED(SQLFetch(h)))
-		odbc_cell(h, 1, l->schema, sizeof l->schema);
+	else
+		r = odbc_next(l->db, h, NULL, l->trouble);
+	if (r == 0 && !odbc_cell(h, 1, l->schema, sizeof l->schema, NULL))
+		r = odbc_judge_statement(l->db, h, NULL, l->trouble);
 	SQLFreeHandle(SQL_HANDLE_STMT, h);
-	return r;
+	return r == ODBC_END ? 0 : r;
 }
 
 int database_look(struct database *db, struct mapping *m, bool done[static DONE_PARTS], database_report *report_to,

@@ -42,7 +42,12 @@ int odbc_judge_statement(struct database *db, SQLHSTMT h, const struct statement
 /* Binds a text, which `*len` stays with, to the parameter `at` (from 1); NULL is NULL. */
 SQLRETURN odbc_bind(SQLHSTMT h, SQLUSMALLINT at, const struct column_type *type, const char *value, SQLLEN *len);
 
-/* The text of a column in the row at hand; NULL: it is NULL. */
-const char *odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size);
+/* Goes to the next row. 0; ODBC_END: there is none; else as odbc_judge_statement(). */
+enum { ODBC_END = 100 };
+int odbc_next(struct database *db, SQLHSTMT h, const struct statement *s, struct trouble *out);
+
+/* The text of a column in the row at hand, `*text` NULL where it is NULL (`text` may be NULL itself: that is "" then). False: it cannot be
+ * had. */
+bool odbc_cell(SQLHSTMT h, SQLUSMALLINT at, char *out, size_t size, const char **text);
 
 #endif

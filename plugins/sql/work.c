@@ -68,7 +68,8 @@ static int make_values(struct preparing *p, char **out, const char *table, const
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		json = columns[i].place.item_number ? json_integer((json_int_t)number)
 						    : json_incref(place_find(&columns[i].place, root));
-		r = value_make(&out[i], &columns[i], json, &rule);
+		r = json == NULL && columns[i].place.item_number ? -ENOMEM
+								 : value_make(&out[i], &columns[i], json, &rule);
 		json_decref(json);
 		if (r == 0 && out[i] == NULL && required) {
 			rule = "has no value and is part of the key";

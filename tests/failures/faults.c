@@ -162,16 +162,64 @@ static bool strikes_here(const char *name)
 	return true;
 }
 
+/* ---- which calls there are ---- */
+
+enum { LEARNT_MAX = 1 << 16 };
+static atomic_int learning; /* the kind of call whose places are noted */
+static atomic_size_t n_learnt;
+static uint64_t learnt[LEARNT_MAX];
+
+static void learn(void)
+{
+	void *stack[FRAMES * 2];
+	size_t n = n_learnt++;
+
+	if (n >= LEARNT_MAX)
+		abort();
+	learnt[n] = place_here(stack, backtrace(stack, FRAMES * 2));
+}
+
+void faults_learn(enum fault_kind kind)
+{
+	n_learnt = 0;
+	learning = (int)kind;
+}
+
+size_t faults_learnt(void)
+{
+	learning = 0;
+	return n_learnt;
+}
+
+size_t faults_visits(size_t n)
+{
+	size_t visits = 0;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		visits += learnt[i] == learnt[n - 1];
+	return visits;
+}
+
 /* Of the sanitizers, where there is one. */
 void __sanitizer_symbolize_pc(void *pc, const char *format, char *out, size_t size) __attribute__((weak));
 
-/* Whether this call is the one. */
-static bool strikes(enum fault_kind kind, const char *name)
+static _Thread_local bool is_paused;
+
+void faults_pause(bool paused)
+{
+	is_paused = paused;
+}
+
+bool faults_strike(enum fault_kind kind, const char *name)
 {
 	size_t n = left;
 
+	if (is_paused)
+		return false;
 	if (is_subject && kind == FAULT_CALL)
 		return strikes_here(name);
+	if (learning == (int)kind)
+		learn();
 	if (armed != (int)kind)
 		return false;
 	do {
@@ -218,14 +266,35 @@ const char *faults_disarm(void)
 
 static bool fails(void)
 {
-	return strikes(FAULT_MEMORY, "memory");
+	return faults_strike(FAULT_MEMORY, "memory");
 }
 
 #include "../unit/failing_memory.h"
 
+/* jansson 2.14 reads and writes beyond a string for whose end it had no memory: it always has some while it parses. */
+json_t *__real_json_loadb(const char *text, size_t len, size_t flags, json_error_t *error);
+json_t *__wrap_json_loadb(const char *text, size_t len, size_t flags, json_error_t *error);
+json_t *__wrap_json_loadb(const char *text, size_t len, size_t flags, json_error_t *error)
+{
+	bool was_paused = is_paused;
+	json_t *json;
+
+	is_paused = true;
+	json = __real_json_loadb(text, len, flags, error);
+	is_paused = was_paused;
+	return json;
+}
+
+static bool is_sqlite_spared;
+
+void faults_spare_sqlite(void)
+{
+	is_sqlite_spared = true;
+}
+
 static void *sql_malloc(int size)
 {
-	size_t *p = __wrap_malloc(sizeof *p * 2 + (size_t)size);
+	size_t *p = (is_sqlite_spared ? __real_malloc : __wrap_malloc)(sizeof *p * 2 + (size_t)size);
 
 	if (p == NULL)
 		return NULL;
@@ -331,7 +400,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const s
 	type __wrap_##name params;                                                                                     \
 	type __wrap_##name params                                                                                      \
 	{                                                                                                              \
-		if (strikes(FAULT_CALL, #name)) {                                                                      \
+		if (faults_strike(FAULT_CALL, #name)) {                                                                \
 			errno = error;                                                                                 \
 			return failed;                                                                                 \
 		}                                                                                                      \
@@ -344,6 +413,13 @@ FAILING(FILE *, NULL, EMFILE, fopen64, (const char *path, const char *mode), (pa
 FAILING(DIR *, NULL, EMFILE, opendir, (const char *path), (path))
 FAILING(int, -1, EIO, fsync, (int fd), (fd))
 FAILING(int, EOF, EIO, fflush, (FILE * f), (f))
+FAILING(int, -1, EIO, access, (const char *path, int how), (path, how))
+FAILING(int, -1, EACCES, mkstemp64, (char *path), (path))
+FAILING(FILE *, NULL, ENOMEM, fdopen, (int fd, const char *mode), (fd, mode))
+FAILING(off_t, -1, EIO, lseek64, (int fd, off_t at, int whence), (fd, at, whence))
+FAILING(ssize_t, -1, EIO, pread64, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
+FAILING(int, -1, EPERM, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
+FAILING(int, EIO, EIO, posix_fadvise64, (int fd, off_t at, off_t n, int advice), (fd, at, n, advice))
 FAILING(char *, NULL, EACCES, realpath, (const char *path, char *out), (path, out))
 FAILING(int, -1, EACCES, unlink, (const char *path), (path))
 FAILING(int, -1, EACCES, mkostemp64, (char *path, int flags), (path, flags))
@@ -432,7 +508,7 @@ struct MHD_Daemon *__wrap_MHD_start_daemon(unsigned flags, uint16_t port, MHD_Ac
 	struct MHD_Daemon *d;
 	va_list options;
 
-	if (strikes(FAULT_CALL, "MHD_start_daemon"))
+	if (faults_strike(FAULT_CALL, "MHD_start_daemon"))
 		return NULL;
 	va_start(options, context);
 	d = MHD_start_daemon_va(flags, port, accept, accept_context, handle, context, options);
@@ -445,10 +521,38 @@ int __real_zmq_socket_monitor(void *s, const char *at, int events);
 int __wrap_zmq_socket_monitor(void *s, const char *at, int events);
 int __wrap_zmq_socket_monitor(void *s, const char *at, int events)
 {
-	if (at == NULL || !strikes(FAULT_CALL, "zmq_socket_monitor"))
+	if (at == NULL || !faults_strike(FAULT_CALL, "zmq_socket_monitor"))
 		return __real_zmq_socket_monitor(s, at, events);
 	errno = EMFILE;
 	return -1;
+}
+
+/* The file knows that it lacks something. */
+size_t __real_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f)
+{
+	enum { ERROR_SEEN = 0x20 }; /* of the GNU C library: what ferror() asks for */
+
+	if (!faults_strike(FAULT_CALL, "fwrite"))
+		return __real_fwrite(from, size, n, f);
+	f->_flags |= ERROR_SEEN;
+	errno = ENOSPC;
+	return 0;
+}
+
+/* The file is closed all the same. */
+int __real_fclose(FILE *f);
+int __wrap_fclose(FILE *f);
+int __wrap_fclose(FILE *f)
+{
+	bool fails = faults_strike(FAULT_CALL, "fclose");
+	int r = __real_fclose(f);
+
+	if (!fails)
+		return r;
+	errno = EIO;
+	return EOF;
 }
 
 int __real_open64(const char *path, int flags, mode_t mode);
@@ -463,7 +567,7 @@ int __wrap_open64(const char *path, int flags, ...)
 		mode = va_arg(args, mode_t);
 		va_end(args);
 	}
-	if (strikes(FAULT_CALL, "open")) {
+	if (faults_strike(FAULT_CALL, "open")) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -479,7 +583,7 @@ static int sql_open(const char *path, int flags, int mode)
 
 static ssize_t sql_pread(int fd, void *to, size_t n, off_t at)
 {
-	if (!strikes(FAULT_CALL, "SQLite's pread"))
+	if (!faults_strike(FAULT_CALL, "SQLite's pread"))
 		return pread(fd, to, n, at);
 	errno = EIO;
 	return -1;
@@ -487,10 +591,15 @@ static ssize_t sql_pread(int fd, void *to, size_t n, off_t at)
 
 static ssize_t sql_pwrite(int fd, const void *from, size_t n, off_t at)
 {
-	if (!strikes(FAULT_CALL, "SQLite's pwrite"))
+	if (!faults_strike(FAULT_CALL, "SQLite's pwrite"))
 		return pwrite(fd, from, n, at);
 	errno = EIO;
 	return -1;
+}
+
+static int sql_unlink(const char *path)
+{
+	return __wrap_unlink(path);
 }
 
 void faults_init(void)
@@ -507,6 +616,7 @@ void faults_init(void)
 	vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)sql_open);
 	vfs->xSetSystemCall(vfs, "pread", (sqlite3_syscall_ptr)sql_pread);
 	vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)sql_pread);
+	vfs->xSetSystemCall(vfs, "unlink", (sqlite3_syscall_ptr)sql_unlink);
 	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)sql_pwrite);
 	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)sql_pwrite);
 }

@@ -15,11 +15,20 @@ enum fault_kind { FAULT_MEMORY = 1, FAULT_CALL = 2 };
 /* Puts itself below jansson and SQLite; once, before either is used. */
 void faults_init(void);
 
+/* SQLite always has memory: for programs that use it through others, which may not bear that it has none. */
+void faults_spare_sqlite(void);
+
 /* The n-th (from 1) call of this kind in this process fails, once. */
 void faults_arm(enum fault_kind kind, size_t n);
 
 /* Nothing fails any more. What did: the function's name, or NULL. */
 const char *faults_disarm(void);
+
+/* Until faults_learnt(), which says how many there were, calls of this kind are noted and none fails. A program makes the same ones each
+ * time: then faults_visits() says how many of those before the n-th were made in the same place, as places are below. */
+void faults_learn(enum fault_kind kind);
+size_t faults_learnt(void);
+size_t faults_visits(size_t n);
 
 /* ---- places ---- */
 
@@ -41,6 +50,12 @@ size_t faults_of(const char *name);
 
 /* The monotonic clock of this process runs so many times as fast, and what waits by it waits so much less. */
 void faults_hurry(unsigned times);
+
+/* For functions that a test itself puts in front of others: whether this call is the one. */
+bool faults_strike(enum fault_kind kind, const char *name);
+
+/* What the test itself does in this thread, while it is armed, does not fail and is not counted. */
+void faults_pause(bool paused);
 
 /* Where that was, as `function:line` from the inside out, when a sanitizer can say; for messages. */
 const char *faults_where(void);

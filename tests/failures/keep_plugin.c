@@ -1,4 +1,4 @@
-/* keep_plugin - the plugin of test_traffic.c: keeps each event's id in the file `ids` of its folder, and dies of some the first time. */
+/* keep_plugin - the plugin of test_traffic.c: keeps each event's id in the file `ids` of its folder, rejects some, and dies of some the first time. */
 #include "faults.h"
 #include <enlight-plugin.h>
 
@@ -58,6 +58,10 @@ static void deliver_one(struct enlight *e, int ids, const struct enlight_event *
 	char line[128];
 	int len = snprintf(line, sizeof line, "%s\n", event->id);
 
+	if (strncmp(event->id, "never", 5) == 0) {
+		enlight_result(result, ENLIGHT_REJECT, "is not for us");
+		return;
+	}
 	if (strncmp(event->id, "deadly", 6) == 0 && is_first_time(e, event->id))
 		_exit(EXIT_FAILURE);
 	if (write(ids, line, (size_t)len) == len) {

@@ -51,11 +51,16 @@ static void make(void)
 	json_decref(event);
 }
 
+static void walk_line(const char *line, enum fault_kind kind)
+{
+	walk(&(struct walk){.start = start_plugin, .line = line}, kind);
+}
+
 /* Without memory they say so and end with 71. */
 START_TEST(test_memory)
 {
 	if (is_ours(lines[_i].line) && !lines[_i].unclear)
-		walk(start_plugin, FAULT_MEMORY, lines[_i].line, NULL);
+		walk_line(lines[_i].line, FAULT_MEMORY);
 }
 END_TEST
 
@@ -63,7 +68,7 @@ END_TEST
 START_TEST(test_system)
 {
 	if (is_ours(lines[_i].line))
-		walk(start_plugin, FAULT_CALL, lines[_i].line, NULL);
+		walk_line(lines[_i].line, FAULT_CALL);
 }
 END_TEST
 

@@ -4,18 +4,18 @@
  * was answered is at both nodes, and both plugins have done it.
  *
  * Each place fails twice (faults.h; ENLIGHT_EACH: as often, 0: nothing fails), as many of them as there are rounds (ENLIGHT_ROUNDS). */
+#include "asking.h"
 #include "faults.h"
+#include "given.h"
 #include "members.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 
-enum { ROUNDS = 320, EACH = 2, HURRY = 10, PATIENCE_S = 60, ANSWER_MS = 2000, STREAM_MS = 20, ANSWER_MAX = 1 << 16 };
+enum { ROUNDS = 320, EACH = 2, HURRY = 10, PATIENCE_S = 60, STREAM_MS = 20 };
 
 struct member {
 	const char *handle;
@@ -168,31 +168,12 @@ static void stop(struct member *m)
 
 /* ---- requests ---- */
 
-/* Asks a node and reads for so long; the status, or 0: no answer. */
+/* The status, or 0: no answer. */
 static int ask(const struct member *m, const char *method, const char *path, const char *body, long ms)
 {
-	const struct timeval most = {ms / 1000, ms % 1000 * 1000};
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	char head[512], answer[ANSWER_MAX];
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
-	size_t len = 0;
-	ssize_t n;
+	char answer[ANSWER_MAX];
 
-	snprintf(at.sun_path, sizeof at.sun_path, "%s/api.sock", m->handle);
-	snprintf(head, sizeof head,
-		"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
-		"application/%s\r\nContent-Length: %zu\r\n\r\n",
-		method, path, strcmp(path, "/v1/events") == 0 ? "cloudevents+json" : "json", strlen(body));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
-	if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0 && send(fd, head, strlen(head), MSG_NOSIGNAL) > 0 &&
-		send(fd, body, strlen(body), MSG_NOSIGNAL) >= 0)
-		while (len < sizeof answer - 1 && (n = read(fd, answer + len, sizeof answer - 1 - len)) > 0)
-			len += (size_t)n;
-	answer[len] = '\0';
-	close(fd);
-	if (sscanf(answer, "HTTP/1.1 %d", &status) != 1)
-		return 0;
-	return status;
+	return ask_node(m->handle, method, path, body, ms, answer);
 }
 
 /* Asks until it is done; until then only what a node answers that lacks something. */
@@ -351,13 +332,6 @@ static void expect_failed(const char *path, const char *const *names)
 	faults_share(path);
 	for (; *names != NULL; names++)
 		ck_assert_msg(faults_of(*names) > 0, "no %s has failed", *names);
-}
-
-static size_t given(const char *name, size_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoul(text, NULL, 10) : otherwise;
 }
 
 START_TEST(test_traffic)
