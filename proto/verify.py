@@ -386,6 +386,7 @@ class Trust:
         self.rosters, self.cards = [first], []
         self.keys = {}       # (member, number): signing key
         self.states = {}     # (member, number): key, retired or revoked
+        self.said_by = {}    # (member, number): the identity key under which a card said so last
         self.proven = {}     # signing key: member that showed that it holds it
 
     def add(self, data):
@@ -408,19 +409,23 @@ class Trust:
         for n, (state, key) in card.keys.items():
             old = self.states.get((card.member, n))
             must(self.keys.get((card.member, n), key) == key)
-            must(old is None or old == 'key' or state == old or (old, state) == ('retired', 'revoked'))
+            bound = self.said_by.get((card.member, n)) == card.identity
+            must(not bound or old == 'key' or state == old or (old, state) == ('retired', 'revoked'))
             must(key not in roster.members.values())
             must(state != 'key' or self.proven.get(key, card.member) == card.member)
         self.learn(card)
 
     def learn(self, card):
         for (member, n), state in self.states.items():
-            if member == card.member and n not in card.keys and state == 'key':
-                self.states[member, n] = 'retired'
+            if member == card.member and n not in card.keys:
+                same = self.said_by[member, n] == card.identity
+                self.states[member, n] = 'retired' if same and state != 'revoked' else 'revoked'
+                self.said_by[member, n] = card.identity
         for n, (state, key) in card.keys.items():
             self.keys[card.member, n] = key
-            if self.states.get((card.member, n)) != 'revoked':
+            if self.said_by.get((card.member, n)) != card.identity or self.states[card.member, n] != 'revoked':
                 self.states[card.member, n] = state
+            self.said_by[card.member, n] = card.identity
             if state == 'key':
                 self.proven.setdefault(key, card.member)
         self.cards.append(card)

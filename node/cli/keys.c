@@ -135,7 +135,20 @@ static int next_number(uint32_t *out, const struct node_folder *p)
 	return r;
 }
 
-static int write_key(const struct cli *c, const struct node_folder *p, uint32_t number)
+/* A thief of the identity key may have used the next numbers: --number names a higher one. */
+static int choose_number(uint32_t *out, const struct cli *c, uint32_t next)
+{
+	const char *wanted = cli_value(c, "number");
+
+	*out = next;
+	if (wanted == NULL || (note_number(out, wanted, KEY_NUMBERS_MAX) && *out >= next))
+		return EX_OK;
+	cli_error("--number %s: not a number from %u to %d", wanted, next, KEY_NUMBERS_MAX);
+	return EX_USAGE;
+}
+
+/* `before`: the highest number so far. */
+static int write_key(const struct cli *c, const struct node_folder *p, uint32_t number, uint32_t before)
 {
 	uint8_t secret[SECRET_LEN];
 	char *path = offline_path(p->config->trust.keys, "node-%u.key", number);
@@ -161,7 +174,7 @@ static int write_key(const struct cli *c, const struct node_folder *p, uint32_t 
 			"then on\n"
 			"  4. After the overlap: enlight card new --retire %u %s, enlight card import CARD,\n"
 			"     enlight keys destroy %u %s\n",
-			p->folder, number - 1, p->folder, number - 1, p->folder);
+			p->folder, before, p->folder, before, p->folder);
 	}
 	free(path);
 	return r;
@@ -170,13 +183,15 @@ static int write_key(const struct cli *c, const struct node_folder *p, uint32_t 
 static int run_keys_new(struct cli *c, int argc, char **argv)
 {
 	struct node_folder p;
-	uint32_t number = 0;
+	uint32_t next = 0, number;
 	int r = node_folder_open(&p, c, argc > 0 ? argv[0] : NULL);
 
 	if (r == EX_OK)
-		r = next_number(&number, &p);
+		r = next_number(&next, &p);
 	if (r == EX_OK)
-		r = write_key(c, &p, number);
+		r = choose_number(&number, c, next);
+	if (r == EX_OK)
+		r = write_key(c, &p, number, next - 1);
 	node_folder_close(&p);
 	return r;
 }
@@ -262,6 +277,11 @@ static int run_keys_destroy(struct cli *c, int argc, char **argv)
 	return r;
 }
 
+static const struct cli_option new_options[] = {
+	{"number", "N", "Which number it has (default: the next one)"},
+	{0},
+};
+
 const struct command keys_commands[] = {
 	{"keys", "[FOLDER]", "Show the public halves of a node's keys",
 		"FOLDER is what `enlight init` made; default: that of the configuration.", "enlight keys /etc/enlight",
@@ -273,6 +293,6 @@ const struct command keys_commands[] = {
 		"enlight keys destroy 1 /etc/enlight", 1, 2, NULL, run_keys_destroy, false},
 	{"keys new", "[FOLDER]", "Make the node key with the next number",
 		"The node uses a key once its card lists it, so a new card comes next.",
-		"enlight keys new /etc/enlight", 0, 1, NULL, run_keys_new, false},
+		"enlight keys new /etc/enlight", 0, 1, new_options, run_keys_new, false},
 	{0},
 };

@@ -27,6 +27,7 @@ struct known_key {
 	enum card_key_state state; /* by the member's last card; revoked stays */
 	bool proven;               /* a card had it in use, so it signed that card: the member holds it */
 	const uint8_t *sign;
+	const uint8_t *identity; /* the identity key under which a card said so last */
 };
 
 struct pin {
@@ -110,14 +111,13 @@ static size_t behind_cards(const struct trust *t, const char *member)
 	return low;
 }
 
-/* The card a member gave last, whether in force or not; NULL: none. */
-static const struct held_card *last_card(const struct trust *t, const char *member)
+/* The last card of a member that this identity key signed; NULL: none. */
+static const struct held_card *last_signed_by(const struct trust *t, const char *member, const uint8_t *identity)
 {
-	size_t behind = behind_cards(t, member);
-
-	if (behind == 0 || strcmp(t->cards[behind - 1]->card.member, member) != 0)
-		return NULL;
-	return t->cards[behind - 1];
+	for (size_t i = behind_cards(t, member); i-- > 0 && strcmp(t->cards[i]->card.member, member) == 0;)
+		if (memcmp(t->cards[i]->identity, identity, SIGN_PUBLIC_LEN) == 0)
+			return t->cards[i];
+	return NULL;
 }
 
 /* The order of keys: by member, then by number. */
@@ -140,30 +140,89 @@ static const struct known_key *find_key(const struct trust *t, const char *membe
 	return bsearch(&wanted, t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
 }
 
-/* Brings the keys up to date with a member's new card, for which there is room. */
-static void learn_keys(struct trust *t, const struct card *c)
+static bool is_by(const struct known_key *k, const uint8_t *identity)
 {
+	return memcmp(k->identity, identity, SIGN_PUBLIC_LEN) == 0;
+}
+
+/* What a card makes of a key that is known. What a former identity key said, a thief of it may have said: so the first card under another one
+ * decides about all keys, and does not know those that it leaves out. */
+static void learn_key(struct known_key *k, const struct held_card *h)
+{
+	const struct card_key *now = card_key(&h->card, k->number);
+	bool same = is_by(k, h->identity);
+
+	if (now == NULL)
+		k->state = same && k->state != CARD_KEY_REVOKED ? CARD_KEY_RETIRED : CARD_KEY_REVOKED;
+	else if (!same || k->state != CARD_KEY_REVOKED)
+		k->state = now->state;
+	k->proven |= now != NULL && now->state == CARD_KEY_CURRENT;
+	k->identity = h->identity;
+}
+
+/* Brings the keys up to date with a member's new card, for which there is room. */
+static void learn_keys(struct trust *t, const struct held_card *h)
+{
+	const struct card *c = &h->card;
 	size_t n = t->n_keys;
 
-	for (size_t i = 0; i < n; i++) {
-		struct known_key *k = &t->keys[i];
-		const struct card_key *now;
-
-		if (strcmp(k->member, c->member) != 0)
-			continue;
-		now = card_key(c, k->number);
-		if (k->state != CARD_KEY_REVOKED)
-			k->state = now == NULL ? CARD_KEY_RETIRED : now->state;
-		k->proven |= now != NULL && now->state == CARD_KEY_CURRENT;
-	}
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(t->keys[i].member, c->member) == 0)
+			learn_key(&t->keys[i], h);
 	for (size_t i = 0; i < c->n_keys; i++) {
 		const struct card_key *k = &c->keys[i];
-		struct known_key key = {c->member, k->number, k->state, k->state == CARD_KEY_CURRENT, k->sign};
+		struct known_key key = {
+			c->member, k->number, k->state, k->state == CARD_KEY_CURRENT, k->sign, h->identity};
 
 		if (n == 0 || bsearch(&key, t->keys, n, sizeof key, compare_known_keys) == NULL)
 			t->keys[t->n_keys++] = key;
 	}
 	qsort(t->keys, t->n_keys, sizeof *t->keys, compare_known_keys);
+}
+
+/* The newest roster in which the member had this identity key; 0: none that is held. */
+static uint32_t last_roster_with(const struct trust *t, const char *member, const uint8_t *identity)
+{
+	for (size_t i = t->n_rosters; i-- > 0;) {
+		const struct roster_member *m = roster_member(&t->rosters[i]->roster, member);
+
+		if (m != NULL && memcmp(m->identity, identity, SIGN_PUBLIC_LEN) == 0)
+			return t->rosters[i]->roster.number;
+	}
+	return 0;
+}
+
+static void forget_keys(struct trust *t, const char *member)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_keys; i++)
+		if (strcmp(t->keys[i].member, member) != 0)
+			t->keys[n++] = t->keys[i];
+	t->n_keys = n;
+}
+
+/* What all cards of a member say of its keys, there is room for them: those of an earlier identity key first, whenever they came. */
+static void judge_keys(struct trust *t, const char *member)
+{
+	size_t behind = behind_cards(t, member), first = behind;
+	uint32_t at = 0, next;
+
+	while (first > 0 && strcmp(t->cards[first - 1]->card.member, member) == 0)
+		first--;
+	forget_keys(t, member);
+	do {
+		next = UINT32_MAX;
+		for (size_t i = first; i < behind; i++) {
+			uint32_t number = last_roster_with(t, member, t->cards[i]->identity);
+
+			if (number == at)
+				learn_keys(t, t->cards[i]);
+			else if (number > at && number < next)
+				next = number;
+		}
+		at = next;
+	} while (next != UINT32_MAX);
 }
 
 /* An empty one with room for one roster, rival, pin and card more than `from` has, and for `n_keys` keys more. */
@@ -269,7 +328,7 @@ static void put_card(struct trust *t, struct held_card *h)
 	memmove(t->cards + at + 1, t->cards + at, (t->n_cards - at) * sizeof(struct held_card *));
 	t->cards[at] = h;
 	t->n_cards++;
-	learn_keys(t, &h->card);
+	judge_keys(t, h->card.member);
 }
 
 /* Makes `*out` from `from` with one more card, which it takes on success. */
@@ -338,8 +397,9 @@ out:
 	return r;
 }
 
-/* What became of a key number before: it keeps its key, and one that went does not come back. */
-static void check_history(const struct trust *t, const struct card *c, const char *name, struct problems *problems)
+/* What became of a key number before: it keeps its key, and one that went does not come back under the same identity key. */
+static void check_history(const struct trust *t, const struct card *c, const uint8_t *identity, const char *name,
+	struct problems *problems)
 {
 	for (size_t i = 0; i < c->n_keys; i++) {
 		const struct card_key *k = &c->keys[i];
@@ -352,6 +412,8 @@ static void check_history(const struct trust *t, const struct card *c, const cha
 				"number %u belongs to another key of an earlier card: a new key "
 				"takes a new number",
 				k->number);
+		else if (!is_by(before, identity))
+			continue;
 		else if (k->state == CARD_KEY_CURRENT && before->state != CARD_KEY_CURRENT)
 			note_problem_at(problems, name, k->line,
 				"key %u was %s by an earlier card and cannot come back", k->number,
@@ -434,7 +496,7 @@ static int turn_to(struct trust **out, const struct trust *from, struct held_ros
 		struct held_card *c = from->cards[i];
 		size_t before = ignored.total;
 
-		check_history(t, &c->card, "card", &ignored);
+		check_history(t, &c->card, c->identity, "card", &ignored);
 		if (ignored.total == before && had_identity(t, c->card.member, c->identity))
 			put_card(t, share_card(c));
 	}
@@ -488,15 +550,6 @@ static int with_roster(
 	if (*out == NULL)
 		held_roster_unref(h);
 	return r;
-}
-
-/* The last card of a member that this identity key signed; NULL: none. */
-static const struct held_card *last_signed_by(const struct trust *t, const char *member, const uint8_t *identity)
-{
-	for (size_t i = behind_cards(t, member); i-- > 0 && strcmp(t->cards[i]->card.member, member) == 0;)
-		if (memcmp(t->cards[i]->identity, identity, SIGN_PUBLIC_LEN) == 0)
-			return t->cards[i];
-	return NULL;
 }
 
 /* A card says of every key of the one before what became of it: who joins later gets the newest card only, and verifies with it what all
@@ -617,7 +670,7 @@ static int judge_card(
 		r = judge_number(t, c, identity);
 	if (r != 0)
 		return r;
-	check_history(t, c, name, problems);
+	check_history(t, c, identity, name, problems);
 	if (!again) {
 		check_complete(t, c, identity, name, problems);
 		check_owners(t, c, name, problems);
@@ -784,11 +837,9 @@ const struct roster *trust_find_roster(const struct trust *t, const struct diges
 const struct card *trust_card(const struct trust *t, const char *member)
 {
 	const struct roster_member *m = roster_member(newest(t), member);
-	const struct held_card *h = last_card(t, member);
+	const struct held_card *h = m == NULL ? NULL : last_signed_by(t, member, m->identity);
 
-	if (m == NULL || h == NULL || memcmp(h->identity, m->identity, SIGN_PUBLIC_LEN) != 0)
-		return NULL;
-	return &h->card;
+	return h == NULL ? NULL : &h->card;
 }
 
 const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state)

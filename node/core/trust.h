@@ -67,11 +67,12 @@ size_t trust_disputes(const struct trust *t); /* rivals whose number is not sett
 const struct roster *trust_find_roster(const struct trust *t, const struct digest *digest);
 const struct card *trust_card(const struct trust *t, const char *member); /* in force; NULL: none */
 
-/* A member's signing key by number, from any of its cards. `*state` is what its last card says of it; retired when that card is under
- * another identity key and leaves it out, or is no longer in force; revoked for ever once a card said so. NULL: no such key. */
+/* A member's signing key by number, from any of its cards. `*state` is what its last card says of it; retired when that card is no longer in
+ * force; revoked when the first card under another identity key leaves it out; revoked for ever once a card said so, unless the first card under
+ * another identity key says otherwise. NULL: no such key. */
 const uint8_t *trust_sign_key(const struct trust *t, const char *member, uint32_t number, enum card_key_state *state);
 
-/* Whether a card of the member revoked its key: somebody else may have it. */
+/* Whether the member's key is revoked: somebody else may have it. */
 bool trust_is_revoked(const struct trust *t, const char *member, uint32_t number);
 
 /* What a name means by the newest roster: the handle of the member whose handle or alias it is; NULL: nobody's. A handle_resolve. */

@@ -536,8 +536,68 @@ START_TEST(test_changed_identity)
 		card_with(&n, &changed[UT], 1, &key, 1)); /* who knows nothing of the thief's keys can leave them out */
 	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 1);
 	ck_assert_ptr_nonnull(trust_sign_key(n.t, "ut.ee", 9, &state));
-	ck_assert_int_eq(state, CARD_KEY_RETIRED);
+	ck_assert_int_eq(state, CARD_KEY_REVOKED);
 	ck_assert_ptr_nonnull(card_key(trust_card(n.t, "ut.ee"), 10));
+	network_deinit(&n);
+}
+END_TEST
+
+static void expect_state(const struct network *n, uint32_t key, enum card_key_state expected)
+{
+	enum card_key_state state = CARD_KEY_REVOKED;
+
+	ck_assert_ptr_nonnull(trust_sign_key(n->t, "ut.ee", key, &state));
+	ck_assert_int_eq(state, expected);
+	ck_assert_int_eq(trust_is_revoked(n->t, "ut.ee", key), expected == CARD_KEY_REVOKED);
+}
+
+/* What a thief of an identity key made of the member's keys holds until the first card under the next one, and not beyond: its own key is
+ * revoked then, and the one that it had revoked may be in use again. So it is in whatever order the cards are read again. */
+START_TEST(test_stolen_identity)
+{
+	struct network n;
+	struct actor changed[N];
+	struct card_key one = card_key_of("ut.ee", 1, CARD_KEY_CURRENT),
+			two = card_key_of("ut.ee", 2, CARD_KEY_CURRENT),
+			three = card_key_of("ut.ee", 3, CARD_KEY_CURRENT),
+			four = card_key_of("ut.ee", 4, CARD_KEY_CURRENT),
+			other = card_key_of("ut.ee", 2, CARD_KEY_RETIRED);
+	struct problems problems = {0};
+	struct buffer thief, found;
+	struct trust *next;
+
+	network_init(&n);
+	memcpy(changed, n.members, sizeof changed);
+	changed[UT] = actor_of("ut.ee", 1);
+	if (_i == 0)
+		accept(&n, card_of(&n, UT, 1, 1));
+	one.state = CARD_KEY_REVOKED;
+	thief = card_with(&n, &n.members[UT], 2, (struct card_key[]){one, two}, 2);
+	one.state = CARD_KEY_CURRENT;
+	found = card_with(&n, &changed[UT], 1, &one, 1);
+	if (_i == 0) {
+		accept(&n, again(&thief));
+		expect_state(&n, 1, CARD_KEY_REVOKED);
+	}
+	accept(&n, roster_after(&n.first, 2, changed, N, changed, N));
+	accept(&n, found);
+	if (_i == 1) {
+		ck_assert_int_eq(trust_again(&next, n.t, "note", view(&thief), &problems), 0);
+		trust_unref(n.t);
+		n.t = next;
+	}
+	buffer_deinit(&thief);
+	expect_state(&n, 1, CARD_KEY_CURRENT);
+	expect_state(&n, 2, CARD_KEY_REVOKED);
+	ck_assert_uint_eq(trust_card(n.t, "ut.ee")->number, 1);
+	memcpy(other.sign, four.sign, sizeof other.sign);
+	expect(&n, TRUST_REFUSED, "number 2 belongs to another key",
+		card_with(&n, &changed[UT], 2, (struct card_key[]){one, other, three}, 3));
+	one.state = CARD_KEY_REVOKED;
+	accept(&n, card_with(&n, &changed[UT], 2, (struct card_key[]){one, three}, 2));
+	one.state = CARD_KEY_CURRENT;
+	expect(&n, TRUST_REFUSED, "key 1 was revoked",
+		card_with(&n, &changed[UT], 3, (struct card_key[]){one, three}, 2));
 	network_deinit(&n);
 }
 END_TEST
@@ -583,6 +643,7 @@ int main(void)
 	tcase_add_test(tc, test_copied_keys);
 	tcase_add_test(tc, test_card_in_force);
 	tcase_add_test(tc, test_changed_identity);
+	tcase_add_loop_test(tc, test_stolen_identity, 0, 2);
 	tcase_add_test(tc, test_value);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
