@@ -69,22 +69,22 @@ json_t *loop_status(void *context)
 	host_counters(l->host, add_plugin, &plugins);
 	hex_encode(network, trust_network(trust)->bytes, DIGEST_LEN);
 	hex_encode(digest, trust_roster(trust)->note.digest.bytes, DIGEST_LEN);
-	return json_pack(
-		"{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:{s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:{s:I, s:s, s:I}, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, "
+			 "s:{s:I, s:I}, "
+			 "s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:I}",
 		"member", l->config->member, "network", network, "network_name", trust_roster(trust)->network, "roster",
 		"number", (json_int_t)trust_roster(trust)->number, "digest", digest, "disputed", (json_int_t)c.disputes,
 		"card", (json_int_t)(card == NULL ? 0 : card->number), "uptime_seconds",
 		(json_int_t)((loop_monotonic_ms() - l->started_ms) / 1000), "events", "published",
 		(json_int_t)c.published, "received", (json_int_t)c.received, "refused", (json_int_t)c.refused, "behind",
-		(json_int_t)c.behind, "store", "bytes", (json_int_t)store_bytes(l->store), "limit_bytes",
-		(json_int_t)l->config->store.disk_limit_bytes, "repairs", (json_int_t)c.repairs, "links", "live",
-		(json_int_t)c.live, "members", (json_int_t)c.members, "channels", "held", (json_int_t)c.channels,
-		"stopped", (json_int_t)c.stopped, "withheld", (json_int_t)c.withheld, "forks", (json_int_t)c.forks,
-		"raised", (json_int_t)c.raised, "republished", (json_int_t)c.republished, "plugins", "configured",
-		plugins.n, "ready", plugins.ready, "retrying", plugins.retrying, "dead", plugins.dead, "unreadable",
-		plugins.unreadable, "key", key_json(l), "backup", backup_json(l), "second_cards",
-		(json_int_t)c.second_cards);
+		(json_int_t)c.behind, "disowned", (json_int_t)c.disowned, "store", "bytes",
+		(json_int_t)store_bytes(l->store), "limit_bytes", (json_int_t)l->config->store.disk_limit_bytes,
+		"repairs", (json_int_t)c.repairs, "links", "live", (json_int_t)c.live, "members", (json_int_t)c.members,
+		"channels", "held", (json_int_t)c.channels, "stopped", (json_int_t)c.stopped, "withheld",
+		(json_int_t)c.withheld, "forks", (json_int_t)c.forks, "raised", (json_int_t)c.raised, "republished",
+		(json_int_t)c.republished, "plugins", "configured", plugins.n, "ready", plugins.ready, "retrying",
+		plugins.retrying, "dead", plugins.dead, "unreadable", plugins.unreadable, "key", key_json(l), "backup",
+		backup_json(l), "second_cards", (json_int_t)c.second_cards);
 }
 
 static double resident(const struct loop *l)
@@ -180,6 +180,9 @@ static const struct {
 	{{"enlight_incarnations_raised_total", METRIC_COUNTER, "",
 		 "Channels of others that went back: their publisher's disk was an older copy"},
 		COUNT(raised)},
+	{{"enlight_events_disowned_total", METRIC_COUNTER, "",
+		 "Events taken in under a revoked key that are not their publisher's: a thief published them"},
+		COUNT(disowned)},
 	{{"enlight_events_republished_total", METRIC_COUNTER, "",
 		 "Events of ours that were published again since this node's disk went back"},
 		COUNT(republished)},

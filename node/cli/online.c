@@ -39,6 +39,8 @@ static const struct {
 	{"channels.forks", "contradictions of publishers are kept as evidence"},
 	{"channels.raised",
 		"times a publisher went back in a channel since start: it lost something; see its log and ours"},
+	{"events.disowned",
+		"events that a thief had published were set aside: what local systems did for them stays; see the log"},
 	{"channels.republished", "events of this member were published again since start: its disk had gone back"},
 	{"channels.withheld", "channels have events that their publisher withholds"},
 	{"plugins.unreadable", "plugins wait for a damaged batch: enlight doctor --repair"},

@@ -88,56 +88,21 @@ static int check_header(struct accepting *a)
 }
 
 /* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the numbers of the
- * keys never fall along the channel; which its position shows. What is under a revoked key of our own may be a thief's, but whoever shows it
- * has it in its copy, and gets no further. */
+ * keys never fall along the channel; which its position shows. What a reader gives back of ours is in no history before that of a later key
+ * (republish.c). */
 static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)
 		return refuse(a, ACCEPT_FORGED, "a signing key that no card of the publisher has");
-	if (a->o->key_revoked && witnessed(a) && !own(a))
+	if (a->o->key_revoked && witnessed(a))
 		return refuse(a, ACCEPT_FORGED, "not from its publisher, and under a key that may have been stolen");
 	return a->o->signed_well ? 0 : refuse(a, ACCEPT_FORGED, "the signature is not good");
 }
 
-/* Slots that go are not counted any longer. */
 static int set_aside(struct accepting *a)
 {
-	struct channel_row *row = &a->cw->row;
-	int r = 0;
-
-	a->job->set_aside = row->last - a->kept;
-	for (uint64_t i = a->kept + 1; i <= row->last && row->uncovered > 0 && r == 0; i++) {
-		r = a->w->ops->uncovered_remove(a->w->ledger, row->id, i);
-		if (r == 0)
-			row->uncovered--;
-		else if (r == LEDGER_NONE)
-			r = 0;
-	}
-	if (r != 0)
-		return r;
-	row->last = a->kept;
-	return a->w->ops->set_aside(a->w->ledger, row->id, a->kept, own(a));
-}
-
-/* The header that ends our history after some of it was set aside; none when all of it was. */
-static int take_head_back(struct accepting *a)
-{
-	struct channel_work *cw = a->cw;
-	struct batch_row head = {0};
-	int r = cw->row.last == 0 ? 0 : a->w->ops->batch_ending(a->w->ledger, cw->row.id, cw->row.last, &head);
-
-	free((void *)cw->header.data);
-	cw->header = (struct bytes){0};
-	if (r != 0)
-		return r == LEDGER_NONE ? -EBADMSG : r;
-	cw->row.incarnation = head.incarnation;
-	cw->row.head = head.digest;
-	cw->changed = true;
-	if (cw->row.last == 0)
-		return 0;
-	cw->header = bytes_of(bytes_dup(head.header), head.header.len);
-	memcpy(cw->signature, head.signature.data, SIGNATURE_LEN);
-	return cw->header.data == NULL ? -ENOMEM : 0;
+	a->job->set_aside = a->cw->row.last - a->kept;
+	return work_set_aside(a->w, a->cw, a->kept, own(a));
 }
 
 /* Our next batch begins an incarnation that is later than all we know of, where the history ends now. */
@@ -155,11 +120,8 @@ static void raise_incarnation(struct accepting *a)
 /* What this node published above `kept` leaves its history, to be published again. */
 static int go_back(struct accepting *a)
 {
-	int r;
-
 	raise_incarnation(a);
-	r = set_aside(a);
-	return r != 0 ? r : take_head_back(a);
+	return set_aside(a);
 }
 
 static const char damaged[] = "what is held there is damaged, and says nothing";
@@ -205,7 +167,10 @@ static int fork_found(struct accepting *a, const struct batch_row *held)
 		if (r != 0)
 			return r;
 	} else {
-		a->cw->row.stopped = held->first < a->header->first ? held->first : a->header->first;
+		uint64_t place = held->first < a->header->first ? held->first : a->header->first;
+
+		if (a->cw->row.stopped == 0 || place < a->cw->row.stopped)
+			a->cw->row.stopped = place;
 		a->cw->changed = true;
 	}
 	return refuse(a, ACCEPT_FORK, "contradicts a signed header that is held; both are kept as evidence");
@@ -343,7 +308,7 @@ static int check_shown(struct accepting *a)
 }
 
 /* What this node published and a reader shows or gives back. What goes on where our copy ends is taken in as what it is, unless somebody else
- * may have signed it: that never becomes our history, but it is kept apart, and its reader can follow what we begin in its place. */
+ * may have signed it: that is kept apart. */
 static int check_own(struct accepting *a)
 {
 	const struct header *h = a->header;
@@ -373,11 +338,20 @@ static int check_own(struct accepting *a)
 }
 
 /* A publisher that showed two histories goes on in a later incarnation, which begins before the place where they part. */
-static bool disowned(const struct accepting *a)
+static bool takes_both_back(const struct accepting *a)
 {
 	const struct header *h = a->header;
 
 	return h->incarnation > a->cw->row.incarnation && h->has_after && h->after_sequence < a->cw->row.stopped;
+}
+
+/* A channel that is stopped may have parted even earlier, and then goes on from before that only. */
+static bool parts_earlier(const struct accepting *a)
+{
+	const struct header *h = a->header;
+	const struct channel_row *row = &a->cw->row;
+
+	return witnessed(a) && h->incarnation <= row->incarnation && h->first <= row->last && h->first < row->stopped;
 }
 
 static int check_position(struct accepting *a)
@@ -387,7 +361,7 @@ static int check_position(struct accepting *a)
 
 	if (own(a))
 		return check_own(a);
-	if (row->stopped != 0 && !disowned(a))
+	if (row->stopped != 0 && !takes_both_back(a) && !parts_earlier(a))
 		return refuse(a, ACCEPT_STOPPED, "the channel was stopped by a fork");
 	if (h->incarnation <= row->incarnation && h->first <= row->last)
 		return check_held(a);
@@ -641,6 +615,28 @@ static int note_events(struct accepting *a)
 	return r;
 }
 
+/* Who has a key that nobody else may have had all before the batch that it signed: what was left out of that is to be published again. */
+static int vouch(struct accepting *a)
+{
+	struct digest before = a->header->previous;
+	struct header h = {0};
+	struct batch_row row;
+	int r = a->w->ops->aside_named(a->w->ledger, a->cw->row.id, &before, &row);
+
+	while (r == 0) {
+		r = header_decode(&h, row.header);
+		if (r != 0 || !trust_is_revoked(a->w->trust, a->w->c->member, h.key))
+			break;
+		before = h.previous;
+		header_deinit(&h);
+		r = a->w->ops->aside_again(a->w->ledger, row.number);
+		if (r == 0)
+			r = a->w->ops->aside_named(a->w->ledger, a->cw->row.id, &before, &row);
+	}
+	header_deinit(&h);
+	return r > 0 ? 0 : r; /* the chain ends */
+}
+
 static int put_aside(struct accepting *a)
 {
 	uint8_t wrapped[WRAPPED_KEY_LEN];
@@ -654,8 +650,10 @@ static int put_aside(struct accepting *a)
 	if (a->cw->row.last == a->kept || a->cw->row.next_incarnation != 0)
 		raise_incarnation(a);
 	batch = stored(a, wrapped);
-	a->w->c->vouching = (struct vouching){0}; /* a chain may go on now */
-	return a->w->ops->aside_add(a->w->ledger, &batch, a->kept);
+	r = a->w->ops->aside_add(a->w->ledger, &batch, a->kept);
+	if (r == 0 && a->o->key_revoked) /* perhaps this node never said it */
+		return a->w->ops->aside_done(a->w->ledger, batch.number);
+	return r == 0 ? vouch(a) : r;
 }
 
 /* Writes what has passed all checks that need no writing. */

@@ -70,6 +70,9 @@ void job_free(struct job *j)
 	case JOB_REPUBLISH:
 		publish_job_deinit(&j->republish.publish);
 		break;
+	case JOB_DISOWN:
+		free(j->disown.audience);
+		break;
 	case JOB_ACT:
 		break;
 	}
@@ -297,6 +300,8 @@ static int run_kind(struct work *w, struct job *j)
 		return work_checkpoint(w, &j->checkpoint);
 	case JOB_REPUBLISH:
 		return work_republish(w, &j->republish);
+	case JOB_DISOWN:
+		return work_disown(w, &j->disown);
 	}
 	return 0;
 }
@@ -386,6 +391,9 @@ void commit_failed(struct job *const *jobs, size_t n, int result)
 			break;
 		case JOB_DELIVERY:
 			jobs[i]->delivery.done = false;
+			break;
+		case JOB_DISOWN:
+			jobs[i]->disown.done = false;
 			break;
 		case JOB_NOTE:
 			jobs[i]->note.done = false;

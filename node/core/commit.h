@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_CHECKPOINT,
 	JOB_REPUBLISH,
 	JOB_REPAIR,
+	JOB_DISOWN,
 };
 
 /* What became of one event that was asked to be published. */
@@ -151,11 +152,22 @@ struct republish_job {
 	struct publish_job publish; /* made by the commit */
 };
 
+/* The batch that ends another's channel is set aside when its key is revoked, or the channel goes on that was stopped for a header under a revoked
+ * key (disown.c). */
+struct disown_job {
+	char publisher[HANDLE_MAX + 1];
+	char *audience;     /* owned */
+	struct digest head; /* nothing is done when the channel ends elsewhere by now */
+	bool goes_on;
+	uint64_t set_aside; /* events */
+	bool done;
+};
+
 struct job {
 	enum job_kind kind;
 	uint64_t tag;        /* the loop's own; not looked at */
 	uint32_t connection; /* where it came from; not looked at */
-	/* Of PUBLISH, ACCEPT, REPAIR, RECEIPT, ACT, CHECKPOINT and REPUBLISH, made in its order; a reference, given up by job_free(). */
+	/* Of PUBLISH, ACCEPT, REPAIR, RECEIPT, ACT, CHECKPOINT, REPUBLISH and DISOWN, made in its order; a reference, given up by job_free(). */
 	struct trust *trust;
 	struct publish_job
 		act; /* what the audit trail says of it (act.h), published with it; all there is of JOB_ACT */
@@ -170,6 +182,7 @@ struct job {
 		struct delivery_job delivery;
 		struct checkpoint_job checkpoint;
 		struct republish_job republish;
+		struct disown_job disown;
 	};
 };
 struct job *job_new(enum job_kind kind, struct trust *trust); /* takes a new reference; NULL: out of memory */

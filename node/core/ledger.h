@@ -140,14 +140,14 @@ struct ledger_ops {
 	int (*aside_object)(void *ledger, const struct index_key *key, const struct object_row *row);
 	/* Of a batch that is kept apart, by its header's digest: above which sequence it left the present history. LEDGER_NONE. */
 	int (*aside_find)(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above);
+	int (*aside_named)(void *ledger, uint64_t channel, const struct digest *digest, struct batch_row *out);
 	/* The one of an incarnation that holds this sequence; LEDGER_NONE. */
 	int (*aside_holding)(
 		void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out);
-	/* The next one behind this number that begins at this sequence; LEDGER_NONE. A batch comes behind the one that it follows. */
-	int (*aside_following)(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out);
 	/* The first to be published again, those of readers before our own; LEDGER_NONE. And that it was. */
 	int (*aside_next)(void *ledger, struct batch_row *out, enum origin *origin);
 	int (*aside_done)(void *ledger, uint64_t number);
+	int (*aside_again)(void *ledger, uint64_t number); /* that it is not done after all */
 	int (*aside_origin)(void *ledger, const struct index_key *event, enum origin *out); /* of an event */
 	/* An object's highest revision in what is kept apart; 0: none. */
 	int (*aside_revision)(void *ledger, const struct index_key *key, uint64_t *out);
@@ -167,6 +167,7 @@ struct ledger_ops {
 	int (*receipt_find)(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out);
 	int (*receipt_put)(
 		void *ledger, const struct receipt_row *row); /* keeps the newest of each reader and channel */
+	int (*receipt_remove)(void *ledger, uint64_t channel, const char *reader); /* also when there is none */
 	/* Keeps a text for ever, behind those that were put before it; one that is there keeps its place. */
 	int (*note_put)(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text);
 	/* Keeps them as evidence. LEDGER_HELD: there is one for the first header already, and one is enough. */

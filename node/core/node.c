@@ -588,6 +588,8 @@ static void take_commit(struct node *n, const struct node_input *in)
 			checkpoint_committed(n, in->jobs[i]);
 		if (in->jobs[i]->kind == JOB_REPUBLISH)
 			republish_committed(n, in->jobs[i]);
+		if (in->jobs[i]->kind == JOB_DISOWN)
+			disown_committed(n, &in->jobs[i]->disown);
 		keep_committed(n, in->jobs[i]);
 	}
 }

@@ -176,6 +176,7 @@ void node_key(const struct node *n, uint64_t time_ms, struct node_key_view *out)
 struct node_counters {
 	uint64_t published, received, refused, stale, gaps, forks, forged, receipts;
 	uint64_t raised, republished; /* channels of others that went back; events of ours that were published again */
+	uint64_t disowned;            /* events of others that a thief had published */
 	size_t live, members, channels, stopped, withheld;
 	uint64_t behind;             /* events that readers have not acknowledged, summed over readers */
 	uint64_t no_session;         /* frames of a session that is not ours */

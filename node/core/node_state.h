@@ -1,4 +1,4 @@
-/* node_state - what the parts of node share. Private to node.c, checkpoint.c, gossip.c, keep.c, key_age.c, meet.c, read.c, recover.c,
+/* node_state - what the parts of node share. Private to node.c, checkpoint.c, disown.c, gossip.c, keep.c, key_age.c, meet.c, read.c, recover.c,
  * repair.c, republish.c, serve.c, view.c and witness.c. */
 #ifndef ENLIGHT_CORE_NODE_STATE_H
 #define ENLIGHT_CORE_NODE_STATE_H
@@ -142,7 +142,6 @@ struct lost {
 	uint64_t at;
 	bool from_start; /* our place is not in the reader's history */
 	bool given_up;   /* the reader does not give it */
-	bool suspect;    /* under a revoked key: a thief's perhaps, so nothing waits for it */
 };
 
 /* Somebody's Hello that waits for the third message. */
@@ -360,6 +359,12 @@ bool serve_shows(
 	const struct node *n, const struct session *s, const struct channel *c); /* whether the peer may see its head */
 void serve_head(struct node *n, struct session *s, struct bytes header, const uint8_t *signature); /* at once */
 void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not before `now_ms` and a pause */
+
+/* disown.c */
+bool disown_due(const struct node *n,
+	const struct channel *c); /* what the publisher says of it itself comes before what is held */
+void disown(struct node *n, const struct channel *c);
+void disown_committed(struct node *n, const struct disown_job *job);
 
 /* witness.c */
 void witness_head(struct node *n, struct session *s, const struct header *h, struct bytes packed,

@@ -253,6 +253,10 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		goto out;
 	}
 	c = node_channel(n, publisher, h.audience);
+	if (c != NULL && c->row.stopped != 0 && disown_due(n, c)) {
+		disown(n, c);
+		goto out;
+	}
 	if (c != NULL && stays_stopped(c, h.incarnation)) {
 		witness_stopped(n, s, c, packed);
 		goto out;
@@ -274,7 +278,7 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		node_log(n, LOG_LEVEL_ERROR,
 			"channel: the publisher shows less than it gave us publisher=%s audience=%s", publisher,
 			h.audience);
-	if (contradicts(c, &h, packed))
+	if (contradicts(c, &h, packed) && !disown_due(n, c)) /* else it will not know our place */
 		judge_head(n, s, publisher, packed, head->signature.data);
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h) &&
 		 receipt_outlived_key(n, c))
@@ -412,7 +416,11 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		rd->why = a->why;
 		break;
 	case ACCEPT_FORK:
-	case ACCEPT_STOPPED:
+		refuse_batch(n, s, rd, a);
+		break;
+	case ACCEPT_STOPPED: /* its publisher went on behind the two headers: it may not have seen them */
+		if (c != NULL)
+			witness_stopped(n, s, c, a->batch.header);
 		refuse_batch(n, s, rd, a);
 		break;
 	default:
@@ -508,6 +516,7 @@ static void batch_refused(struct node *n, struct session *s, const char *audienc
 
 void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)
 {
+	const struct channel *c;
 	struct reading *rd = NULL;
 	char *audience = NULL;
 
@@ -527,8 +536,12 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 	rd->open = false;
 	rd->retry_ms = refuse->code == REFUSE_ENTITLEMENT ? UINT64_MAX : n->now_ms + RETRY_MS;
 	rd->why = refuse_text((enum refuse_code)refuse->code);
-	if (refuse->code == REFUSE_POSITION)
-		recover_refused(n, s, rd);
+	if (refuse->code != REFUSE_POSITION)
+		return;
+	recover_refused(n, s, rd);
+	c = node_channel(n, rd->publisher, rd->audience);
+	if (strcmp(rd->publisher, s->peer->member) == 0 && disown_due(n, c))
+		disown(n, c);
 }
 
 void read_tick(struct node *n, struct session *s)

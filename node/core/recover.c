@@ -83,7 +83,6 @@ static struct lost *note_lost(struct node *n, const char *reader, const struct h
 	lost->incarnation = h->incarnation;
 	lost->first = h->first;
 	lost->moved_ms = n->now_ms;
-	lost->suspect = trust_is_revoked(n->trust, n->member, h->key);
 	return lost;
 }
 
@@ -147,7 +146,7 @@ bool recover_from_start(const struct node *n, const struct session *s, const str
 
 static bool waits_for(const struct node *n, const struct lost *lost)
 {
-	return !lost->given_up && !lost->suspect && n->now_ms < lost->moved_ms + PATIENCE_MS;
+	return !lost->given_up && n->now_ms < lost->moved_ms + PATIENCE_MS;
 }
 
 /* ---- heads ---- */
@@ -163,9 +162,9 @@ static void ask(struct node *n, struct session *s, const struct header *h, const
 		return;
 	lost->from_start |= from_start;
 	if (rd->announced == 0)
-		node_log(n, LOG_LEVEL_ERROR, "channel: %s reader=%s audience=%s held=%llu reader_holds=%llu",
-			lost->suspect ? "a reader holds what is under a revoked key of this node and not in its history"
-				      : "this node's disk went back: a reader holds what it does not",
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: this node's disk went back: a reader holds what it does not reader=%s audience=%s "
+			"held=%llu reader_holds=%llu",
 			s->peer->member, h->audience, (unsigned long long)(c == NULL ? 0 : c->row.last),
 			(unsigned long long)header_last(h));
 	if (rd->announced != header_last(h) || rd->incarnation != h->incarnation)
@@ -203,15 +202,17 @@ void recover_head(
 	if (c != NULL && c->gone_back >= GONE_BACK_MAX)
 		return;
 	digest_header(&head, packed);
-	if (!is_beyond(c, h)) {
-		if (!bytes_equal(c->header, packed) && !is_acknowledged(c, s->peer->member, h, &head))
-			judge_head(n, s, n->member, packed, signature); /* it may be of another history */
+	if (!is_beyond(c, h) && (bytes_equal(c->header, packed) || is_acknowledged(c, s->peer->member, h, &head)))
 		return;
-	}
-	if (is_ours(n, h, packed, signature))
-		ask(n, s, h, &head, false);
-	else /* our own card may be on its way */
+	if (!is_ours(n, h, packed, signature)) /* our own card may be on its way */
 		refuse_head(n, s, "a head in this node's name that it cannot verify");
+	else if (trust_is_revoked(
+			 n->trust, n->member, h->key)) /* it may be a thief's: the reader gives that up (disown.c) */
+		return;
+	else if (is_beyond(c, h))
+		ask(n, s, h, &head, false);
+	else
+		judge_head(n, s, n->member, packed, signature); /* it may be of another history */
 }
 
 static void judged(struct node *n, const struct accept_job *a, const struct header *h)
@@ -245,12 +246,9 @@ void recover_committed(struct node *n, const struct accept_job *a, const struct 
 	if (!is_own(n, h->publisher))
 		return;
 	if (a->set_aside > 0)
-		node_log(n, LOG_LEVEL_ERROR, "channel: %s audience=%s events=%llu",
-			trust_is_revoked(n->trust, n->member, h->key)
-				? "this node goes back behind what was published under its revoked key, and publishes "
-				  "again what it had published there itself"
-				: "this node published anew in place of what it had lost: it goes back, and publishes "
-				  "both again",
+		node_log(n, LOG_LEVEL_ERROR,
+			"channel: this node published anew in place of what it had lost: it goes back, and publishes "
+			"both again audience=%s events=%llu",
 			h->audience, (unsigned long long)a->set_aside);
 	if (a->set_aside > 0)
 		count_gone_back(n, node_channel(n, n->member, h->audience));

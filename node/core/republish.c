@@ -50,63 +50,6 @@ static int make_drafts(struct publish_job *job, const struct work *w, const stru
 	return r;
 }
 
-/* The batch kept apart that goes on behind this one, and its header. LEDGER_NONE. */
-static int find_following(const struct work *w, struct batch_row *row, struct header *h)
-{
-	struct digest before = row->digest;
-	int r;
-
-	for (;;) {
-		r = w->ops->aside_following(w->ledger, row->channel, row->number, row->first + row->count, row);
-		if (r != 0)
-			return r;
-		header_deinit(h);
-		r = header_decode(h, row->header);
-		if (r < 0)
-			return r;
-		if (r == 0 && digest_equal(h->has_after ? &h->after_digest : &h->previous, &before))
-			return 0;
-	}
-}
-
-/* Whether the chain goes on under a key that nobody else may have: then who has that one had this batch before it. What is found holds for
- * all batches between the two, which come next. */
-static int is_vouched(struct work *w, const struct batch_row *batch, bool *out)
-{
-	struct vouching *v = &w->c->vouching;
-	bool known = digest_equal(&batch->digest, &v->next) && !trust_is_revoked(w->trust, w->c->member, v->key);
-	struct batch_row row = *batch;
-	struct header h = {0};
-	int r;
-
-	v->next = digest_zero;
-	do {
-		r = find_following(w, &row, &h);
-		if (r == 0 && digest_equal(&v->next, &digest_zero))
-			v->next = row.digest;
-	} while (r == 0 && !known && trust_is_revoked(w->trust, w->c->member, h.key));
-	if (!known)
-		v->key = r == 0 ? h.key : 0;
-	header_deinit(&h);
-	*out = v->key != 0;
-	return r == LEDGER_NONE ? 0 : r;
-}
-
-/* What readers gave back and was signed with a key that may be stolen is not ours to say. */
-static int is_suspect(
-	struct work *w, const struct header *h, const struct batch_row *row, enum origin origin, bool *out)
-{
-	bool vouched;
-	int r;
-
-	*out = origin == ORIGIN_READERS && trust_is_revoked(w->trust, w->c->member, h->key);
-	if (!*out)
-		return 0;
-	r = is_vouched(w, row, &vouched);
-	*out = !vouched;
-	return r;
-}
-
 static void forget_drafts(struct publish_job *job)
 {
 	for (size_t i = 0; i < job->n_drafts; i++)
@@ -120,7 +63,6 @@ int work_republish(struct work *w, struct republish_job *job)
 {
 	struct archived batch = {0};
 	struct batch_row row;
-	bool suspect = false;
 	enum origin origin;
 	int r = w->ops->aside_next(w->ledger, &row, &origin);
 
@@ -132,9 +74,7 @@ int work_republish(struct work *w, struct republish_job *job)
 	job->publish.incarnation = row.incarnation;
 	job->publish.n_left_out = 0;
 	r = archived_read(&batch, &w->c->store_keys, &row);
-	if (r == 0)
-		r = is_suspect(w, &batch.header, &row, origin, &suspect);
-	if (r == -EBADMSG || suspect) {
+	if (r == -EBADMSG) {
 		job->publish.n_left_out = row.count;
 		r = 0;
 	} else if (r == 0) {
@@ -199,8 +139,7 @@ void republish_committed(struct node *n, const struct job *job)
 		return;
 	}
 	if (r->publish.n_left_out > 0)
-		node_log(n, LOG_LEVEL_ERROR,
-			"channel: events are not published again, damaged, too large or under a revoked key count=%zu",
+		node_log(n, LOG_LEVEL_ERROR, "channel: events are not published again, damaged or too large count=%zu",
 			r->publish.n_left_out);
 	n->republish.pending = true;
 	n->republish.n_events += newly_published(&r->publish);

@@ -61,7 +61,9 @@ void witness_head(
 		return;
 	if (c->row.stopped != 0)
 		witness_stopped(n, s, c, packed);
-	else if (comparable(c, h)) /* who holds more than we do finds out when it sees ours */
+	if (comparable(c, h) &&
+		(c->row.stopped == 0 ||
+			h->first < c->row.stopped)) /* who holds more than we do finds out when it sees ours */
 		judge_head(n, s, h->publisher, packed, signature);
 }
 
@@ -81,13 +83,6 @@ void witness_tell(struct node *n, const struct accept_job *a, const struct heade
 	const char *what = own ? "this node published anew in place of what it had lost"
 			       : (c != NULL && c->row.stopped != 0 ? "stopped" : "its publisher went back behind both");
 
-	if (own && trust_is_revoked(n->trust, n->member, h->key)) { /* to others it says nothing */
-		node_log(n, LOG_LEVEL_ERROR,
-			"channel: somebody may have published with a revoked key of this node, both headers are kept "
-			"audience=%s key=%u shown_by=%s",
-			h->audience, h->key, a->witness);
-		return;
-	}
 	if (c != NULL && !own &&
 		!channel_note_fork(c, a->contradicted, a->contradicted_signature, a->batch.header, a->batch.signature))
 		n->short_of_memory = true;

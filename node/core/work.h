@@ -1,5 +1,5 @@
-/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, mend.c, checkpoint.c and
- * republish.c.
+/* work - one running commit: what the parts of commit_run() share. Private to commit.c, publish.c, accept.c, mend.c, checkpoint.c,
+ * republish.c, aside.c and disown.c.
  *
  * Channels are loaded once and written back at the end. Events to publish gather in segments, each of which becomes one batch when
  * all jobs have been run; a segment's number is taken when it opens, so that what is indexed can point at it. */
@@ -8,18 +8,11 @@
 
 #include "core/commit.h"
 
-/* What republish.c found out of a chain kept apart that begins under a revoked key. */
-struct vouching {
-	struct digest next; /* of the batch that comes next in it; zero: none */
-	uint32_t key;       /* under which it goes on further down, not revoked; 0: none does */
-};
-
 struct committer {
 	char member[HANDLE_MAX + 1];
 	struct node_keys keys;
 	struct store_keys store_keys;
 	uint32_t incarnation; /* the lowest that a channel goes on in */
-	struct vouching vouching;
 };
 
 /* What a delivered batch holds (open.c). Each result is that of the function named, 0 when the rest beside it is filled in. */
@@ -93,6 +86,10 @@ int work_receipt(struct work *w, struct receipt_job *job);
 int work_repair(struct work *w, struct repair_job *job);
 int work_checkpoint(struct work *w, struct checkpoint_job *job);
 int work_republish(struct work *w, struct republish_job *job);
+int work_disown(struct work *w, struct disown_job *job);
+
+/* Takes everything above this sequence out of a channel's history, which ends there then. `again`: it is to be published again. */
+int work_set_aside(struct work *w, struct channel_work *cw, uint64_t kept, bool again);
 
 /* What a withdrawal of ours took back says nothing any more: to publish the same data again is news. No other event does anything. */
 int work_forget_withdrawn(struct work *w, const struct event *e);

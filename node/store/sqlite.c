@@ -37,10 +37,11 @@ enum statement {
 	SQL_ASIDE_EVENT,
 	SQL_ASIDE_OBJECT,
 	SQL_ASIDE_FIND,
+	SQL_ASIDE_NAMED,
 	SQL_ASIDE_HOLDING,
-	SQL_ASIDE_FOLLOWING,
 	SQL_ASIDE_NEXT,
 	SQL_ASIDE_DONE,
+	SQL_ASIDE_AGAIN,
 	SQL_ASIDE_ORIGIN,
 	SQL_ASIDE_REVISION,
 	SQL_EVENT_FIND,
@@ -53,6 +54,7 @@ enum statement {
 	SQL_UNCOVERED_REMOVE,
 	SQL_RECEIPT_FIND,
 	SQL_RECEIPT_PUT,
+	SQL_RECEIPT_REMOVE,
 	SQL_NOTE_PUT,
 	SQL_FORK_PUT,
 	SQL_SETTING_PUT,
@@ -92,13 +94,13 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_ASIDE_EVENT] = "INSERT OR REPLACE INTO aside_event(key, number, slot) VALUES (?1, ?2, ?3)",
 	[SQL_ASIDE_OBJECT] = "INSERT OR REPLACE INTO aside_object(" OBJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SQL_ASIDE_FIND] = "SELECT above FROM aside_batch WHERE channel = ?1 AND digest = ?2",
+	[SQL_ASIDE_NAMED] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND digest = ?2",
 	[SQL_ASIDE_HOLDING] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND incarnation = ?2"
 			      " AND first <= ?3 AND last >= ?3 LIMIT 1",
-	[SQL_ASIDE_FOLLOWING] = "SELECT " BATCH_COLUMNS " FROM aside_batch WHERE channel = ?1 AND number > ?2"
-				" AND first = ?3 ORDER BY number LIMIT 1",
 	[SQL_ASIDE_NEXT] =
 		"SELECT " BATCH_COLUMNS ", again FROM aside_batch WHERE again > 0 ORDER BY again, number LIMIT 1",
 	[SQL_ASIDE_DONE] = "UPDATE aside_batch SET again = -again WHERE number = ?1",
+	[SQL_ASIDE_AGAIN] = "UPDATE aside_batch SET again = -again WHERE number = ?1 AND again < 0",
 	[SQL_ASIDE_ORIGIN] = "SELECT abs(again) FROM aside_batch WHERE number IN"
 			     " (SELECT number FROM aside_event WHERE key = ?1) ORDER BY number DESC LIMIT 1",
 	[SQL_ASIDE_REVISION] = "SELECT coalesce(max(revision), 0) FROM aside_object WHERE key = ?1",
@@ -113,6 +115,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[SQL_UNCOVERED_ADD] = "INSERT OR IGNORE INTO uncovered(channel, sequence) VALUES (?1, ?2)",
 	[SQL_UNCOVERED_REMOVE] = "DELETE FROM uncovered WHERE channel = ?1 AND sequence = ?2",
 	[SQL_RECEIPT_FIND] = "SELECT " RECEIPT_COLUMNS " FROM receipt WHERE channel = ?1 AND reader = ?2",
+	[SQL_RECEIPT_REMOVE] = "DELETE FROM receipt WHERE channel = ?1 AND reader = ?2",
 	[SQL_RECEIPT_PUT] = "INSERT INTO receipt(" RECEIPT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
 			    " ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, upto = excluded.upto,"
 			    " uncovered = excluded.uncovered, time_ms = excluded.time_ms, packed = excluded.packed,"
@@ -814,18 +817,29 @@ static int aside_add(void *ledger, const struct batch_row *row, uint64_t above)
 	return run(ledger, &c);
 }
 
+static int find_digest(struct store *s, struct call *c, uint64_t channel, const struct digest *digest)
+{
+	call_position(c, channel);
+	call_bytes(c, bytes_of(digest->bytes, DIGEST_LEN));
+	return find(s, c);
+}
+
 static int aside_find(void *ledger, uint64_t channel, const struct digest *digest, uint64_t *above)
 {
-	struct store *s = ledger;
-	struct call c = call(s, SQL_ASIDE_FIND);
-	int r;
+	struct call c = call(ledger, SQL_ASIDE_FIND);
+	int r = find_digest(ledger, &c, channel, digest);
 
-	call_position(&c, channel);
-	call_bytes(&c, bytes_of(digest->bytes, DIGEST_LEN));
-	r = find(s, &c);
 	if (r == 0)
 		*above = column_u64(c.stmt, 0);
 	return r;
+}
+
+static int aside_named(void *ledger, uint64_t channel, const struct digest *digest, struct batch_row *out)
+{
+	struct call c = call(ledger, SQL_ASIDE_NAMED);
+	int r = find_digest(ledger, &c, channel, digest);
+
+	return r == 0 ? batch_row_read(out, c.stmt) : r;
 }
 
 static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, uint64_t sequence, struct batch_row *out)
@@ -837,19 +851,6 @@ static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, u
 	call_position(&c, channel);
 	call_u64(&c, incarnation);
 	call_position(&c, sequence);
-	r = find(s, &c);
-	return r == 0 ? batch_row_read(out, c.stmt) : r;
-}
-
-static int aside_following(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out)
-{
-	struct store *s = ledger;
-	struct call c = call(s, SQL_ASIDE_FOLLOWING);
-	int r;
-
-	call_position(&c, channel);
-	call_position(&c, number);
-	call_position(&c, first);
 	r = find(s, &c);
 	return r == 0 ? batch_row_read(out, c.stmt) : r;
 }
@@ -866,13 +867,22 @@ static int aside_next(void *ledger, struct batch_row *out, enum origin *origin)
 	return batch_row_read(out, c.stmt);
 }
 
-static int aside_done(void *ledger, uint64_t number)
+static int run_numbered(struct store *s, enum statement which, uint64_t number)
 {
-	struct store *s = ledger;
-	struct call c = call(s, SQL_ASIDE_DONE);
+	struct call c = call(s, which);
 
 	call_position(&c, number);
 	return run(s, &c);
+}
+
+static int aside_done(void *ledger, uint64_t number)
+{
+	return run_numbered(ledger, SQL_ASIDE_DONE, number);
+}
+
+static int aside_again(void *ledger, uint64_t number)
+{
+	return run_numbered(ledger, SQL_ASIDE_AGAIN, number);
 }
 
 static void call_key(struct call *c, const struct index_key *key)
@@ -1069,6 +1079,15 @@ static int receipt_put(void *ledger, const struct receipt_row *row)
 	return run(s, &c);
 }
 
+static int receipt_remove(void *ledger, uint64_t channel, const char *reader)
+{
+	struct call c = call(ledger, SQL_RECEIPT_REMOVE);
+
+	call_position(&c, channel);
+	call_text(&c, reader);
+	return run(ledger, &c);
+}
+
 static int note_put(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
 	struct store *s = ledger;
@@ -1182,10 +1201,11 @@ const struct ledger_ops store_ledger_ops = {
 	.aside_event = aside_event,
 	.aside_object = aside_object,
 	.aside_find = aside_find,
+	.aside_named = aside_named,
 	.aside_holding = aside_holding,
-	.aside_following = aside_following,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
+	.aside_again = aside_again,
 	.aside_origin = aside_origin,
 	.aside_revision = aside_revision,
 	.event_find = event_find,
@@ -1198,6 +1218,7 @@ const struct ledger_ops store_ledger_ops = {
 	.uncovered_remove = uncovered_remove,
 	.receipt_find = receipt_find,
 	.receipt_put = receipt_put,
+	.receipt_remove = receipt_remove,
 	.note_put = note_put,
 	.fork_put = fork_put,
 	.setting_put = setting_put,

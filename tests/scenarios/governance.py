@@ -7,7 +7,8 @@ import nacl.signing
 import harness
 from harness import check, equal, notes, wait_until
 from harness.node import Network, course
-from harness.runbook import Desk, blocks
+from harness.runbook import Desk, blocks, write_identity
+from harness.traffic import steal, wait_links
 
 SMALL = ["rug.nl", "ugent.be", "ut.ee"]
 
@@ -110,6 +111,63 @@ def test_two_cards():
     equal([row["verdict"] for row in found if row["check"] == "cards"], ["ok", "warn"], "enlight doctor")
     equal(rug.import_note(tartu.member.card(number=3)).status, 201, "the card after them")
     wait_until(lambda: ghent.peer("ut.ee")["card"] == 3, "it is in force everywhere")
+
+
+def test_stolen_identity():
+    """What a thief of an identity key published is gone, and the member is back with its own keys, when a quorum has replaced the key"""
+    network = Network(SMALL).start()
+    rug, ghent, tartu = network.nodes
+    write_identity(ghent.member)
+    events = [course("ugent.be") for _ in range(2)]
+    ghent.publish(events[0])
+    for node in (rug, tartu):
+        node.wait_for("ugent.be", "network", 1)
+
+    thief = steal(network, "ugent.be")
+    (thief.folder / "keys/node-1.key").unlink()
+    thief.enlight("keys", "new", thief.folder)
+    thief.enlight("card", "new", "--identity", ghent.folder / "identity.key", "--revoke", "1", thief.folder)
+    rug.enlight("card", "import", thief.folder / "cards/ugent.be.card")
+    thief.launch()
+    wait_until(thief.ready, "the thief's node")
+    stolen = course("ugent.be")
+    wait_until(lambda: thief.post(stolen).status in (200, 201), "the thief publishes")
+    for node in (rug, tartu):
+        wait_until(lambda: stolen["id"] in [event["id"] for event in node.events()], f"{node.member.handle} believes it")
+
+    members = network.members
+    renewed = notes.RosterEntry("ugent.be", nacl.signing.SigningKey.generate())
+    entries = [renewed if member is ghent.member else member.entry for member in members.values()]
+    two = next_roster(network, entries, [rug.member, tartu.member])
+    two += notes.signature_line(two.split("\n\n")[0] + "\n", "ugent.be", renewed.identity)
+    equal(rug.import_note(two).status, 201, "a roster with another identity key")
+    ghent.member.identity = renewed.identity
+    write_identity(ghent.member)
+    agreed, card = ghent.folder / "agreed.note", ghent.folder / "cards/ugent.be.card"
+    agreed.write_text(two)
+    ghent.enlight("roster", "import", agreed)
+    ghent.enlight("roster", "adopt", agreed, ghent.folder)
+    ghent.enlight("card", "new", ghent.folder)
+    for node in (ghent, rug):
+        node.enlight("card", "import", card)
+    wait_links(network, "ugent.be", "live")
+    ghent.publish(events[1])
+    for node in (rug, tartu):
+        wait_until(lambda: [event["id"] for event in node.events(source="ugent.be")] == [event["id"] for event in events],
+                   f"{node.member.handle} has what ugent.be published")
+        check(node.metric("enlight_events_disowned_total") > 0, "an alarm tells of what the thief published")
+
+    ghent.enlight("keys", "new", "--number", "1", ghent.folder, expect=64)
+    ghent.enlight("keys", "new", "--number", "3", ghent.folder)  # the thief has used the second one
+    ghent.enlight("card", "new", ghent.folder)
+    ghent.enlight("card", "import", card)
+    ghent.stop()
+    ghent.start()
+    equal(ghent.ask("/v1/status")["key"]["number"], 3, "the key in use")
+    wait_links(network, "ugent.be", "live")
+    ghent.publish(course("ugent.be"))
+    for node in (rug, tartu):
+        node.wait_for("ugent.be", "network", 3)
 
 
 def test_adopt_later():

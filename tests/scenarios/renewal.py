@@ -1,13 +1,12 @@
 """How members renew their keys and take them back, among nine nodes that go on publishing meanwhile."""
 
 import json
-import shutil
 
 import harness
 from harness import check, equal, wait_until
-from harness.node import Network, Node, course
+from harness.node import Network, course
 from harness.runbook import write_identity
-from harness.traffic import Traffic, check_all_hold, others, wait_gone, wait_links
+from harness.traffic import Traffic, check_all_hold, others, steal, wait_gone, wait_links
 
 GHENT, AWAY = "ugent.be", "uu.se"
 NINE = 9
@@ -56,19 +55,6 @@ def test_renewal():
         wait_until(lambda: node.peer(GHENT)["card"] == number, f"{node.member.handle} has the card without the old key")
     traffic.more()
     check_all_hold(network.nodes, traffic)
-
-
-def steal(network, handle):
-    """A second node of a member, with a copy of its keys; it only dials. It does not run yet."""
-    victim = network[handle]
-    folder = network.folder / "thief"
-    shutil.copytree(victim.folder, folder, ignore=shutil.ignore_patterns("state", "api.sock", "log"))
-    (folder / "state").mkdir(mode=0o700)
-    thief = Node(victim.member, folder, None, network.build)
-    text = victim.configuration.read_text().replace(str(victim.folder), str(folder))
-    thief.configuration.write_text("".join(line for line in text.splitlines(True) if not line.startswith("link:")))
-    harness.at_exit(thief.stop)
-    return thief
 
 
 def test_key_lost():

@@ -897,13 +897,13 @@ static int aside_holding(void *ledger, uint64_t channel, uint32_t incarnation, u
 	return LEDGER_NONE;
 }
 
-static int aside_following(void *ledger, uint64_t channel, uint64_t number, uint64_t first, struct batch_row *out)
+static int aside_named(void *ledger, uint64_t channel, const struct digest *digest, struct batch_row *out)
 {
 	struct memory_ledger *m = ledger;
 
 	for (size_t i = 0; i < m->tables[ASIDE].n; i++) {
 		*out = batch_view(m->tables[ASIDE].rows[i]);
-		if (out->channel == channel && out->number > number && out->first == first)
+		if (out->channel == channel && digest_equal(&out->digest, digest))
 			return 0;
 	}
 	return LEDGER_NONE;
@@ -931,6 +931,19 @@ static int aside_done(void *ledger, uint64_t number)
 		if (read_u64(m->tables[AGAIN].rows[i]->key + 8) == number)
 			return drop(m, AGAIN, m->tables[AGAIN].rows[i]);
 	return 0;
+}
+
+static int aside_again(void *ledger, uint64_t number)
+{
+	struct memory_ledger *m = ledger;
+	const struct row *row = find_number(m, ORIGINS, number);
+	struct key turn = {0};
+	enum origin origin;
+
+	memcpy(&origin, row->value, sizeof origin);
+	key_u64(&turn, origin);
+	key_u64(&turn, number);
+	return origin == ORIGIN_NONE ? 0 : put(m, AGAIN, &turn, bytes_of(NULL, 0));
 }
 
 static int aside_event(void *ledger, const struct index_key *name, const struct place *place)
@@ -1132,6 +1145,18 @@ static int receipt_put(void *ledger, const struct receipt_row *row)
 	return r;
 }
 
+static int receipt_remove(void *ledger, uint64_t channel, const char *reader)
+{
+	struct key key = {0};
+	const struct row *row;
+
+	key_u64(&key, channel);
+	key_text(&key, reader);
+	row = row_find(ledger, RECEIPTS, key_view(&key));
+	key_deinit(&key);
+	return row != NULL ? drop(ledger, RECEIPTS, row) : 0;
+}
+
 static int note_put(void *ledger, const char *kind, const char *member, uint32_t number, struct bytes text)
 {
 	struct memory_ledger *m = ledger;
@@ -1266,10 +1291,11 @@ const struct ledger_ops memory_ledger_ops = {
 	.aside_event = aside_event,
 	.aside_object = aside_object,
 	.aside_find = aside_find,
+	.aside_named = aside_named,
 	.aside_holding = aside_holding,
-	.aside_following = aside_following,
 	.aside_next = aside_next,
 	.aside_done = aside_done,
+	.aside_again = aside_again,
 	.aside_origin = aside_origin,
 	.aside_revision = aside_revision,
 	.event_find = event_find,
@@ -1282,6 +1308,7 @@ const struct ledger_ops memory_ledger_ops = {
 	.uncovered_remove = uncovered_remove,
 	.receipt_find = receipt_find,
 	.receipt_put = receipt_put,
+	.receipt_remove = receipt_remove,
 	.note_put = note_put,
 	.fork_put = fork_put,
 	.setting_put = setting_put,

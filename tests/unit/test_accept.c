@@ -545,6 +545,47 @@ START_TEST(test_shown_by_another)
 }
 END_TEST
 
+/* A channel that is stopped goes on from before all places where its publisher contradicted itself, also those that show later. */
+START_TEST(test_parts_earlier)
+{
+	struct world w;
+	struct made a, b, c, late, early, raised[2];
+	struct header h;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	b = make_next(&w, &a, "CR/2", "b");
+	c = make_next(&w, &b, "CR/3", "c");
+	late = make_next(&w, &b, "CR/3", "x");
+	early = make_next(&w, &a, "CR/2", "y");
+	for (int i = 0; i < 2; i++) {
+		h = header_after(&w, i == 0 ? &b : &a, "network");
+		begins_again(&h);
+		h.incarnation = 2;
+		raised[i] = make(&w, h, "CR/4", "d", 1);
+	}
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	ck_assert_int_eq(show(&w, &late), ACCEPT_FORK);
+	ck_assert_uint_eq(held(&w, "network").stopped, 3);
+	ck_assert_int_eq(show(&w, &b), ACCEPT_HELD);
+	ck_assert_int_eq(show(&w, &early), ACCEPT_FORK);
+	ck_assert_int_eq(show(&w, &late), ACCEPT_STOPPED);
+	ck_assert_uint_eq(held(&w, "network").stopped, 2);
+	ck_assert_int_eq(deliver(&w, &raised[0]), ACCEPT_STOPPED);
+	ck_assert_int_eq(deliver(&w, &raised[1]), ACCEPT_OK);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&late);
+	made_deinit(&early);
+	made_deinit(&raised[0]);
+	made_deinit(&raised[1]);
+	world_deinit(&w);
+}
+END_TEST
+
 /* A publisher that showed two histories and went back behind both is found all the same, by what was set aside; its channel goes on. */
 START_TEST(test_shown_after_it_was_left)
 {
@@ -597,6 +638,102 @@ START_TEST(test_framed)
 	ck_assert_int_eq(deliver(&w, &fork), ACCEPT_FORK); /* its publisher says it itself */
 	made_deinit(&a);
 	made_deinit(&fork);
+	world_deinit(&w);
+}
+END_TEST
+
+/* The next one, under the second key. */
+static struct made make_second(struct world *w, const struct made *before, const char *course, const char *id)
+{
+	struct header h = header_after(w, before, "network");
+
+	h.key = 2;
+	return make(w, h, course, id, 1);
+}
+
+/* Sets the last batch aside when it is under a revoked key; answers how many events that were. `stopped`: lets the channel go on instead. */
+static uint64_t disown(struct world *w, bool stopped)
+{
+	struct job *job = job_new(JOB_DISOWN, w->trust);
+	struct commit_changes *changes = NULL;
+	uint64_t set_aside;
+
+	strcpy(job->disown.publisher, PUBLISHER);
+	job->disown.audience = strdup("network");
+	job->disown.goes_on = stopped;
+	job->disown.head = held(w, "network").head;
+	ck_assert_int_eq(world_run(w, w->reading, w->reader, job, &changes), 0);
+	ck_assert(job->disown.done);
+	set_aside = job->disown.set_aside;
+	ck_assert_uint_eq(changes->n_channels, set_aside > 0 || stopped);
+	commit_changes_free(changes);
+	job_free(job);
+	return set_aside;
+}
+
+/* A reader that took a thief's batches sets them aside when their key is revoked, one after the other, as far as nothing under a later key
+ * follows, and takes its publisher's in their place: the same key number, the same ids, and no earlier incarnation stands in the way. */
+START_TEST(test_disowned)
+{
+	struct made a, b, c, thief, other;
+	struct header h;
+	struct world w;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	h = header_after(&w, &a, "network");
+	begins_again(&h);
+	h.incarnation = UINT32_MAX;
+	thief = make(&w, h, "CR/2", "t", 1);
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &thief), ACCEPT_OK);
+	ck_assert_uint_eq(disown(&w, false), 0); /* the key is good */
+	ck_assert_uint_eq(held(&w, "network").last, 2);
+	revoke_first_key(&w);
+	ck_assert_uint_eq(disown(&w, false), 1);
+	ck_assert_uint_eq(held(&w, "network").last, 1);
+	ck_assert_uint_eq(held(&w, "network").incarnation, 1);
+	ck_assert_uint_eq(held(&w, "network").key, 1);
+	ck_assert_uint_eq(disown(&w, false), 1);
+	ck_assert_uint_eq(disown(&w, false), 0);
+	ck_assert_uint_eq(held(&w, "network").last, 0);
+	ck_assert_uint_eq(held(&w, "network").key, 0);
+	b = make_next(&w, &a, "CR/2", "b");
+	w.publisher_keys = node_keys_of(PUBLISHER, 2);
+	c = make_second(&w, &b, "CR/3", "c");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &b), ACCEPT_OK);
+	ck_assert_int_eq(deliver(&w, &c), ACCEPT_OK);
+	ck_assert_uint_eq(disown(&w, false), 0); /* what a later key follows */
+	ck_assert_uint_eq(held(&w, "network").last, 3);
+	ck_assert_uint_eq(held(&w, "network").incarnation, 1);
+	other = make_second(&w, &b, "CR/3", "x");
+	ck_assert_int_eq(deliver(&w, &other), ACCEPT_FORK);
+	ck_assert_uint_eq(disown(&w, true), 0); /* its caller found one of the two under a revoked key */
+	ck_assert_uint_eq(held(&w, "network").stopped, 0);
+	made_deinit(&a);
+	made_deinit(&b);
+	made_deinit(&c);
+	made_deinit(&thief);
+	made_deinit(&other);
+	world_deinit(&w);
+}
+END_TEST
+
+/* A header that the disk changed says nothing of whom it is from: nothing is set aside. */
+START_TEST(test_damaged_is_not_disowned)
+{
+	struct world w;
+	struct made a;
+
+	world_init(&w);
+	a = make_next(&w, NULL, "CR/1", "a");
+	ck_assert_int_eq(deliver(&w, &a), ACCEPT_OK);
+	revoke_first_key(&w);
+	world_cut_header(w.reader, 1);
+	ck_assert_uint_eq(disown(&w, false), 0);
+	ck_assert_uint_eq(held(&w, "network").last, 1);
+	made_deinit(&a);
 	world_deinit(&w);
 }
 END_TEST
@@ -1138,8 +1275,11 @@ static TCase *accept_case(const char *name)
 	tcase_add_loop_test(tc, test_damaged_is_no_fork, 0, 2);
 	tcase_add_loop_test(tc, test_fork_disowned, 0, 2);
 	tcase_add_test(tc, test_shown_by_another);
+	tcase_add_test(tc, test_parts_earlier);
 	tcase_add_test(tc, test_shown_after_it_was_left);
 	tcase_add_test(tc, test_framed);
+	tcase_add_test(tc, test_disowned);
+	tcase_add_test(tc, test_damaged_is_not_disowned);
 	tcase_add_test(tc, test_given_back);
 	tcase_add_test(tc, test_raised_incarnation);
 	tcase_add_test(tc, test_raised_twice);

@@ -470,48 +470,15 @@ static void change_key(struct lives *l, enum card_key_state first)
 	l->w.publishing = committer_new(PUBLISHER, &l->w.publisher_keys, &l->w.store_keys);
 }
 
-/* What was signed with a key that may be stolen is not said again: perhaps this node never said it. */
-START_TEST(test_key_revoked_since)
-{
-	struct lives l;
-
-	lives_init(&l);
-	say(&l.w, l.old, "CR/3", "y", NULL);
-	ck_assert_int_eq(run(&l.w, l.old, give_job(&l.w, &l.b), 1), ACCEPT_ASIDE);
-	change_key(&l, CARD_KEY_REVOKED);
-	republish(&l.w, l.old);
-	expect(&l.w, l.old, "1.1 a r1\n2.2 y r2\n");
-	lives_deinit(&l);
-}
-END_TEST
-
-/* A reader met a thief before it knew that the key was revoked, and holds what that one published. The publisher goes back behind it, so that
- * the reader can follow, and publishes its own history again and nothing else. */
-START_TEST(test_reader_of_a_thief)
-{
-	struct lives l;
-	struct given t;
-
-	lives_init(&l);
-	say(&l.w, l.old, "CR/3", "t", &t);
-	change_key(&l, CARD_KEY_REVOKED);
-	if (_i == 0)
-		ck_assert_int_eq(run(&l.w, l.w.publisher, show_job(&l.w, &t), 2), ACCEPT_FORK);
-	ck_assert_int_eq(run(&l.w, l.w.publisher, give_job(&l.w, &t), _i == 0 ? 0 : 2), ACCEPT_ASIDE);
-	republish(&l.w, l.w.publisher);
-	expect(&l.w, l.w.publisher, "1.1 a r1\n2.2 b r3\n2.3 c r2\n");
-	given_deinit(&t);
-	lives_deinit(&l);
-}
-END_TEST
-
-/* Also where that goes on behind all that the publisher has: it is not taken in, and the next event stands in a later incarnation. */
-START_TEST(test_reader_of_a_thief_ahead)
+/* What a reader gives back under a revoked key does not become the publisher's history, though it goes on where that ends. A header proves
+ * nothing. */
+START_TEST(test_not_taken_in_under_a_revoked_key)
 {
 	struct lives l;
 
 	lives_init(&l);
 	change_key(&l, CARD_KEY_REVOKED);
+	ck_assert_int_eq(run(&l.w, l.old, show_job(&l.w, &l.b), 0), ACCEPT_FORGED);
 	ck_assert_int_eq(give(&l.w, l.old, &l.b), ACCEPT_ASIDE);
 	republish(&l.w, l.old);
 	expect(&l.w, l.old, "1.1 a r1\n");
@@ -522,7 +489,7 @@ START_TEST(test_reader_of_a_thief_ahead)
 END_TEST
 
 /* The history that a publisher lost began under a key that was revoked later, and went on under another: who holds that one had it all, so
- * all of it is published again, but for what nothing follows. */
+ * all of it is published again, but for what nothing follows; also when what follows comes from another reader, and later. */
 START_TEST(test_vouched_by_a_later_key)
 {
 	struct memory_ledger *branch;
@@ -539,6 +506,10 @@ START_TEST(test_vouched_by_a_later_key)
 	ck_assert_int_eq(give(&l.w, l.old, &t), ACCEPT_ASIDE);
 	ck_assert_int_eq(give(&l.w, l.old, &l.b), ACCEPT_ASIDE);
 	ck_assert_int_eq(give(&l.w, l.old, &l.c), ACCEPT_ASIDE);
+	if (_i == 1) {
+		republish(&l.w, l.old);
+		expect(&l.w, l.old, "1.1 a r1\n");
+	}
 	ck_assert_int_eq(give(&l.w, l.old, &d), ACCEPT_ASIDE);
 	ck_assert_int_eq(give(&l.w, l.old, &e), ACCEPT_ASIDE);
 	republish(&l.w, l.old);
@@ -601,10 +572,8 @@ int main(void)
 	tcase_add_test(tc, test_damaged_is_no_history);
 	tcase_add_loop_test(tc, test_strange_events, 0, 2);
 	tcase_add_test(tc, test_as_large_as_may_be);
-	tcase_add_test(tc, test_key_revoked_since);
-	tcase_add_loop_test(tc, test_reader_of_a_thief, 0, 2);
-	tcase_add_test(tc, test_reader_of_a_thief_ahead);
-	tcase_add_test(tc, test_vouched_by_a_later_key);
+	tcase_add_test(tc, test_not_taken_in_under_a_revoked_key);
+	tcase_add_loop_test(tc, test_vouched_by_a_later_key, 0, 2);
 	tcase_add_loop_test(tc, test_every_failure, 0, 2);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

@@ -528,11 +528,18 @@ START_TEST(test_receipts)
 	ck_assert_int_eq(ops->receipt_find(ledger, channel, "ru.nl", &row), LEDGER_NONE);
 	row = (struct receipt_row){.channel = channel + 1, .reader = "rug.nl", .signature = signature};
 	ck_assert_int_eq(ops->receipt_put(ledger, &row), -EINVAL);
+	ck_assert_int_eq(ops->receipt_remove(ledger, channel, "ru.nl"), 0);
+	ck_assert_int_eq(ops->receipt_remove(ledger, channel + 1, "rug.nl"), 0);
 	commit();
 	restart();
 	ck_assert_int_eq(archive_ops->receipts(archive, write_receipt, &text), 0);
 	ck_assert_str_eq(buffer_cstr(&text), "1 rug.nl 1 12 2 18446744073709551615 twelve again 7\n"
 					     "1 ugent.be 2 3 2 18446744073709551615 three 7\n");
+	begin();
+	ck_assert_int_eq(ops->receipt_remove(ledger, channel, "rug.nl"), 0);
+	ck_assert_int_eq(ops->receipt_find(ledger, channel, "rug.nl", &row), LEDGER_NONE);
+	ck_assert_int_eq(ops->receipt_find(ledger, channel, "ugent.be", &row), 0);
+	commit();
 	buffer_deinit(&text);
 }
 END_TEST
@@ -1078,6 +1085,12 @@ START_TEST(test_kept_apart)
 	expect_next(numbers[1], ORIGIN_READERS);
 	ck_assert_int_eq(ops->aside_done(ledger, numbers[1]), 0);
 	expect_next(numbers[0], ORIGIN_OWN);
+	ck_assert_int_eq(ops->aside_again(ledger, numbers[1]), 0);
+	expect_next(numbers[1], ORIGIN_READERS);
+	ck_assert_int_eq(ops->aside_again(ledger, numbers[1]), 0);
+	expect_next(numbers[1], ORIGIN_READERS);
+	ck_assert_int_eq(ops->aside_done(ledger, numbers[1]), 0);
+	expect_next(numbers[0], ORIGIN_OWN);
 	ck_assert_int_eq(ops->aside_done(ledger, numbers[0]), 0);
 	expect_next(0, ORIGIN_NONE);
 	ck_assert_int_eq(ops->aside_origin(ledger, &given, &origin), 0);
@@ -1093,15 +1106,14 @@ START_TEST(test_kept_apart)
 	ck_assert_int_eq(ops->set_aside(ledger, channel, 0, false), 0);
 	ck_assert_uint_eq(above_of(channel, 7), 0);
 	ck_assert_int_eq(ops->aside_find(ledger, channel, &nowhere, &revision), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_named(ledger, channel, &nowhere, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_named(ledger, channel + 1, &(struct digest){{7}}, &batch), LEDGER_NONE);
+	ck_assert_int_eq(ops->aside_named(ledger, channel, &(struct digest){{7}}, &batch), 0);
+	ck_assert_uint_eq(batch.number, numbers[1]);
 	ck_assert_int_eq(ops->aside_holding(ledger, channel, 1, 15, &batch), 0);
 	ck_assert_uint_eq(batch.number, numbers[0]);
 	ck_assert_int_eq(ops->aside_holding(ledger, channel, 1, 21, &batch), LEDGER_NONE);
 	ck_assert_int_eq(ops->aside_holding(ledger, channel, 2, 15, &batch), LEDGER_NONE);
-	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[0], 13, &batch), 0);
-	ck_assert_uint_eq(batch.number, numbers[1]);
-	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[1], 13, &batch), LEDGER_NONE);
-	ck_assert_int_eq(ops->aside_following(ledger, channel, numbers[0], 14, &batch), LEDGER_NONE);
-	ck_assert_int_eq(ops->aside_following(ledger, channel + 1, numbers[0], 13, &batch), LEDGER_NONE);
 	commit();
 }
 END_TEST

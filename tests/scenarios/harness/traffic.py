@@ -1,11 +1,12 @@
-"""traffic - members that publish all the time, the proof that nothing of it is lost or there twice, and links that come and go."""
+"""traffic - members that publish all the time, the proof that nothing of it is lost or there twice; links that come and go; thieves."""
 
+import shutil
 import threading
 import time
 
 import harness
 from harness import equal, wait_until
-from harness.node import course, forgiving
+from harness.node import Node, course, forgiving
 
 
 class Traffic:
@@ -47,6 +48,19 @@ def check_all_hold(nodes, traffic):
         equal([event["id"] for event in node.events(source=handle)], sent, f"events of {handle} at {node.member.handle}")
         if node is not publisher:
             publisher.wait_receipt("network", node.member.handle, len(sent))
+
+
+def steal(network, handle):
+    """A second node of a member, with a copy of its keys; it only dials. It does not run yet."""
+    victim = network[handle]
+    folder = network.folder / "thief"
+    shutil.copytree(victim.folder, folder, ignore=shutil.ignore_patterns("state", "api.sock", "log"))
+    (folder / "state").mkdir(mode=0o700)
+    thief = Node(victim.member, folder, None, network.build)
+    text = victim.configuration.read_text().replace(str(victim.folder), str(folder))
+    thief.configuration.write_text("".join(line for line in text.splitlines(True) if not line.startswith("link:")))
+    harness.at_exit(thief.stop)
+    return thief
 
 
 def others(network, *handles):
