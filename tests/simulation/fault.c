@@ -5,6 +5,7 @@
 #include "operate.h"
 #include <errno.h>
 #include "plugin.h"
+#include "thief.h"
 
 /* A member that is up, for `a`; another one for `b`. */
 static bool pick(struct network *w, struct trouble *t)
@@ -305,7 +306,28 @@ static void renew_end(struct network *w, struct trouble *t)
 
 static bool revoke_begin(struct network *w, struct trouble *t)
 {
-	return pick(w, t) && operate_revoke(w, t->a);
+	if (!pick(w, t) || !operate_may_revoke(w, t->a))
+		return false;
+	operate_revoke(w, t->a);
+	return true;
+}
+
+static bool thief_begin(struct network *w, struct trouble *t)
+{
+	return pick(w, t) && thief_steals(w, t->a);
+}
+
+/* The theft is found out, when a reader has met the thief that is away from all others for a while. */
+static void thief_end(struct network *w, struct trouble *t)
+{
+	if (t->phase++ > 0) {
+		network_start(w, t->b);
+		return;
+	}
+	if (!operate_may_revoke(w, t->a) || !thief_strikes(w, t->a, t->b))
+		return;
+	operate_revoke(w, t->a);
+	t->until_ms = w->now_ms + 1 + network_random(w, 20000);
 }
 
 static bool join_begin(struct network *w, struct trouble *t)
@@ -449,6 +471,8 @@ const struct fault faults[] = {
 	{"silent", "a member takes nothing", 90000, silent_begin, silent_end},
 	{"slow", "whatever a member does takes seconds", 60000, slow_begin, slow_end},
 	{"stale", "frames of an earlier connection come in a new one", 60000, stale_begin, stale_end},
+	{"thief", "who stole a member's node key publishes in its name, at a reader that has no word of it yet", 20000,
+		thief_begin, thief_end},
 	{"withhold", "a liar leaves events out of the slots of a batch", 60000, withhold_begin, withhold_end},
 };
 const size_t n_faults = sizeof faults / sizeof *faults;

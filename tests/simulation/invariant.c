@@ -8,6 +8,7 @@
 #include "network_state.h"
 #include "plugin.h"
 #include "proof.h"
+#include "thief.h"
 #include <assert.h>
 
 /* ---- what is sent ---- */
@@ -121,13 +122,12 @@ static bool counts(const struct member *m)
 	return m->joined && m->in_roster;
 }
 
-/* One of them may be in another history than the other, until all has arrived; for ever when they have no link any more. */
-static bool is_mending(const struct network *w, size_t a, size_t b)
+/* The reader may be in another history than the publisher, until all has arrived; for ever when they have no link any more. */
+static bool is_mending(const struct network *w, size_t publisher, size_t reader)
 {
-	const struct member *one = &w->members[a], *other = &w->members[b];
+	const struct member *p = &w->members[publisher], *r = &w->members[reader];
 
-	return (one->went_back || other->went_back) &&
-	       (!w->at_rest || !counts(one) || !counts(other) || one->liar || other->liar);
+	return (is_retold(p) || r->went_back) && (!w->at_rest || !counts(p) || !counts(r) || p->liar || r->liar);
 }
 
 /* What is held is what the publisher holds; of one who lied, unless the channel is stopped. */
@@ -177,53 +177,75 @@ static int walk_batch(void *context, const struct batch_row *batch)
 
 struct proving {
 	struct proof proof;
-	const char *lacks; /* NULL: proved */
+	const char *lacks; /* what the last one lacks that proves nothing */
+	bool proved;       /* one of them proves it */
+	bool blames;       /* one of them does, and nobody else can have signed either header */
 };
 
 static int prove(void *context, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
 	const uint8_t *signature_b)
 {
 	struct proving *p = context;
+	const char *lacks;
 
 	p->proof.a = (struct proof_header){header_a.data, header_a.len, signature_a};
 	p->proof.b = (struct proof_header){header_b.data, header_b.len, signature_b};
-	p->lacks = proof_lacks(&p->proof);
-	return p->lacks == NULL;
+	lacks = proof_lacks(&p->proof);
+	if (lacks != NULL)
+		p->lacks = lacks;
+	else
+		p->proved = true;
+	p->blames |= lacks == NULL && !proof_leaves_a_thief(&p->proof);
+	return 0;
 }
 
-/* The evidence that a reader keeps convinces somebody who has the publisher's newest card and nothing else. */
-static const char *evidence_lacks(const struct walking *k)
+static int is_one(void *context, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
+	const uint8_t *signature_b)
+{
+	(void)context, (void)header_a, (void)signature_a, (void)header_b, (void)signature_b;
+	return 1;
+}
+
+/* How far what a member keeps convinces somebody who has the publisher's newest card and nothing else. */
+static struct proving prove_all(const struct walking *k)
 {
 	const struct network *w = k->w;
 	const struct member *publisher = &w->members[k->publisher];
-	struct actor actor = actor_of(publisher->handle, 0);
-	struct buffer card = network_newest_card(w, k->publisher);
-	struct proving p = {.proof = {.publisher = publisher->handle,
-				    .network = w->anchor.bytes,
-				    .identity = actor.public,
-				    .card = (const char *)card.data,
-				    .card_len = card.len},
-		.lacks = "there is none"};
+	const struct memory_ledger *ledger = w->members[k->reader].ledger;
+	struct proving p = {.lacks = "there is none"};
+	struct actor actor;
+	struct buffer card;
 
-	memory_ledger_forks(w->members[k->reader].ledger, k->row->id, prove, &p);
+	if (memory_ledger_forks(ledger, k->row->id, is_one, NULL) == 0)
+		return p;
+	actor = actor_of(publisher->handle, 0);
+	card = network_newest_card(w, k->publisher);
+	p = (struct proving){.proof = {.publisher = publisher->handle,
+				     .network = w->anchor.bytes,
+				     .identity = actor.public,
+				     .card = (const char *)card.data,
+				     .card_len = card.len}};
+	memory_ledger_forks(ledger, k->row->id, prove, &p);
 	buffer_deinit(&card);
-	return p.lacks;
+	return p;
 }
 
-static void check_stopped(const struct walking *k)
+/* Two histories of an honest publisher are a thief's work, or its disk went back. */
+static void check_evidence(const struct walking *k)
 {
-	const char *lacks;
+	const struct member *publisher = &k->w->members[k->publisher];
+	struct proving p = prove_all(k);
 	char what[160];
 
-	if (!k->w->members[k->publisher].liar && !is_mending(k->w, k->publisher, k->reader)) {
+	if (p.blames && !publisher->liar && !publisher->went_back)
+		break_channel(k, "evidence that blames an honest publisher", k->row->last);
+	if (!k->row->stopped)
+		return;
+	snprintf(what, sizeof what, "stopped without evidence (%s)", p.lacks == NULL ? "" : p.lacks);
+	if (!publisher->liar && !is_mending(k->w, k->publisher, k->reader))
 		break_channel(k, "an honest publisher was stopped", k->row->last);
-		return;
-	}
-	lacks = evidence_lacks(k);
-	if (lacks == NULL)
-		return;
-	snprintf(what, sizeof what, "stopped without evidence (%s)", lacks);
-	break_channel(k, what, k->row->last);
+	else if (!p.proved)
+		break_channel(k, what, k->row->last);
 }
 
 static bool signed_by(const struct trust *trust, const struct header *h, const struct sealed_batch *batch)
@@ -280,8 +302,7 @@ static int check_channel(void *context, const struct channel_row *row)
 	memory_archive_ops.channel_batches(m->ledger, row->id, 0, walk_batch, &k);
 	if (k.last != row->last || !digest_equal(&k.head, &row->head))
 		break_channel(&k, "the channel's row is not what is held", row->last);
-	if (row->stopped)
-		check_stopped(&k);
+	check_evidence(&k);
 	channel_row_deinit(&k.theirs);
 	return k.w->broken[0] != '\0';
 }
@@ -294,7 +315,7 @@ static int check_kept_receipt(void *context, const struct receipt_row *receipt)
 	struct receipt r = {0};
 	struct channel_row row = {0};
 
-	if (reader == k->w->n || k->w->members[reader].liar || is_mending(k->w, reader, k->reader) ||
+	if (reader == k->w->n || k->w->members[reader].liar || is_mending(k->w, k->reader, reader) ||
 		receipt_decode(&r, receipt->packed) != 0)
 		return 0;
 	if (memory_ledger_ops.channel_find(k->w->members[reader].ledger, r.publisher, r.audience, &row) != 0 ||
@@ -416,6 +437,15 @@ static int note_mark(void *context, uint32_t index, enum mark_kind kind, const c
 	return 0;
 }
 
+/* Signed by nobody who may: whoever has a link with its publisher has taken it back in the end. */
+static bool is_thiefs(const struct walking *k, const struct event *e)
+{
+	const struct member *publisher = &k->w->members[k->publisher];
+
+	return k->w->at_rest && strncmp(e->id, THIEF_ID, strlen(THIEF_ID)) == 0 && counts(publisher) &&
+	       !publisher->liar && counts(&k->w->members[k->reader]);
+}
+
 static void check_event(const struct walking *k, struct bytes packed, bool refused, uint64_t sequence)
 {
 	struct problems problems = {0};
@@ -428,6 +458,8 @@ static void check_event(const struct walking *k, struct bytes packed, bool refus
 		break_channel(k, "an event that breaks a rule is taken for good", sequence);
 	if (refused && !k->w->members[k->publisher].liar)
 		break_channel(k, "a good event is refused", sequence);
+	if (r == 0 && is_thiefs(k, &e))
+		break_channel(k, "a thief's event stays in a history", sequence);
 	problems_deinit(&problems);
 	event_deinit(&e);
 }
@@ -791,7 +823,7 @@ static bool first_of_channel(const struct network *w, size_t i)
 	return true;
 }
 
-/* Where the answer said; anywhere, when its publisher's disk went back and it may have been published again. */
+/* Where the answer said; anywhere, when its publisher may have published it again. */
 static bool is_shown(const json_t *events, const struct acknowledged *a, bool anywhere)
 {
 	bool shown = a->lost;

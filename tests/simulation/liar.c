@@ -301,6 +301,46 @@ static void lie_order(struct lying *l, struct bytes frame)
 	*slot = bytes_of(bytes_dup(frame), frame.len);
 }
 
+/* A head of what the victim publishes to the network, of its present incarnation, that contradicts all there is but the first. */
+static bool make_stolen(struct lying *l, struct sealed_batch *out)
+{
+	const struct member *victim = &l->w->members[l->to];
+	struct node_keys keys = node_keys_of(victim->handle, 1);
+	struct header h = {.network = l->w->anchor, .audience = (char *)"network", .first = 2, .count = 1, .key = 1};
+	struct channel_row row = {0};
+	int r;
+
+	if (victim->key_states[1] != CARD_KEY_REVOKED ||
+		memory_ledger_ops.channel_find(l->m->ledger, victim->handle, "network", &row) != 0)
+		return false;
+	strcpy(h.publisher, victim->handle);
+	h.incarnation = row.incarnation;
+	channel_row_deinit(&row);
+	network_draw_seed(l->w, h.previous.bytes);
+	r = header_encode(&out->header, &h);
+	assert(r == 0);
+	domain_sign(out->signature, "enlight header 1", out->header, keys.sign_secret);
+	return true;
+}
+
+static void lie_stolen(struct lying *l)
+{
+	Frame frame = ENLIGHT__LINK__V1__FRAME__INIT;
+	Enlight__Link__V1__Heads heads = ENLIGHT__LINK__V1__HEADS__INIT;
+	Enlight__Link__V1__Head head = ENLIGHT__LINK__V1__HEAD__INIT, *only = &head;
+	struct sealed_batch stolen = {0};
+
+	if (!make_stolen(l, &stolen))
+		return;
+	head.header = wire_bytes(stolen.header.data, stolen.header.len);
+	head.signature = wire_bytes(stolen.signature, SIGNATURE_LEN);
+	heads.n_head = 1;
+	heads.head = &only;
+	frame.heads = &heads;
+	send_extra(l, &frame);
+	sealed_batch_deinit(&stolen);
+}
+
 /* The true one follows: nobody asks again for a receipt that its reader spoilt. */
 static void lie_receipt(struct lying *l)
 {
@@ -328,6 +368,8 @@ static void lie(struct network *w, size_t from, size_t to, struct pipe *p, bool 
 		lies = 0;
 	if (l.s != NULL && (lies & LIE_ORDER) != 0)
 		lie_order(&l, *frame);
+	if (l.s != NULL && (lies & LIE_STOLEN) != 0)
+		lie_stolen(&l);
 	if (l.s != NULL && (lies & LIE_FLOOD) != 0)
 		lie_flood(&l);
 	if (l.s != NULL && l.f->deliver != NULL && lies != 0)

@@ -18,6 +18,9 @@ enum lie {
 	LIE_RAISE = 128,    /* a later incarnation, though nothing was lost */
 	LIE_FORGE = 256,    /* batches and receipts whose signature is of something else */
 	LIE_OLD_KEY = 512,  /* batches that are signed with a key that it no longer uses */
+	/* To another, heads of that one's channel under its first key, which was stolen and revoked. None of the faults: soon that one looks at no
+	 * head any more before it starts again. */
+	LIE_STOLEN = 1024,
 };
 
 /* False: there are enough liars. */

@@ -667,7 +667,7 @@ static void describe(json_t *data, size_t size)
 	free(text);
 }
 
-static void fill_draft(struct network *w, size_t member, const struct wish *wish, struct draft *out)
+void network_fill_draft(struct network *w, size_t member, const struct wish *wish, struct draft *out)
 {
 	const struct topic *topic = topic_find("course.offering");
 	json_t *data = json_loads(topic->example, 0, NULL), *event;
@@ -710,7 +710,7 @@ static void post(struct network *w, size_t member)
 		job->publish.drafts = calloc(1, sizeof *job->publish.drafts);
 		assert(job->publish.drafts != NULL);
 		job->publish.n_drafts = 1;
-		fill_draft(w, member, &m->wishes[i], job->publish.drafts);
+		network_fill_draft(w, member, &m->wishes[i], job->publish.drafts);
 		m->wishes[i].posted = true;
 		network_add_job(w, member, job);
 	}
@@ -1018,6 +1018,7 @@ static void member_deinit(struct member *m)
 	plugin_free(m->plugin);
 	buffer_deinit(&m->card_text);
 	memory_ledger_free(m->old);
+	memory_ledger_free(m->stolen);
 	sealed_batch_deinit(&m->kept_batch);
 	for (size_t i = 0; i < KEPT_FRAMES; i++)
 		free((void *)m->kept_frames[i].data);
@@ -1049,6 +1050,9 @@ void network_free(struct network *w)
 		free(w->acknowledged[i].id);
 	}
 	free(w->acknowledged);
+	for (size_t i = 0; i < w->n_thefts; i++)
+		free(w->thefts[i].audience);
+	free(w->thefts);
 	for (size_t i = 0; i < w->n_rosters; i++)
 		buffer_deinit(&w->rosters[i]);
 	free(w->rosters);
@@ -1073,24 +1077,61 @@ void network_drop(struct network *w, size_t a, size_t b)
 			cut_pipe(w, m->pipes[i]);
 }
 
-static bool has_event(const struct network *w, size_t member, const struct acknowledged *a)
+static bool find_event(const struct network *w, size_t member, const struct acknowledged *a, struct place *out)
 {
 	const struct member *m = &w->members[member];
 	struct index_key key;
-	struct place place;
 
 	index_event(&key, &m->store_keys, w->members[a->publisher].handle, a->id);
-	return memory_archive_ops.event(m->ledger, &key, &place) == 0;
+	return memory_archive_ops.event(m->ledger, &key, out) == 0;
+}
+
+/* A walk along a channel: whether a key that is not revoked signed the batch of this number, or one behind it. */
+struct vouched {
+	const struct member *publisher;
+	uint64_t number;
+	bool found, good;
+};
+
+static int look_for_key(void *context, const struct batch_row *row)
+{
+	struct vouched *v = context;
+	struct header h = {0};
+	int r = header_decode(&h, row->header);
+
+	assert(r == 0);
+	v->found |= row->number == v->number;
+	v->good = v->found && v->publisher->key_states[h.key] != CARD_KEY_REVOKED;
+	header_deinit(&h);
+	return v->good;
+}
+
+/* Whether this reader has it, and its publisher believes that it is its own. */
+static bool gives_back(const struct network *w, size_t reader, const struct acknowledged *a)
+{
+	struct vouched v = {.publisher = &w->members[a->publisher]};
+	const struct member *m = &w->members[reader];
+	struct channel_row row = {0};
+	struct place place;
+
+	if (!m->in_roster || m->liar || !find_event(w, reader, a, &place))
+		return false;
+	v.number = place.number;
+	if (memory_ledger_ops.channel_find(m->ledger, v.publisher->handle, a->audience, &row) == 0)
+		memory_archive_ops.channel_batches(m->ledger, row.id, 0, look_for_key, &v);
+	channel_row_deinit(&row);
+	return v.good;
 }
 
 void network_count_lost(struct network *w)
 {
 	for (size_t i = 0; i < w->n_acknowledged; i++) {
 		struct acknowledged *a = &w->acknowledged[i];
-		bool held = a->lost || has_event(w, a->publisher, a);
+		struct place place;
+		bool held = a->lost || find_event(w, a->publisher, a, &place);
 
 		for (size_t k = 0; k < w->n && !held; k++)
-			held = w->members[k].in_roster && !w->members[k].liar && has_event(w, k, a);
+			held = gives_back(w, k, a);
 		a->lost = a->lost || !held;
 	}
 }

@@ -80,7 +80,7 @@ struct member {
 	bool up, committing, in_roster, joined;
 	bool liar;      /* it did what no honest node does: nothing is promised of its channels any more */
 	bool went_back; /* its disk was an older copy: until all has arrived its channels may be shown in two histories */
-	bool revoked;   /* a key of it: what was signed with that one is not taken back from readers */
+	bool robbed;    /* a reader met who had stolen its key */
 	unsigned slow_ms;  /* what everything takes longer at most */
 	unsigned crash_in; /* it crashes at its so many-th happening from now; 0: not */
 	int64_t clock_ms;  /* its wall clock is off by this */
@@ -97,9 +97,17 @@ struct member {
 	bool renewing;
 	unsigned lying; /* enum lie: what it does now; and what it keeps for it: */
 	struct memory_ledger *old;
+	struct memory_ledger *stolen; /* what a thief took with the key of this number; NULL: nothing */
+	uint32_t stolen_key;
 	struct sealed_batch kept_batch;
 	uint8_t kept_key[BATCH_KEY_LEN];
 	struct bytes kept_frames[KEPT_FRAMES];
+};
+
+/* Where the holder of a stolen key published in the victim's name. */
+struct theft {
+	size_t victim;
+	char *audience;
 };
 
 struct network {
@@ -114,6 +122,8 @@ struct network {
 	uint32_t next_incoming;
 	struct acknowledged *acknowledged;
 	size_t n_acknowledged;
+	struct theft *thefts;
+	size_t n_thefts;
 	bool at_rest; /* all has arrived */
 	struct digest anchor;
 	struct buffer roster; /* the newest text */
@@ -137,6 +147,20 @@ static inline struct way *way(const struct network *w, size_t from, size_t to)
 	return &w->ways[from * w->n + to];
 }
 
+/* Readers may have been shown another history of it, for a while. */
+static inline bool is_retold(const struct member *m)
+{
+	return m->went_back || m->robbed;
+}
+
+static inline bool lost_a_key(const struct member *m)
+{
+	for (uint32_t k = 1; k < m->keys.number; k++)
+		if (m->key_states[k] == CARD_KEY_REVOKED)
+			return true;
+	return false;
+}
+
 /* network.c */
 void network_break(struct network *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void network_trace(struct network *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -148,7 +172,9 @@ void network_ask(struct network *w, size_t member, struct query *query); /* take
 void network_add_job(struct network *w, size_t member, struct job *job); /* taken */
 /* The member's plugin wants this published; it hears of it by plugin_published(). */
 void network_publish_for_plugin(struct network *w, size_t member, const char *id, uint64_t run, uint64_t number);
-size_t network_member_of(const struct network *w, const char *handle); /* network's size: none */
+void network_fill_draft(
+	struct network *w, size_t member, const struct wish *wish, struct draft *out); /* the caller's */
+size_t network_member_of(const struct network *w, const char *handle);                 /* network's size: none */
 /* Gives a frame to an end of a connection, as the other end would. Taken. */
 void network_put_frame(struct network *w, struct pipe *p, bool to_dialler, struct bytes frame);
 void network_give_note(struct network *w, size_t member, struct buffer *text); /* by hand; given up */
@@ -156,7 +182,7 @@ struct buffer network_card(
 	const struct network *w, size_t member, uint32_t number, const struct card_key *keys, size_t n_keys);
 /* The reader, up and honest, that holds most of what the member published; when there is none, the member after it. */
 size_t network_longest_copy(struct network *w, size_t member);
-/* What neither its publisher nor an honest member has any more nobody can give back. */
+/* What neither its publisher nor an honest member has any more nobody can give back; nor what only a revoked key speaks for. */
 void network_count_lost(struct network *w);
 struct buffer network_newest_card(const struct network *w, size_t member); /* the caller's */
 

@@ -72,6 +72,18 @@ static bool may_renew(const struct member *m)
 	return m->up && m->in_roster && !m->renewing && m->keys.number < 60;
 }
 
+/* The import was answered: its own node has the card, whatever happens now. */
+static void import_card(struct member *m)
+{
+	int r;
+
+	memory_ledger_fail(m->ledger, 0, 0);
+	memory_ledger_begin(m->ledger);
+	r = memory_ledger_ops.note_put(m->ledger, "card", m->handle, m->card, view(&m->card_text));
+	assert(r == 0);
+	memory_ledger_commit(m->ledger);
+}
+
 bool operate_renew(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
@@ -93,18 +105,21 @@ void operate_retire(struct network *w, size_t member)
 	m->renewing = false;
 }
 
-bool operate_revoke(struct network *w, size_t member)
+bool operate_may_revoke(const struct network *w, size_t member)
+{
+	const struct member *m = &w->members[member];
+
+	return may_renew(m) && !m->went_back; /* readers may hold what it lacks, under this key */
+}
+
+void operate_revoke(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
 
-	if (!may_renew(m) || m->went_back) /* readers may hold what it lacks, under this key */
-		return false;
-	m->revoked = true;
-	memory_ledger_free(m->old);
-	m->old = NULL;
 	make_card(w, member, m->keys.number + 1, CARD_KEY_REVOKED);
+	network_crash(w, member);
+	import_card(m);
 	use_key(w, member, m->keys.number + 1);
-	return true;
 }
 
 /* ---- disks ---- */
@@ -113,7 +128,7 @@ bool operate_keep_old(struct network *w, size_t member)
 {
 	struct member *m = &w->members[member];
 
-	if (m->old != NULL || m->revoked)
+	if (m->old != NULL)
 		return false;
 	m->old = memory_ledger_copy(m->ledger);
 	assert(m->old != NULL);
@@ -224,6 +239,37 @@ bool operate_minority(struct network *w, size_t member)
 	free(actors);
 	network_give_note(w, anybody(w, member), &text);
 	return true;
+}
+
+static bool must_go_on(const struct member *m)
+{
+	return lost_a_key(m) && is_retold(m) && m->in_roster && !m->liar;
+}
+
+static void go_on(struct network *w, size_t member, const char *audience)
+{
+	if (must_go_on(&w->members[member]))
+		network_publish(w, member, audience, "CR/on");
+}
+
+static bool acknowledged_before(const struct network *w, size_t i, size_t publisher, const char *audience)
+{
+	while (i-- > 0)
+		if (w->acknowledged[i].publisher == publisher && strcmp(w->acknowledged[i].audience, audience) == 0)
+			return true;
+	return false;
+}
+
+void operate_go_on(struct network *w)
+{
+	for (size_t i = 0; i < w->n_acknowledged; i++) {
+		const struct acknowledged *a = &w->acknowledged[i];
+
+		if (must_go_on(&w->members[a->publisher]) && !acknowledged_before(w, i, a->publisher, a->audience))
+			go_on(w, a->publisher, a->audience);
+	}
+	for (size_t i = 0; i < w->n_thefts; i++)
+		go_on(w, w->thefts[i].victim, w->thefts[i].audience);
 }
 
 /* Whether one node would let the other's present key in. */

@@ -9,13 +9,17 @@
 /* All answer false when it cannot be done now. */
 bool operate_renew(struct network *w, size_t member);  /* its card lists two keys from now on */
 void operate_retire(struct network *w, size_t member); /* it starts again with the newer one, and retires the older */
-bool operate_revoke(
-	struct network *w, size_t member); /* it starts again with another key; the one it had may be stolen */
 bool operate_join(struct network *w);
 bool operate_leave(struct network *w, size_t member);
 /* Keeps a copy of what is on its disk, and puts it back later; `known`: as a backup that is restored, so that the node knows. */
 bool operate_keep_old(struct network *w, size_t member);
 void operate_go_back(struct network *w, size_t member, bool known);
+/* It starts again with another key; the one it had may be stolen. Only when it may. */
+bool operate_may_revoke(const struct network *w, size_t member);
+void operate_revoke(struct network *w, size_t member);
+/* Whoever lost a key and history with it, to a thief or with a disk, publishes something in each channel that may be concerned: only behind that
+ * can a reader follow which holds what nobody vouches for. */
+void operate_go_on(struct network *w);
 /* A roster without the member is on its way that half of the others signed: not enough. */
 bool operate_minority(struct network *w, size_t member);
 /* Gives every newest note again where it was given, since a crash may have lost it; and, as operators do by mail, to one of each group of members

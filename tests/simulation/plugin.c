@@ -137,16 +137,20 @@ static void process_ends(struct plugin *p)
 	later(p, DUE_ENDED, 1 + network_random(p->w, 20));
 }
 
+/* Nothing comes again below what is settled; of one incarnation, in a later one sequences are used again. What stood under a revoked key and was set aside
+ * may come again, when a thief had displaced it or its publisher had lost it. */
 static void judge_settled(struct plugin *p, const Enlight__Plugin__V1__Deliver *d)
 {
-	/* below, of one incarnation: in a later one, sequences are used again */
+	size_t publisher = network_member_of(p->w, d->source);
+	const struct member *m = publisher < p->w->n ? &p->w->members[publisher] : NULL;
+	bool retold = m != NULL && (is_retold(m) || m->liar) && lost_a_key(m);
 	uint64_t channel = (name_of(d->source, d->audience) + 2 * (uint64_t)d->incarnation) | 1,
 		 *settled = map_find(&p->settled, channel);
 
 	network_trace(p->w, "%s plugin gets %s/%s %llu attempt %u settled %llu", p->w->members[p->member].handle,
 		d->source, d->audience, (unsigned long long)d->sequence, (unsigned)d->attempt,
 		(unsigned long long)d->settled);
-	if (settled != NULL && d->sequence < *settled)
+	if (settled != NULL && d->sequence < *settled && !retold)
 		network_break(p->w,
 			"a plugin gets what was settled: member %s, channel %s/%s, sequence %llu below %llu",
 			p->w->members[p->member].handle, d->source, d->audience, (unsigned long long)d->sequence,
@@ -361,8 +365,9 @@ static void apply(struct plugin *p, const struct given *g)
 				m->handle, g->source);
 		return;
 	}
-	/* Of a publisher whose disk went back an object may be shown in two histories; what counts is how it ends (plugin_state). */
-	if (honest && !p->w->members[publisher].went_back && g->revision != (last == NULL ? 0 : *last) + 1)
+	/* Of a publisher whose disk went back, or whose key was stolen, an object may be shown in two histories; what counts is how it ends
+	 * (plugin_state). */
+	if (honest && !is_retold(&p->w->members[publisher]) && g->revision != (last == NULL ? 0 : *last) + 1)
 		network_break(p->w,
 			"a plugin gets an object's revisions in another order: member %s, publisher %s, revision %llu "
 			"after %llu",

@@ -2,7 +2,6 @@
 
 #include "enlight/log/v1/log.pb-c.h"
 #include <sodium.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,11 +55,12 @@ static bool card_is_signed(const struct proof *p, size_t part)
 	return false;
 }
 
-/* The signing key of that number, whatever has become of it since. */
-static bool card_lists(uint8_t key[static KEY], const struct proof *p, size_t part, uint32_t number)
+/* The signing key of that number, and what has become of it since. */
+static bool card_lists(
+	uint8_t key[static KEY], char state[static LINE], const struct proof *p, size_t part, uint32_t number)
 {
 	const char *rest = p->card, *end = p->card + part;
-	char line[LINE], state[LINE], base64[LINE];
+	char line[LINE], base64[LINE];
 	unsigned listed;
 
 	while (next_line(line, &rest, end))
@@ -75,7 +75,8 @@ static bool is_signed(const struct proof *p, size_t part, const struct proof_hea
 {
 	static const char domain[] = "enlight header 1"; /* with the NUL behind it */
 	uint8_t *message = malloc(sizeof domain + h->len), key[KEY];
-	bool good = message != NULL && card_lists(key, p, part, number);
+	char state[LINE];
+	bool good = message != NULL && card_lists(key, state, p, part, number);
 
 	if (good) {
 		memcpy(message, domain, sizeof domain);
@@ -135,15 +136,41 @@ static const char *judge(const struct proof *p, const Header *a, const Header *b
 	return NULL;
 }
 
+static bool is_revoked(const struct proof *p, uint32_t number)
+{
+	uint8_t key[KEY];
+	char state[LINE];
+
+	return card_lists(key, state, p, signed_len(p->card, p->card_len), number) && strcmp(state, "revoked") == 0;
+}
+
+static Header *unpack(const struct proof_header *h)
+{
+	return enlight__log__v1__header__unpack(NULL, h->len, h->packed);
+}
+
+static void forget(Header *h)
+{
+	if (h != NULL)
+		enlight__log__v1__header__free_unpacked(h, NULL);
+}
+
 const char *proof_lacks(const struct proof *p)
 {
-	Header *a = enlight__log__v1__header__unpack(NULL, p->a.len, p->a.packed);
-	Header *b = enlight__log__v1__header__unpack(NULL, p->b.len, p->b.packed);
+	Header *a = unpack(&p->a), *b = unpack(&p->b);
 	const char *lacks = judge(p, a, b);
 
-	if (a != NULL)
-		enlight__log__v1__header__free_unpacked(a, NULL);
-	if (b != NULL)
-		enlight__log__v1__header__free_unpacked(b, NULL);
+	forget(a);
+	forget(b);
 	return lacks;
+}
+
+bool proof_leaves_a_thief(const struct proof *p)
+{
+	Header *a = unpack(&p->a), *b = unpack(&p->b);
+	bool open = a != NULL && b != NULL && (is_revoked(p, a->key) || is_revoked(p, b->key));
+
+	forget(a);
+	forget(b);
+	return open;
 }

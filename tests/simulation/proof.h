@@ -5,6 +5,7 @@
 #ifndef ENLIGHT_TESTS_PROOF_H
 #define ENLIGHT_TESTS_PROOF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +26,7 @@ struct proof {
 
 /* NULL: it is proved. Otherwise what is missing, for people. */
 const char *proof_lacks(const struct proof *p);
+/* Of what is proved: whether somebody else may have signed one of the two, since its key was revoked. Then it blames nobody. */
+bool proof_leaves_a_thief(const struct proof *p);
 
 #endif

@@ -20,6 +20,8 @@ RUNS = [
     ("liars", "--seed 8 --faults audience,bogus,claim,equivocate,flood,network,order,rewind,withhold --steps 20000"),
     ("liars and crashes", "--seed 9 --faults bogus,crash,equivocate,order,rewind,withhold --steps 20000"),
     ("liars' keys and incarnations", "--seed 10 --faults claim-key,forge,minority,network,old-key,raise,renew,revoke --steps 20000"),
+    ("thieves", "--seed 55 --faults thief --steps 20000"),
+    ("revoked keys and old copies", "--seed 11 --faults crash,partition,renew,restore,revoke,rewind,thief --steps 20000"),
     ("old copies", "--seed 11 --faults crash,restore,rewind --steps 20000"),
     ("large events", "--seed 15 --faults crash,cut,full,slow --steps 20000"),
     ("everything", "--seed 28 --steps 30000"),

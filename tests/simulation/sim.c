@@ -129,6 +129,7 @@ static void settle(struct sim *s)
 		network_start(w, i);
 	}
 	operate_again(w);
+	operate_go_on(w);
 	s->healed_ms = w->now_ms;
 	until = w->now_ms + ARRIVE_MS;
 	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until)
@@ -161,10 +162,11 @@ static int run(struct sim *s)
 		printf("FAILED seed %" PRIu64 " step %" PRIu64 ": %s\n", s->seed, w->broken_step, w->broken);
 	printf("seed %" PRIu64 ": %s, %zu members, %" PRIu64
 	       " steps, %llu events, %llu faults, %llu crashes, %llu frames, %llu commits, "
-	       "%llu delivered, %llu applied, %llu lies, %" PRIu64 " s virtual, arrived %" PRIu64 " s after\n",
+	       "%llu delivered, %llu applied, %llu lies, %zu thefts, %" PRIu64 " s virtual, arrived %" PRIu64
+	       " s after\n",
 		s->seed, good ? "held" : "broken", s->members, w->steps, s->n_published, s->n_struck, w->n_crashes,
-		w->n_frames, w->n_commits, w->n_delivered, w->n_applied, w->n_lies, (w->now_ms - 1000000000) / 1000,
-		s->arrived_ms / 1000);
+		w->n_frames, w->n_commits, w->n_delivered, w->n_applied, w->n_lies, w->n_thefts,
+		(w->now_ms - 1000000000) / 1000, s->arrived_ms / 1000);
 	network_free(w);
 	return good ? 0 : 1;
 }

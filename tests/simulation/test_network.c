@@ -1,8 +1,13 @@
 #include "../unit/unit.h"
 #include "../unit/notes.h"
 #include "core/batch.h"
-#include "network.h"
+#include "core/node_state.h"
+#include "invariant.h"
+#include "liar.h"
+#include "network_state.h"
+#include "operate.h"
 #include "proof.h"
+#include "thief.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -341,6 +346,107 @@ START_TEST(test_published_anew_and_busy)
 }
 END_TEST
 
+static void say_all(struct network *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		network_publish(w, 0, "network", "CR/1");
+		network_run(w, 300); /* a batch for each */
+	}
+}
+
+/* The first member's key is stolen, and used at a reader that is down from then on; false: that one did not believe it. */
+static bool rob(struct network *w, size_t reader, unsigned n_before)
+{
+	bool met;
+
+	ck_assert(thief_steals(w, 0));
+	say_all(w, n_before);
+	met = thief_strikes(w, 0, reader);
+	if (met)
+		operate_revoke(w, 0);
+	return met;
+}
+
+/* All have what the first member published, and nobody has what a thief did. */
+static void heals(struct network *w, int _i)
+{
+	struct node_counters c;
+
+	say_all(w, 2);
+	operate_go_on(w);
+	ck_assert_msg(network_settle(w, 120000), "seed %d", _i);
+	ck_network(network_check_complete(w));
+	check_end(w);
+	ck_network(network_check(w));
+	for (size_t i = 0; i < network_size(w); i++) {
+		node_counters(network_node(w, i), &c);
+		ck_assert_uint_eq(c.stopped, 0);
+	}
+	network_free(w);
+}
+
+/* A reader that met who stole its publisher's key, before it knew that the key was revoked, follows the publisher's history with all others; whether the
+ * thief went on where its copy ended, contradicted it, or began another incarnation in it. */
+START_TEST(test_thief)
+{
+	struct network *w = network_new((uint64_t)_i + 1000, 4);
+
+	ck_assert(network_settle(w, 10000));
+	say_all(w, (unsigned)_i % 3);
+	ck_assert(rob(w, 1, (unsigned)_i % 4));
+	say_all(w, 3);
+	network_start(w, 1);
+	network_run(w, 5000);
+	heals(w, _i);
+}
+END_TEST
+
+/* A reader that stopped where a thief contradicted its publisher is away while another one meets a second thief, further on: the publisher
+ * begins its next incarnation behind the place of the first, which it learns of afterwards. */
+START_TEST(test_two_thieves)
+{
+	struct network *w = network_new((uint64_t)_i + 1100, 4);
+
+	ck_assert(network_settle(w, 10000));
+	say_all(w, 2);
+	ck_assert(rob(w, 1, 1));
+	say_all(w, 4);
+	ck_assert(rob(w, 2, 1));
+	say_all(w, 2);
+	network_start(w, 2);
+	say_all(w, 2);
+	network_run(w, 20000);
+	network_start(w, 1);
+	network_run(w, 20000);
+	heals(w, _i);
+}
+END_TEST
+
+/* A reader that holds a stolen key of its publisher shows it head after head under it, though the key is revoked. The publisher goes back behind
+ * none, waits for none, and all it publishes arrives. */
+START_TEST(test_heads_under_a_stolen_key)
+{
+	struct network *w = network_new(9, 3);
+	struct node_counters c;
+
+	ck_assert(network_settle(w, 10000));
+	say_all(w, 3);
+	operate_revoke(w, 0);
+	say_all(w, 3);
+	ck_assert(network_settle(w, 20000));
+	ck_assert(liar_begin(w, 1, LIE_STOLEN));
+	for (int i = 0; i < 100; i++) {
+		say_all(w, 1);
+		ck_assert(!node_recovers(network_node(w, 0)));
+	}
+	node_counters(network_node(w, 0), &c);
+	ck_assert_uint_eq(c.same_keys + c.republished + c.forks, 0);
+	ck_assert(network_settle(w, 20000));
+	ck_network(network_check_complete(w));
+	network_free(w);
+}
+END_TEST
+
 /* A reader that cannot keep up and says Hello again and again gets no more credit by that: what is under way from one publisher stays below the
  * window (an invariant of every step), and all arrives. */
 START_TEST(test_reconnecting_reader)
@@ -570,6 +676,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_gone_back, 0, 6);
 	tcase_add_loop_test(tc, test_published_anew, 0, 8);
 	tcase_add_loop_test(tc, test_published_anew_and_busy, 0, 12);
+	tcase_add_loop_test(tc, test_thief, 0, 12);
+	tcase_add_loop_test(tc, test_two_thieves, 0, 12);
+	tcase_add_test(tc, test_heads_under_a_stolen_key);
 	tcase_add_test(tc, test_reconnecting_reader);
 	tcase_add_loop_test(tc, test_proofs, 0, sizeof accusations / sizeof *accusations);
 	tcase_add_loop_test(tc, test_flipped_bits, 0, 24);
