@@ -51,15 +51,17 @@ int secret_replace(const char *path, const uint8_t secret[static SECRET_FILE_LEN
 	hex_encode(text, secret, SECRET_FILE_LEN);
 	text[DIGITS] = '\n';
 	r = file_write(path, text, DIGITS + 1, 0600);
-	if (r != 0)
-		unlink(path); /* it may have its name, and lack only what keeps that */
 	sodium_memzero(text, sizeof text);
 	return r;
 }
 
 int secret_write(const char *path, const uint8_t secret[static SECRET_FILE_LEN])
 {
-	return access(path, F_OK) == 0 ? -EEXIST : secret_replace(path, secret);
+	int r = access(path, F_OK) == 0 ? -EEXIST : secret_replace(path, secret);
+
+	if (r != 0 && r != -EEXIST)
+		unlink(path); /* it may have its name, and lack only what keeps that */
+	return r;
 }
 
 static int overwrite(const char *path)

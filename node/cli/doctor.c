@@ -436,6 +436,8 @@ static void check_structure(struct doctor *d)
 		return;
 	if (r == -EBADMSG || (r == 0 && why != NULL))
 		find(d, FAIL, restore_advice, "%s", why != NULL ? why : "the database is damaged");
+	else if (r == -EIO)
+		find(d, FAIL, restore_advice, "%s", why != NULL ? why : strerror(EIO));
 	else if (r != 0)
 		find(d, SKIPPED, "run enlight doctor as root or as the node's user", "%s",
 			why != NULL ? why : strerror(-r));

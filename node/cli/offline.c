@@ -247,7 +247,7 @@ char *offline_path(const char *folder, const char *format, ...)
 
 bool offline_exists(const char *path)
 {
-	return access(path, F_OK) == 0;
+	return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 void offline_newer_roster(char out[static 160], const struct roster *file, const json_t *status)

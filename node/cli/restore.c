@@ -39,6 +39,8 @@ struct restoring {
 static int cannot(const char *what, const char *path, int error)
 {
 	cli_error("%s: cannot %s: %s", path, what, error == -EBADMSG ? "damaged" : strerror(-error));
+	if ((error == -EACCES || error == -EPERM) && geteuid() != getuid())
+		cli_error("this was done with the rights of user %u, who owns the node's folder", (unsigned)geteuid());
 	return error == -ENOMEM ? EX_OSERR : error == -EACCES || error == -EPERM ? EX_NOPERM : EX_CANTCREAT;
 }
 
@@ -71,6 +73,11 @@ static int act_in(const struct restoring *r, const char *folder)
 	if (result != EX_OK)
 		return result;
 	error = owner == 0 ? rights_owner(&owner, folder) : 0;
+	if (error == 0 && owner == 0 && rights_shared(folder)) {
+		cli_error(
+			"%s is root's, and others may write in it: chmod go-w, or chown it to the node's user", folder);
+		return EX_NOPERM;
+	}
 	return error == 0 ? take_rights(folder, owner) : cannot("look at it", folder, error);
 }
 
@@ -79,8 +86,10 @@ static int act_in(const struct restoring *r, const char *folder)
 static int open_place(struct restoring *r, const char *folder)
 {
 	const char *member = r->backup.head.member;
-	int result = rights_owner(&r->owner, folder);
+	char *file = offline_path(folder, "enlight.yaml");
+	int result = file == NULL ? -ENOMEM : rights_owner(&r->owner, file);
 
+	free(file);
 	result = result == 0 ? take_rights(folder, r->owner) : cannot("look at it", folder, result);
 	if (result == EX_OK)
 		result = node_folder_open(&r->place, r->cli, folder);
@@ -373,13 +382,18 @@ static int prepare_copy(struct restoring *r)
 /* The one that was there gets a second name, so that there is a key at any time. */
 static int keep_key(struct restoring *r)
 {
+	int error;
+
 	if (asprintf(&r->key_before, "%s%s", r->key_path, r->suffix) < 0) {
 		r->key_before = NULL;
 		return EX_OSERR;
 	}
-	if (link(r->key_path, r->key_before) == 0)
-		return EX_OK;
-	return cannot("keep it under another name", r->key_path, -errno);
+	if (link(r->key_path, r->key_before) < 0)
+		return cannot("keep it under another name", r->key_path, -errno);
+	error = file_sync_folder(r->key_path);
+	if (error != 0)
+		unlink(r->key_before);
+	return error == 0 ? EX_OK : cannot("keep it under another name", r->key_path, error);
 }
 
 static int put_key(struct restoring *r)

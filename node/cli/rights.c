@@ -97,6 +97,13 @@ int rights_owner(uid_t *out, const char *path)
 	return r == -ENOENT ? 0 : r; /* who could make it owns what it would be in */
 }
 
+bool rights_shared(const char *folder)
+{
+	struct stat st;
+
+	return root_called() && stat(folder, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
 int rights_take(uid_t owner)
 {
 	const struct passwd *user;

@@ -166,6 +166,8 @@ static int mark(struct restore *r)
 
 	if (result == 0)
 		result = remove_with(r->copy, ".lock");
+	if (result == 0)
+		result = remove_with(r->copy, "-shm"); /* closing may have left it */
 	if (result == 0 && rename(r->copy, name) < 0)
 		result = -errno;
 	if (result != 0) {
@@ -236,12 +238,16 @@ int restore_put(struct restore *r)
 
 	for (size_t i = 1; i < N_ENDINGS && result == 0; i++)
 		result = remove_with(r->path, endings[i]);
+	if (result == 0)
+		result = file_sync_folder(r->path); /* the old log never lies beside the new database */
 	if (result == 0 && rename(r->copy, r->path) < 0)
 		result = -errno;
 	r->put = result == 0;
 	if (r->put)
 		result = sqlite_settle(r->path, &why); /* and its name */
 	free(why);
+	if (r->put && result != 0 && rename(r->path, r->copy) == 0)
+		r->put = false; /* so no node starts while the key may be another's */
 	r->unfinished = result != 0;
 	return result;
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import sqlite3
@@ -318,8 +319,8 @@ def test_restore_by_root():
     (keys / "store.key").unlink()
     give(state, keys)
     node.enlight(*restore)
-    equal({path.stat().st_uid for folder in (state, keys) for path in (folder, *folder.glob("enlight.*"), *folder.glob("store.*"))},
-          {NOBODY}, "owners")
+    seen = {(path.stat().st_uid, path.stat().st_gid) for folder in (state, keys) for path in (*folder.glob("enlight.*"), *folder.glob("store.*"))}
+    equal(seen, {(NOBODY, pwd.getpwuid(NOBODY).pw_gid)}, "owners and groups")
 
     outside = harness.folder("outside")
     give(outside)
@@ -331,6 +332,21 @@ def test_restore_by_root():
     equal([path.stat().st_uid for path in (outside / "enlight.db", keys / "store.key")], [NOBODY, 0], "each its folder's owner")
     configure_state(node, outside, state)
     node.folder.chmod(0o711)
+
+    os.chown(state, 0, 0)
+    state.chmod(0o1777)
+    check("others may write in it" in node.enlight(*restore, expect=77).stderr, "root's folder that others may put links in")
+    state.chmod(0o700)
+    give(state)
+    os.chown(node.configuration, NOBODY, -1)
+    give(keys)
+    configured = node.configuration.read_text()
+    configure_state(node, state, roots)
+    node.enlight(*restore, expect=77)
+    equal(files(roots), {"victim": b"root's"}, "where a configuration of nobody's leads in root's folder")
+    node.configuration.write_text(configured)
+    os.chown(node.configuration, 0, -1)
+    harness.run(["chown", "-R", "0:0", keys])
 
     lock = state / "enlight.db.lock"
     lock.unlink()
@@ -355,7 +371,8 @@ def test_restore_by_root():
     node.enlight(*restore, expect=77)
     equal(files(roots), {"victim": b"root's"}, "where nobody's configuration leads")
     harness.run(["chown", "-R", "4000000", state, keys])
-    os.chown(node.folder, 0, 0)
+    for path in (node.folder, node.configuration):
+        os.chown(path, 0, 0)
     check("belongs to user 4000000" in node.enlight(*restore, expect=67).stderr, "a user that is not known")
 
 
