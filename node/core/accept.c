@@ -228,6 +228,7 @@ static int check_raised(struct accepting *a)
 	a->kept = h->after_sequence;
 	a->job->raised = row->incarnation != 0;
 	r = stands(a, h->after_sequence, &h->after_digest);
+	a->job->elsewhere = r == LEDGER_NONE;
 	return r == LEDGER_NONE ? refuse(a, ACCEPT_FORGED, "a later incarnation that continues after what is not held")
 				: r;
 }
@@ -266,6 +267,8 @@ static int check_surplus(struct accepting *a)
 		a->aside = false;
 		return refuse(a, ACCEPT_HELD, damaged);
 	}
+	if (a->o->key_revoked) /* it binds nobody, until something vouches for it */
+		return 0;
 	a->set_aside = held.incarnation <= a->header->incarnation;
 	r = held.incarnation == a->header->incarnation ? keep_evidence(a, &held) : 0;
 	return r == LEDGER_HELD ? 0 : r;
@@ -351,7 +354,7 @@ static bool parts_earlier(const struct accepting *a)
 	const struct header *h = a->header;
 	const struct channel_row *row = &a->cw->row;
 
-	return witnessed(a) && h->incarnation <= row->incarnation && h->first <= row->last && h->first < row->stopped;
+	return h->incarnation <= row->incarnation && h->first <= row->last && h->first < row->stopped;
 }
 
 static int check_position(struct accepting *a)
@@ -647,7 +650,7 @@ static int put_aside(struct accepting *a)
 		r = go_back(a);
 	if (r != 0 || !accepted(a))
 		return r;
-	if (a->cw->row.last == a->kept || a->cw->row.next_incarnation != 0)
+	if (!a->o->key_revoked && (a->cw->row.last == a->kept || a->cw->row.next_incarnation != 0))
 		raise_incarnation(a);
 	batch = stored(a, wrapped);
 	r = a->w->ops->aside_add(a->w->ledger, &batch, a->kept);
@@ -738,7 +741,7 @@ int work_accept(struct work *w, struct accept_job *job)
 	int r;
 
 	job->outcome = ACCEPT_OK;
-	job->raised = false; /* a run before may have been undone */
+	job->raised = job->elsewhere = false; /* a run before may have been undone */
 	job->set_aside = 0;
 	job->n_refused = job->n_stale = 0;
 	r = check(&a);

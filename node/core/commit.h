@@ -92,6 +92,7 @@ struct accept_job {
 	uint8_t contradicted_signature[SIGNATURE_LEN];
 	struct opened *opened;       /* what was found in it so far; owned */
 	bool raised;                 /* the batch began a new incarnation of a channel we held */
+	bool elsewhere;              /* ACCEPT_FORGED: it goes on from something else than what is held */
 	uint64_t set_aside;          /* events of ours that left the history */
 	unsigned n_refused, n_stale; /* events in it marked so */
 };
@@ -158,7 +159,8 @@ struct disown_job {
 	char publisher[HANDLE_MAX + 1];
 	char *audience;     /* owned */
 	struct digest head; /* nothing is done when the channel ends elsewhere by now */
-	bool goes_on;
+	bool goes_on;       /* it is the latter that is asked for */
+	bool went_on;
 	uint64_t set_aside; /* events */
 	bool done;
 };

@@ -54,14 +54,15 @@ int work_disown(struct work *w, struct disown_job *job)
 	int r = work_channel(&cw, w, job->publisher, job->audience);
 
 	job->done = true;
+	job->went_on = false;
 	job->set_aside = 0;
 	if (r != 0 || cw->row.id == 0 || !digest_equal(&cw->row.head, &job->head))
 		return r;
 	if (!job->goes_on)
 		return set_last_aside(w, cw, job);
-	job->goes_on = cw->row.stopped != 0; /* else it does already */
+	job->went_on = cw->row.stopped != 0; /* else it did already */
 	cw->row.stopped = 0;
-	cw->changed = job->goes_on || cw->changed;
+	cw->changed = job->went_on || cw->changed;
 	return 0;
 }
 
@@ -88,12 +89,16 @@ bool disown_due(const struct node *n, const struct channel *c)
 	return is_thiefs(n, c, &c->fork[0]) || is_thiefs(n, c, &c->fork[1]);
 }
 
-void disown(struct node *n, const struct channel *c)
+void disown(struct node *n, const struct session *s, const char *publisher, const char *audience)
 {
-	struct job *job = job_new(JOB_DISOWN, n->trust);
+	const struct channel *c = node_channel(n, publisher, audience);
+	struct job *job;
 
+	if (strcmp(publisher, s->peer->member) != 0 || !disown_due(n, c))
+		return;
+	job = job_new(JOB_DISOWN, n->trust);
 	if (job != NULL)
-		job->disown.audience = strdup(c->row.audience);
+		job->disown.audience = strdup(audience);
 	if (job == NULL || job->disown.audience == NULL) {
 		job_free(job);
 		n->short_of_memory = true;
@@ -105,14 +110,14 @@ void disown(struct node *n, const struct channel *c)
 	node_act_commit(n, job);
 }
 
-/* What the publisher has in its place is asked for. */
+/* What the publisher has in its place is asked for; where it has nothing, it says so of the head before. */
 void disown_committed(struct node *n, const struct disown_job *job)
 {
 	const struct peer *p = node_peer(n, job->publisher);
 	struct channel *c = node_channel(n, job->publisher, job->audience);
 	struct reading *rd;
 
-	if (!job->done || (job->set_aside == 0 && !job->goes_on))
+	if (!job->done || (job->set_aside == 0 && !job->went_on))
 		return;
 	if (c != NULL && c->row.last == 0) {
 		free((void *)c->receipt.data); /* of what is not held any more */
@@ -120,7 +125,7 @@ void disown_committed(struct node *n, const struct disown_job *job)
 	}
 	n->counters.disowned += job->set_aside;
 	node_log(n, LOG_LEVEL_ERROR, "channel: %s publisher=%s audience=%s events=%llu",
-		job->goes_on ? "what stopped it is under a revoked key, so it goes on"
+		job->went_on ? "what stopped it is under a revoked key, so it goes on"
 			     : "what was taken under a revoked key is not its publisher's, and set aside",
 		job->publisher, job->audience, (unsigned long long)job->set_aside);
 	if (p == NULL || p->session == NULL)
@@ -128,4 +133,8 @@ void disown_committed(struct node *n, const struct disown_job *job)
 	rd = reading_of(n, p->session, job->publisher, job->audience);
 	if (rd != NULL)
 		fetch_channel(n, p->session, rd);
+	if (c != NULL && job->went_on)
+		send_receipt(n, p->session, c);
+	if (c != NULL && c->row.last > 0)
+		serve_head(n, p->session, c->header, c->signature);
 }

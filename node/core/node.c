@@ -356,9 +356,22 @@ static bool take_header(struct shown_header *out, struct bytes header, const uin
 	return out->header.data != NULL;
 }
 
+static uint64_t first_of(struct bytes packed)
+{
+	struct header h = {0};
+	uint64_t first = header_decode(&h, packed) == 0 ? h.first : 0;
+
+	header_deinit(&h);
+	return first;
+}
+
 bool channel_note_fork(struct channel *c, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
 	const uint8_t *signature_b)
 {
+	bool stops = first_of(header_a) == c->row.stopped || first_of(header_b) == c->row.stopped;
+
+	if (!stops && c->fork[0].header.data != NULL)
+		return true;
 	return take_header(&c->fork[0], header_a, signature_a) && take_header(&c->fork[1], header_b, signature_b);
 }
 

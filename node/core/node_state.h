@@ -240,7 +240,7 @@ void node_refuse_channel(struct node *n, struct session *s, enum refuse_code cod
 	const char *publisher, const char *audience);
 struct peer *node_peer(const struct node *n, const char *member); /* NULL: none */
 struct channel *node_channel(const struct node *n, const char *publisher, const char *audience);
-/* Remembers two headers that contradict each other (borrowed). False: out of memory. */
+/* Remembers two headers that contradict each other (borrowed), those that stopped the channel rather than others. False: out of memory. */
 bool channel_note_fork(struct channel *c, struct bytes header_a, const uint8_t *signature_a, struct bytes header_b,
 	const uint8_t *signature_b);
 struct channel *node_channel_id(const struct node *n, uint64_t id);
@@ -363,7 +363,8 @@ void serve_heads_again(struct session *s, uint64_t now_ms); /* all of them, not 
 /* disown.c */
 bool disown_due(const struct node *n,
 	const struct channel *c); /* what the publisher says of it itself comes before what is held */
-void disown(struct node *n, const struct channel *c);
+void disown(struct node *n, const struct session *s, const char *publisher,
+	const char *audience); /* when that is due, and it is the peer's */
 void disown_committed(struct node *n, const struct disown_job *job);
 
 /* witness.c */

@@ -218,6 +218,14 @@ static bool stays_stopped(const struct channel *c, uint32_t incarnation)
 	return c->row.stopped != 0 && incarnation <= c->row.incarnation;
 }
 
+/* When the copy ends under a revoked key the publisher will not know our place, and that says whose it is. */
+static void contradicted(
+	struct node *n, struct session *s, const struct channel *c, struct bytes packed, const uint8_t *signature)
+{
+	if (!disown_due(n, c))
+		judge_head(n, s, s->peer->member, packed, signature);
+}
+
 static void take_head(struct node *n, struct session *s, const Enlight__Link__V1__Head *head)
 {
 	struct bytes packed = bytes_of(head->header.data, head->header.len);
@@ -253,14 +261,6 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		goto out;
 	}
 	c = node_channel(n, publisher, h.audience);
-	if (c != NULL && c->row.stopped != 0 && disown_due(n, c)) {
-		disown(n, c);
-		goto out;
-	}
-	if (c != NULL && stays_stopped(c, h.incarnation)) {
-		witness_stopped(n, s, c, packed);
-		goto out;
-	}
 	rd = find_reading(s, publisher, h.audience);
 	if (rd == NULL && c == NULL && too_many(n, s)) {
 		refuse_head(n, s, "more channels than a publisher may have");
@@ -278,8 +278,14 @@ static void take_head(struct node *n, struct session *s, const Enlight__Link__V1
 		node_log(n, LOG_LEVEL_ERROR,
 			"channel: the publisher shows less than it gave us publisher=%s audience=%s", publisher,
 			h.audience);
-	if (contradicts(c, &h, packed) && !disown_due(n, c)) /* else it will not know our place */
-		judge_head(n, s, publisher, packed, head->signature.data);
+	if (c != NULL && c->row.stopped != 0)
+		disown(n, s, publisher, h.audience);
+	if (c != NULL && stays_stopped(c, h.incarnation)) {
+		witness_stopped(n, s, c, packed);
+		goto out;
+	}
+	if (contradicts(c, &h, packed))
+		contradicted(n, s, c, packed, head->signature.data);
 	else if (c != NULL && c->row.incarnation == h.incarnation && c->row.last == header_last(&h) &&
 		 receipt_outlived_key(n, c))
 		judge_head(n, s, publisher, packed, head->signature.data); /* what is held already gets a new one */
@@ -424,6 +430,8 @@ static void accept_failed(struct node *n, struct session *s, struct reading *rd,
 		refuse_batch(n, s, rd, a);
 		break;
 	default:
+		if (a->elsewhere)
+			disown(n, s, rd->publisher, rd->audience);
 		n->counters.forged++;
 		refuse_batch(n, s, rd, a);
 		break;
@@ -516,7 +524,6 @@ static void batch_refused(struct node *n, struct session *s, const char *audienc
 
 void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Refuse *refuse)
 {
-	const struct channel *c;
 	struct reading *rd = NULL;
 	char *audience = NULL;
 
@@ -530,18 +537,16 @@ void read_refused(struct node *n, struct session *s, const Enlight__Link__V1__Re
 		rd = find_reading(s, refuse->channel->publisher, audience);
 		repair_refused(n, s, refuse->channel->publisher, audience);
 	}
+	if (audience != NULL && refuse->code == REFUSE_POSITION)
+		disown(n, s, refuse->channel->publisher, audience);
 	free(audience);
 	if (rd == NULL)
 		return;
 	rd->open = false;
 	rd->retry_ms = refuse->code == REFUSE_ENTITLEMENT ? UINT64_MAX : n->now_ms + RETRY_MS;
 	rd->why = refuse_text((enum refuse_code)refuse->code);
-	if (refuse->code != REFUSE_POSITION)
-		return;
-	recover_refused(n, s, rd);
-	c = node_channel(n, rd->publisher, rd->audience);
-	if (strcmp(rd->publisher, s->peer->member) == 0 && disown_due(n, c))
-		disown(n, c);
+	if (refuse->code == REFUSE_POSITION)
+		recover_refused(n, s, rd);
 }
 
 void read_tick(struct node *n, struct session *s)

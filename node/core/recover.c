@@ -193,6 +193,14 @@ static bool is_acknowledged(
 	return false;
 }
 
+/* What is under a revoked key may be a thief's, and its reader gives it up when its place is not known here (disown.c). It does not ask where
+ * there is nothing to fetch. */
+static void tell_unknown(struct node *n, struct session *s, const struct channel *c, const char *audience)
+{
+	if (c == NULL || c->row.last == 0)
+		node_refuse_channel(n, s, REFUSE_POSITION, "not published by this node", n->member, audience);
+}
+
 void recover_head(
 	struct node *n, struct session *s, const struct header *h, struct bytes packed, const uint8_t *signature)
 {
@@ -206,9 +214,8 @@ void recover_head(
 		return;
 	if (!is_ours(n, h, packed, signature)) /* our own card may be on its way */
 		refuse_head(n, s, "a head in this node's name that it cannot verify");
-	else if (trust_is_revoked(
-			 n->trust, n->member, h->key)) /* it may be a thief's: the reader gives that up (disown.c) */
-		return;
+	else if (trust_is_revoked(n->trust, n->member, h->key))
+		tell_unknown(n, s, c, h->audience);
 	else if (is_beyond(c, h))
 		ask(n, s, h, &head, false);
 	else

@@ -589,6 +589,27 @@ static int check_copies(void *context, const struct channel_row *row)
 	return a->missing;
 }
 
+/* What a member holds of others: nothing that they do not have, and nothing stopped. */
+static int check_held(void *context, const struct channel_row *row)
+{
+	struct arriving *a = context;
+	struct network *w = a->w;
+	size_t publisher = network_member_of(w, row->publisher);
+	struct channel_row theirs = {0};
+
+	if (publisher == w->n || publisher == a->publisher || !counts(&w->members[publisher]) ||
+		w->members[publisher].liar)
+		return 0;
+	memory_ledger_ops.channel_find(w->members[publisher].ledger, row->publisher, row->audience, &theirs);
+	a->missing = row->stopped != 0 || (row->last > 0 && theirs.last == 0);
+	if (a->missing)
+		snprintf(a->why, a->size, "channel %s/%s: reader %s %s", row->publisher, row->audience,
+			w->members[a->publisher].handle,
+			row->stopped != 0 ? "is stopped" : "holds what was not published");
+	channel_row_deinit(&theirs);
+	return a->missing;
+}
+
 static bool is_published(const struct member *m)
 {
 	for (size_t i = m->first_wish; i < m->n_wishes; i++)
@@ -610,6 +631,8 @@ bool check_arrived(struct network *w, char *why, size_t size)
 			return false;
 		}
 		memory_archive_ops.channels(m->ledger, check_copies, &a);
+		if (!a.missing)
+			memory_archive_ops.channels(m->ledger, check_held, &a);
 		if (a.missing)
 			return false;
 		if (node_recovers(m->node)) {

@@ -241,37 +241,6 @@ bool operate_minority(struct network *w, size_t member)
 	return true;
 }
 
-static bool must_go_on(const struct member *m)
-{
-	return lost_a_key(m) && is_retold(m) && m->in_roster && !m->liar;
-}
-
-static void go_on(struct network *w, size_t member, const char *audience)
-{
-	if (must_go_on(&w->members[member]))
-		network_publish(w, member, audience, "CR/on");
-}
-
-static bool acknowledged_before(const struct network *w, size_t i, size_t publisher, const char *audience)
-{
-	while (i-- > 0)
-		if (w->acknowledged[i].publisher == publisher && strcmp(w->acknowledged[i].audience, audience) == 0)
-			return true;
-	return false;
-}
-
-void operate_go_on(struct network *w)
-{
-	for (size_t i = 0; i < w->n_acknowledged; i++) {
-		const struct acknowledged *a = &w->acknowledged[i];
-
-		if (must_go_on(&w->members[a->publisher]) && !acknowledged_before(w, i, a->publisher, a->audience))
-			go_on(w, a->publisher, a->audience);
-	}
-	for (size_t i = 0; i < w->n_thefts; i++)
-		go_on(w, w->thefts[i].victim, w->thefts[i].audience);
-}
-
 /* Whether one node would let the other's present key in. */
 static bool knows(const struct network *w, size_t a, size_t b)
 {

@@ -17,9 +17,6 @@ void operate_go_back(struct network *w, size_t member, bool known);
 /* It starts again with another key; the one it had may be stolen. Only when it may. */
 bool operate_may_revoke(const struct network *w, size_t member);
 void operate_revoke(struct network *w, size_t member);
-/* Whoever lost a key and history with it, to a thief or with a disk, publishes something in each channel that may be concerned: only behind that
- * can a reader follow which holds what nobody vouches for. */
-void operate_go_on(struct network *w);
 /* A roster without the member is on its way that half of the others signed: not enough. */
 bool operate_minority(struct network *w, size_t member);
 /* Gives every newest note again where it was given, since a crash may have lost it; and, as operators do by mail, to one of each group of members

@@ -129,7 +129,6 @@ static void settle(struct sim *s)
 		network_start(w, i);
 	}
 	operate_again(w);
-	operate_go_on(w);
 	s->healed_ms = w->now_ms;
 	until = w->now_ms + ARRIVE_MS;
 	while (w->broken[0] == '\0' && !check_arrived(w, why, sizeof why) && w->now_ms < until)

@@ -373,7 +373,6 @@ static void heals(struct network *w, int _i)
 	struct node_counters c;
 
 	say_all(w, 2);
-	operate_go_on(w);
 	ck_assert_msg(network_settle(w, 120000), "seed %d", _i);
 	ck_network(network_check_complete(w));
 	check_end(w);

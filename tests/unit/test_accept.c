@@ -664,6 +664,7 @@ static uint64_t disown(struct world *w, bool stopped)
 	job->disown.head = held(w, "network").head;
 	ck_assert_int_eq(world_run(w, w->reading, w->reader, job, &changes), 0);
 	ck_assert(job->disown.done);
+	ck_assert_int_eq(job->disown.went_on, stopped);
 	set_aside = job->disown.set_aside;
 	ck_assert_uint_eq(changes->n_channels, set_aside > 0 || stopped);
 	commit_changes_free(changes);

@@ -483,7 +483,7 @@ START_TEST(test_not_taken_in_under_a_revoked_key)
 	republish(&l.w, l.old);
 	expect(&l.w, l.old, "1.1 a r1\n");
 	say(&l.w, l.old, "CR/3", "y", NULL);
-	expect(&l.w, l.old, "1.1 a r1\n2.2 y r1\n");
+	expect(&l.w, l.old, "1.1 a r1\n1.2 y r1\n");
 	lives_deinit(&l);
 }
 END_TEST
