@@ -274,8 +274,10 @@ void check_accepted(struct network *w, size_t member, const struct accept_job *j
 	k.row = &row;
 	if (job->witness[0] != '\0')
 		trust_sign_key(trust, h.publisher, h.key, &state);
-	forked = state != CARD_KEY_REVOKED && strcmp(h.publisher, job->peer) == 0 &&
-		 audience_has(h.audience, m->handle) && digest_equal(&h.network, trust_network(trust)) &&
+	/* who contradicts itself and revokes the key may have been robbed: then it goes on */
+	forked = state != CARD_KEY_REVOKED && !lost_a_key(&w->members[k.publisher]) &&
+		 strcmp(h.publisher, job->peer) == 0 && audience_has(h.audience, m->handle) &&
+		 digest_equal(&h.network, trust_network(trust)) &&
 		 memory_ledger_ops.channel_find(m->ledger, h.publisher, h.audience, &row) == 0 && !row.stopped &&
 		 memory_ledger_ops.batch_holding(m->ledger, row.id, h.first, &held) == 0 && held.number <= before &&
 		 held.incarnation == h.incarnation && !bytes_equal(held.header, job->batch.header) &&
