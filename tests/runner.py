@@ -422,7 +422,8 @@ def coverage(report):
         return
     for old in COVERED.rglob("*.gcda"):
         old.unlink()
-    run_programs(report, [p for p in meson_programs(COVERED) if p.suite in ("unit", "sim")])
+    # not the one whose nodes end while their calls fail: they would write the counters in part
+    run_programs(report, [p for p in meson_programs(COVERED) if p.suite in ("unit", "sim") and p.name != "failures_traffic"])
     check_share(report, "core", count_lines(), "node/core/", CORE_AT_LEAST)
     run_programs(report, scenario_programs(COVERED))
     lines = count_lines()

@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum { ROUNDS = 320, EACH = 2, HURRY = 10, PATIENCE_S = 60, STREAM_MS = 20 };
+enum { ROUNDS = 320, MORE = 6, EACH = 2, HURRY = 10, PATIENCE_S = 60, STREAM_MS = 20 };
 
 struct member {
 	const char *handle;
@@ -327,14 +327,16 @@ static void expect_soundness(const struct member *m)
 		give_up(m, "a sanitizer spoke", 0);
 }
 
-static void expect_failed(const char *path, const char *const *names)
+/* The first of these calls that has not failed anywhere; NULL: each has. */
+static const char *first_spared(const char *path, const char *const *names)
 {
 	faults_share(path);
-	for (; *names != NULL; names++)
-		ck_assert_msg(faults_of(*names) > 0, "no %s has failed", *names);
+	while (*names != NULL && faults_of(*names) > 0)
+		names++;
+	return *names;
 }
 
-START_TEST(test_traffic)
+static const char *spared(void)
 {
 	static const char *const of_node[] = {"read", "write", "pipe2", "fcntl64", "fork", "setsid", "prctl", "dup2",
 		"close_range", "chdir", "execve", "pidfd_open", "waitpid", "poll", "kill", "zmq_poll", "zmq_msg_recv",
@@ -342,22 +344,30 @@ START_TEST(test_traffic)
 		"MHD_run", "MHD_get_connection_info", "MHD_create_response_from_buffer", "MHD_add_response_header",
 		"MHD_queue_response", "getsockopt", "open", "SQLite's pread", "SQLite's pwrite", NULL};
 	static const char *const of_plugin[] = {"open", "fcntl64", "dup2", "poll", "read", "write", NULL};
-	size_t n = given("ENLIGHT_ROUNDS", ROUNDS);
+	const char *name = first_spared(node_faults, of_node);
+
+	return name != NULL ? name : first_spared(plugin_faults, of_plugin);
+}
+
+/* Which call comes next hangs on how fast the machine is: more rounds are played until each kind has failed. */
+START_TEST(test_traffic)
+{
+	size_t n = given("ENLIGHT_ROUNDS", ROUNDS), i = 0;
+	bool all;
 
 	each = given("ENLIGHT_EACH", EACH);
+	all = each > 0 && n >= ROUNDS;
 	begin();
-	for (size_t i = 0; i < n; i++)
-		round_of(i);
+	while (i < n || (all && i < MORE * n && spared() != NULL))
+		round_of(i++);
 	stop(&gent);
 	stop(&tartu);
-	printf("# %zu calls failed in %zu rounds, nodes ended %zu times\n", n_failed, n, n_ends);
+	printf("# %zu calls failed in %zu rounds, nodes ended %zu times\n", n_failed, i, n_ends);
 	fflush(stdout);
 	expect_soundness(&gent);
 	expect_soundness(&tartu);
-	if (each > 0 && n >= ROUNDS) {
-		expect_failed(node_faults, of_node);
-		expect_failed(plugin_faults, of_plugin);
-	}
+	if (all)
+		ck_assert_msg(spared() == NULL, "no %s has failed", spared());
 	members_remove();
 }
 END_TEST
