@@ -283,6 +283,34 @@ def test_killed():
     node.start()
 
 
+@harness.limit(240)
+def test_disk_that_syncs_no_more():
+    """A disk that syncs nothing any more, from whatever step of a restore on, leaves store and key that belong together, or a node that does not start"""
+    node = Network(["rug.nl", "ugent.be"]).start()["ugent.be"]
+    write_identity(node.member)
+    state, keys, backup = node.folder / "state", node.folder / "keys", node.folder / "enlight.backup"
+    node.enlight("backup", "--output", backup)
+    node.stop()
+    new_key = (keys / "store.key").read_bytes()
+    (keys / "store.key").write_text("ab" * 32 + "\n")
+    store, old_keys = files(state), files(keys)
+    restore = ("restore", "--identity", node.folder / "identity.key", "--replace", backup, node.folder)
+    status, number, kept_out = None, 0, 0
+    while status != 0:
+        number += 1
+        lay_down(state, store)
+        lay_down(keys, old_keys)
+        command = [*faults.command(node, f"fsync,fdatasync:error=EIO:when={number}+"), node.build / "node/enlight", *restore]
+        done = subprocess.run([str(word) for word in command], capture_output=True, env={"ASAN_OPTIONS": "detect_leaks=0"}, timeout=60)
+        status = done.returncode
+        if (state / "enlight.db.unfinished").exists():
+            kept_out += 1
+            continue
+        here = ((state / "enlight.db").read_bytes() != store["enlight.db"], (keys / "store.key").read_bytes() == new_key)
+        check(here in ((True, True), (False, False)), f"store and key after sync {number} failed for good", here, done.stderr)
+    check(kept_out > 0 and here == (True, True), "some steps leave a node that does not start, and the last leaves all in place", kept_out, here)
+
+
 NOBODY = 65534
 
 
