@@ -166,7 +166,7 @@ class Tap:
 
     RESULT = re.compile(r"^(not )?ok\b\s*(\d+)?\s*-?\s*(.*)$")
     SKIP = re.compile(r"^(.*?)\s*# SKIP\b\s*(.*)$", re.I)
-    CHECK = re.compile(r"^\S+:(\w+):(\w+): (.*)$", re.S)  # file:case:test: message, as Check writes it
+    CHECK = re.compile(r"^\S+:([^:]+):(\w+): (.*)$", re.S)  # file:case:test: message, as Check writes it
 
     def __init__(self, report, program):
         self.report, self.program = report, program

@@ -88,8 +88,8 @@ static int check_header(struct accepting *a)
 }
 
 /* Its publisher serves it itself, in a session under a key in force: so a retired or revoked key is good too, as long as the numbers of the
- * keys never fall along the channel; which its position shows. What a reader gives back of ours is in no history before that of a later key
- * (republish.c). */
+ * keys never fall along the channel; which its position shows. What a reader gives back of ours under a revoked key is kept apart until
+ * something under a later key goes on from it (vouch()). */
 static int check_signature(struct accepting *a)
 {
 	if (!a->o->key_known)

@@ -38,8 +38,8 @@ void trust_unref(struct trust *t); /* NULL is a no-op */
  * one); TRUST_FORK: another text, signed as well, with a number that is held: evidence against who signed both, and `*out` holds it
  * when it is a roster (no more than RIVALS_MAX of them); TRUST_REFUSED with `problems`; -ENOMEM. Otherwise `*out` is NULL.
  * A roster is refused when it does not follow the newest one, and is not the one before the oldest one held. A card is refused when its member is not in the newest roster, its
- * network is another, its signatures are not good, a key number has another key than an earlier card gave it, a revoked or
- * retired key comes back, a key of its member's card before is left out, one of its keys is an identity key of the roster, or one in
+ * network is another, its signatures are not good, a key number has another key than an earlier card gave it, a key comes back
+ * that a card of the same identity key revoked or retired, a key of its member's card before is left out, one of its keys is an identity key of the roster, or one in
  * use was in use in another member's card. */
 int trust_with(struct trust **out, struct trust *t, const char *name, struct bytes text, struct problems *problems);
 

@@ -29,10 +29,11 @@ struct enlight_event {
 	uint64_t revision;        /* of the object: 1, 2, 3 */
 	uint32_t incarnation;     /* of the channel */
 	uint64_t sequence;        /* in the channel: 1, 2, 3 */
-	uint64_t settled;         /* below this sequence nothing of the channel will come again */
-	unsigned attempt;         /* 1, 2, 3 */
-	bool stale;               /* a decision on a revision that is no longer the last */
-	const uint8_t *digest;    /* 32 bytes: what a decision on this event cites */
+	uint64_t
+		settled; /* below this sequence nothing of the channel will come again, unless its publisher's key was stolen */
+	unsigned attempt;      /* 1, 2, 3 */
+	bool stale;            /* a decision on a revision that is no longer the last */
+	const uint8_t *digest; /* 32 bytes: what a decision on this event cites */
 	const ProtobufCMessage
 		*message;    /* the topic's message (enlight/event/v1/course.pb-c.h), unpacked; NULL: a topic
 					    * that the SDK does not know */

@@ -1093,15 +1093,22 @@ static struct receipt_row receipt_view(const struct row *row)
 	return out;
 }
 
-static int receipt_find(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out)
+static const struct row *receipt_row(struct memory_ledger *m, uint64_t channel, const char *reader)
 {
 	struct key key = {0};
 	const struct row *row;
 
 	key_u64(&key, channel);
 	key_text(&key, reader);
-	row = row_find(ledger, RECEIPTS, key_view(&key));
+	row = row_find(m, RECEIPTS, key_view(&key));
 	key_deinit(&key);
+	return row;
+}
+
+static int receipt_find(void *ledger, uint64_t channel, const char *reader, struct receipt_row *out)
+{
+	const struct row *row = receipt_row(ledger, channel, reader);
+
 	if (row == NULL)
 		return LEDGER_NONE;
 	*out = receipt_view(row);
@@ -1147,13 +1154,8 @@ static int receipt_put(void *ledger, const struct receipt_row *row)
 
 static int receipt_remove(void *ledger, uint64_t channel, const char *reader)
 {
-	struct key key = {0};
-	const struct row *row;
+	const struct row *row = receipt_row(ledger, channel, reader);
 
-	key_u64(&key, channel);
-	key_text(&key, reader);
-	row = row_find(ledger, RECEIPTS, key_view(&key));
-	key_deinit(&key);
 	return row != NULL ? drop(ledger, RECEIPTS, row) : 0;
 }
 
