@@ -8,6 +8,7 @@
 #include "members.h"
 
 #include <sysexits.h>
+#include <time.h>
 
 /* Whether a program always prints the same: then it has coped with a failure when it prints that. */
 static bool prints_the_same;
@@ -41,7 +42,7 @@ static inline bool answers(const struct walk *w, enum fault_kind kind, const cha
 	return said[0] != '\0' && status >= EX__BASE && status <= EX__MAX;
 }
 
-enum { SAMPLED = 2 };
+enum { SAMPLED = 2, AGAIN_S = 90 };
 
 /* One run, with what it leaves behind. */
 static inline int walk_run(const struct walk *w)
@@ -74,6 +75,7 @@ static inline size_t walk_whole(const struct walk *w, enum fault_kind kind)
 static inline void walk_step(
 	const struct walk *w, enum fault_kind kind, size_t n, struct buffer *wrong, const char **failed)
 {
+	const time_t until = time(NULL) + AGAIN_S;
 	const char *left;
 	struct quiet q;
 	int status;
@@ -92,7 +94,9 @@ static inline void walk_step(
 			left != NULL ? "-> " : "", left != NULL ? left : "");
 	if (!w->again || status == EX_OK || (w->wrong != NULL && w->wrong(EX_OK) == NULL))
 		return;
-	status = walk_run(w);
+	do /* a node may not have noticed yet that who asked is gone, and says to try again */
+		status = walk_run(w);
+	while (status == EX_TEMPFAIL && time(NULL) < until);
 	left = w->wrong == NULL ? NULL : w->wrong(status);
 	if (status != EX_OK || left != NULL)
 		buffer_printf(wrong, "\ncall %zu, %s, failed in%s; once more: status %d: %s%s%s", n,
